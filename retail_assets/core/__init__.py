@@ -1,0 +1,1 @@
+"""Pure decisions, contracts and calendars: imports no dagster, feast or bentoml."""

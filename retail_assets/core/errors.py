@@ -1,0 +1,15 @@
+"""The base of every error this project raises on purpose."""
+
+
+class RetailError(Exception):
+    """Says what was wrong, where (file, line, column, value) and what to do about it.
+
+    `what` is one sentence; `where` and `todo` are appended on lines of their own when given.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, todo: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.todo = todo
+        lines = [what, f"  where: {where}" if where else "", f"  to do: {todo}" if todo else ""]
+        super().__init__("\n".join(line for line in lines if line))

@@ -1,0 +1,100 @@
+"""RETAIL_ENV and RETAIL_HOME: which outside systems this process talks to, and where they are."""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.core.errors import RetailError
+from retail_assets.resources.lake import Lake
+
+READY = ("local", "test")
+PLANNED = ("acceptance", "production")
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class UnavailableEnvironment(RetailError):
+    """RETAIL_ENV names an environment that does not exist, or not yet."""
+
+
+class Home(BaseModel):
+    """The folder of one retailer (one banner): nothing in it is ever shared with another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | str) -> "Home":
+        """A home rooted at `root`, made absolute; nothing is created."""
+        return cls(root=Path(root).expanduser().resolve())
+
+    @property
+    def landing(self) -> Path:
+        """Files as they were delivered."""
+        return self.root / "landing"
+
+    @property
+    def truth(self) -> Path:
+        """What the simulator knows and no asset upstream of an evaluation may read."""
+        return self.root / "truth"
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables: bronze, quarantine, gold, ops, decisions."""
+        return self.root / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """dbt's private DuckDB file; may be deleted at any time."""
+        return self.root / "warehouse" / "retail.duckdb"
+
+    @property
+    def features(self) -> Path:
+        """Feast's registry and online store."""
+        return self.root / "features"
+
+    @property
+    def models(self) -> Path:
+        """BentoML's home: its model store and the Bentos built from it."""
+        return self.root / "models"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's instance: runs, event log, schedules."""
+        return self.root / "dagster"
+
+    @property
+    def logs(self) -> Path:
+        """Output of the servers that `retail dev` starts."""
+        return self.root / "logs"
+
+
+class Environment(BaseModel):
+    """One named set of outside systems."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    home: Home
+    lake: Lake
+
+
+def current() -> Environment:
+    """The environment RETAIL_ENV names (default `local`) with the home RETAIL_HOME names (default `.retail`).
+
+    Raises UnavailableEnvironment for a name that is unknown or whose systems do not exist yet. Touches no file.
+    """
+    name = os.environ.get("RETAIL_ENV", "local")
+    if name in PLANNED:
+        raise UnavailableEnvironment(
+            f"RETAIL_ENV={name!r} is planned but has no resources yet",
+            where="retail_assets/environments.py",
+            todo=f"use one of {', '.join(READY)}",
+        )
+    if name not in READY:
+        raise UnavailableEnvironment(
+            f"RETAIL_ENV={name!r} is not an environment", todo=f"use one of {', '.join(READY + PLANNED)}"
+        )
+    home = Home.at(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail")
+    return Environment(name=name, home=home, lake=Lake.at(home.lake))

@@ -1,0 +1,1 @@
+"""Feature store: apply, materialise, point-in-time training sets, parity and age checks."""

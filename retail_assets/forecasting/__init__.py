@@ -1,0 +1,1 @@
+"""Demand forecasts per store and SKU."""

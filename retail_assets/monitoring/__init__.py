@@ -1,0 +1,1 @@
+"""What watches the platform: freshness, completeness and volume."""

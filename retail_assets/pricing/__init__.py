@@ -1,0 +1,1 @@
+"""Demand response, guarded prices and the decisions they leave behind."""

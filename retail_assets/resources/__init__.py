@@ -1,0 +1,1 @@
+"""One file per outside system: the lake, the warehouse, the feature store, the model store."""

@@ -1,0 +1,165 @@
+"""The lake: every Delta table of a home, addressed by layer and name.
+
+A plain class, so that services and the command line open tables without importing Dagster.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.core.errors import RetailError
+
+if TYPE_CHECKING:
+    import duckdb
+    from deltalake import DeltaTable
+
+LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
+
+
+class LakeError(RetailError):
+    """A layer or a table that does not exist, or an Arrow table that does not fit it."""
+
+
+class Lake(BaseModel):
+    """Reads and writes the Delta tables below one URI (a local folder or `s3://...`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str
+    storage_options: dict[str, str] = {}
+
+    @classmethod
+    def at(cls, path: Path | str) -> "Lake":
+        """A lake in a local folder; nothing is created until the first write."""
+        return cls(uri=str(path))
+
+    def table_uri(self, layer: str, name: str) -> str:
+        """Where `layer/name` lives; raises LakeError for an unknown layer."""
+        if layer not in LAYERS:
+            raise LakeError(f"{layer!r} is not a layer of the lake", todo=f"use one of {', '.join(LAYERS)}")
+        return f"{self.uri}/{layer}/{name}"
+
+    def exists(self, layer: str, name: str) -> bool:
+        """Whether `layer/name` has a first commit."""
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self.table_uri(layer, name), storage_options=self.storage_options or None)
+
+    def open(self, layer: str, name: str, version: int | None = None) -> "DeltaTable":
+        """The Delta table at its newest version, or at `version`; raises LakeError when it is not there."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self.table_uri(layer, name), version=version, storage_options=self.storage_options or None)
+        except TableNotFoundError as error:
+            raise LakeError(
+                f"the lake has no table {layer}/{name}",
+                where=self.table_uri(layer, name),
+                todo="run the stage that writes it: `retail run`",
+            ) from error
+
+    def version(self, layer: str, name: str) -> int | None:
+        """The newest Delta version of `layer/name`, or None where the table does not exist."""
+        return self.open(layer, name).version() if self.exists(layer, name) else None
+
+    def tables(self, layer: str) -> list[str]:
+        """Names of the tables of a layer in a local lake, sorted."""
+        folder = Path(self.table_uri(layer, ""))
+        return sorted(p.name for p in folder.iterdir() if self.exists(layer, p.name)) if folder.is_dir() else []
+
+    def ensure(self, layer: str, name: str, schema: pa.Schema, partition_by: Sequence[str] = ()) -> None:
+        """Creates an empty `layer/name` with `schema` unless it exists."""
+        from deltalake import DeltaTable
+
+        DeltaTable.create(
+            self.table_uri(layer, name),
+            schema=schema,
+            mode="ignore",
+            partition_by=list(partition_by) or None,
+            storage_options=self.storage_options or None,
+        )
+
+    def append(
+        self,
+        layer: str,
+        name: str,
+        data: pa.Table | pa.RecordBatchReader,
+        partition_by: Sequence[str] = (),
+        metadata: dict[str, str] | None = None,
+    ) -> int:
+        """Appends `data` in one commit and returns the new Delta version."""
+        return self._write(layer, name, data, partition_by, metadata, mode="append")
+
+    def overwrite(
+        self,
+        layer: str,
+        name: str,
+        data: pa.Table | pa.RecordBatchReader,
+        partition_by: Sequence[str] = (),
+        metadata: dict[str, str] | None = None,
+    ) -> int:
+        """Replaces the whole table, schema included, in one commit and returns the new Delta version."""
+        return self._write(layer, name, data, partition_by, metadata, mode="overwrite", schema_mode="overwrite")
+
+    def overwrite_days(
+        self,
+        layer: str,
+        name: str,
+        data: pa.Table | pa.RecordBatchReader,
+        days: Sequence[date],
+        metadata: dict[str, str] | None = None,
+    ) -> int:
+        """Replaces the `business_date` partitions `days` (all rows of `data` must lie in them) in one commit.
+
+        Days absent from `data` end up empty. Other partitions are not touched. Returns the new Delta version.
+        """
+        if not days:
+            raise LakeError(f"no days were given to overwrite in {layer}/{name}")
+        listed = ", ".join(f"'{day.isoformat()}'" for day in sorted(set(days)))
+        predicate = f"business_date IN ({listed})"
+        return self._write(layer, name, data, ["business_date"], metadata, mode="overwrite", predicate=predicate)
+
+    def _write(
+        self,
+        layer: str,
+        name: str,
+        data: pa.Table | pa.RecordBatchReader,
+        partition_by: Sequence[str],
+        metadata: dict[str, str] | None,
+        **options: Any,
+    ) -> int:
+        from deltalake import CommitProperties, WriterProperties, write_deltalake
+
+        write_deltalake(
+            self.table_uri(layer, name),
+            data,
+            partition_by=list(partition_by) or None,
+            storage_options=self.storage_options or None,
+            writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+            commit_properties=CommitProperties(custom_metadata=metadata),
+            **options,
+        )
+        return self.open(layer, name).version()
+
+    def connect(self) -> "duckdb.DuckDBPyConnection":
+        """An in-memory DuckDB connection that can `delta_scan` this lake."""
+        import duckdb
+
+        connection = duckdb.connect()
+        connection.execute("LOAD delta; SET TimeZone = 'UTC'")
+        return connection
+
+    def scan(self, layer: str, name: str, version: int | None = None) -> str:
+        """The SQL table expression that reads `layer/name`, at `version` if given."""
+        uri = self.table_uri(layer, name).replace("'", "''")
+        return f"delta_scan('{uri}', version => {version})" if version is not None else f"delta_scan('{uri}')"
+
+    def query(self, sql: str) -> pa.Table:
+        """Runs one statement on a fresh connection and returns an Arrow table."""
+        with self.connect() as connection:
+            return connection.execute(sql).to_arrow_table()

@@ -1,0 +1,1 @@
+"""Release ledger and what the services share at run time."""

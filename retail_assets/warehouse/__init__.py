@@ -1,0 +1,1 @@
+"""The dbt models as assets, and the publishing of marts as gold Delta tables."""
