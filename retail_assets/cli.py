@@ -1,0 +1,198 @@
+"""The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
+
+import json
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import PROJECT_ROOT, Environment, current
+
+app = typer.Typer(
+    name="retail",
+    help="From a retailer's raw files to forecasts and prices that are served and explained.\n\n"
+    "RETAIL_HOME names the folder of the retailer (default .retail), RETAIL_ENV the environment (default local).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
+Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
+Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def print_json(data: BaseModel | Any) -> None:
+    """Writes one JSON document to standard output."""
+    document = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+@app.command()
+def demo(scale: Scale = "demo", seed: Seed = 7, as_json: Json = False) -> None:
+    """Simulate a retailer and take its files all the way to served forecasts and prices."""
+    from retail_assets import demo as story
+
+    environment = current()
+    story.run(environment, scale=scale, seed=seed, console=errors if as_json else console)
+    _print_status(environment, as_json)
+
+
+@app.command()
+def sample(
+    scale: Scale = "demo",
+    seed: Seed = 7,
+    days: Annotated[int | None, typer.Option(min=1, help="How many days; one more than before adds one day.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the sample retailer's files into landing/, and what is true about them into truth/."""
+    from retail_assets import demo as story
+
+    summary = story.simulate(current(), scale, seed, days, errors if as_json else console)
+    print_json(summary) if as_json else console.print(summary)
+
+
+@app.command()
+def run(as_json: Json = False) -> None:
+    """Refresh everything from landing files to prices; what has not changed is not done again."""
+    from retail_assets import demo as story
+
+    environment = current()
+    story.refresh_with_progress(environment, errors if as_json else console)
+    _print_status(environment, as_json)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Rows in, quarantined and why; marts; live models against their baselines; prices."""
+    _print_status(current(), as_json)
+
+
+def _print_status(environment: Environment, as_json: bool) -> None:
+    from retail_assets.demo import show
+    from retail_assets.status import status as read_status
+
+    found = read_status(environment)
+    print_json(found) if as_json else show(found, console)
+
+
+@app.command(name="import")
+def import_(
+    mapping: Annotated[Path, typer.Argument(help="A mapping: configs/mappings/<name>.yaml or your own.")],
+    path: Annotated[Path, typer.Argument(help="The folder that holds the retailer's files.")],
+    as_json: Json = False,
+) -> None:
+    """Load a real retailer's files through a mapping into bronze and quarantine; then `retail run`."""
+    from retail_assets.sources.load import import_retailer
+
+    environment = current()
+    report = import_retailer(environment.lake, environment.home, mapping, path)
+    if as_json:
+        print_json(report)
+    else:
+        from retail_assets.demo import show_load
+
+        show_load(report, console)
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Argument(help="The source whose quarantine is tried again, e.g. pos_lines.")],
+    as_json: Json = False,
+) -> None:
+    """Judge quarantined rows by the mapping as it is now, and move those that pass into bronze."""
+    from retail_assets.sources.replay import replay as replay_source
+
+    environment = current()
+    report = replay_source(environment.lake, environment.home, source)
+    print_json(report) if as_json else console.print(report)
+
+
+@app.command()
+def rebuild(
+    full: Annotated[bool, typer.Option("--full", help="Every day, from bronze.")] = False,
+    since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build days of the warehouse again from bronze and publish them as gold."""
+    from retail_assets.warehouse.build import build_warehouse
+
+    if full == (since is not None):
+        raise typer.BadParameter("give either --full or --from (and --to)")
+    environment = current()
+    days = None if since is None else _days(since.date(), (until or since).date())
+    report = build_warehouse(environment.lake, environment.home, days=days, full=full)
+    print_json(report) if as_json else console.print(report)
+
+
+def _days(first: date, last: date) -> list[date]:
+    if last < first:
+        raise typer.BadParameter(f"--to {last} is before --from {first}")
+    return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
+
+
+@app.command()
+def models(
+    at: Annotated[datetime | None, typer.Option(help="As it was at this instant (UTC).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which model versions are live, since when and by whom: now, or at any instant before."""
+    from retail_assets.demo import show_releases
+    from retail_assets.serving.ledger import Ledger
+
+    environment = current()
+    live = Ledger(environment.lake).live_all(at=at.replace(tzinfo=UTC) if at else None)
+    print_json([r.model_dump(mode="json") for r in live]) if as_json else show_releases(live, console)
+
+
+@app.command()
+def dev(
+    ui_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
+    forecasting_port: Annotated[int, typer.Option(help="Forecasting service.")] = 3001,
+    pricing_port: Annotated[int, typer.Option(help="Pricing service.")] = 3002,
+) -> None:
+    """Start the Dagster UI, its daemon and both services on loopback, until Ctrl-C."""
+    from retail_assets import instance
+    from retail_assets.serving.processes import dev_servers
+
+    environment = current()
+    instance.prepare(environment.home)
+    ports = {"dagster": ui_port, "forecasting": forecasting_port, "pricing": pricing_port}
+    raise typer.Exit(dev_servers(environment.home, ports, PROJECT_ROOT))
+
+
+@app.command()
+def clean(yes: Yes = False) -> None:
+    """Delete the home of this retailer: landing, lake, models and Dagster's history."""
+    import shutil
+
+    home = current().home
+    if not home.root.exists():
+        console.print(f"{home.root} does not exist: nothing to do")
+        return
+    if not (home.landing.is_dir() or home.lake.is_dir() or home.dagster.is_dir()):
+        raise RetailError(f"{home.root} does not look like the home of a retailer", todo="check RETAIL_HOME")
+    if not yes:
+        typer.confirm(f"Delete {home.root} with everything in it?", abort=True)
+    shutil.rmtree(home.root)
+    console.print(f"deleted {home.root}")
+
+
+def main() -> None:
+    """Entry point: a named error is printed without a stack trace and exits with 1."""
+    try:
+        app()
+    except RetailError as error:
+        errors.print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The demo as a person sees it: progress per stage, then a summary of what came out."""
+
+from collections import Counter
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from retail_assets.environments import Environment
+from retail_assets.refresh import RefreshSummary, refresh
+from retail_assets.sample.simulate import SampleSummary
+from retail_assets.sources.load import LoadReport
+from retail_assets.serving.ledger import Release
+from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
+
+STAGES = {
+    "bronze": "landing -> bronze",
+    "warehouse": "dbt models",
+    "gold": "gold tables",
+    "features": "features",
+    "forecasting": "forecasts",
+    "pricing": "prices",
+    "serving": "releases",
+}
+
+
+def run(environment: Environment, scale: str, seed: int, console: Console) -> None:
+    """Simulates the retailer, then refreshes the whole graph."""
+    simulate(environment, scale, seed, None, console)
+    refresh_with_progress(environment, console)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def simulate(
+    environment: Environment, scale: str, seed: int, days: int | None, console: Console
+) -> SampleSummary:
+    """Writes the sample retailer's landing files with a progress bar over its days."""
+    from retail_assets.sample.simulate import simulate as simulate_days
+
+    with _progress(console) as progress:
+        task = progress.add_task("sample retailer", total=None)
+        return simulate_days(
+            environment.home.root,
+            scale=scale,
+            seed=seed,
+            days=days,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:
+    """Refreshes the graph with one bar per stage; raises RefreshFailed when a step fails."""
+    from retail_assets.definitions import defs
+
+    keys = defs.resolve_asset_graph().materializable_asset_keys
+    totals = Counter(key.path[0] for key in keys)
+    with _progress(console) as progress:
+        tasks = {stage: progress.add_task(STAGES.get(stage, stage), total=totals[stage], start=False) for stage in _order(totals)}
+
+        def on_asset(key: dg.AssetKey) -> None:
+            task = tasks[key.path[0]]
+            progress.start_task(task)
+            progress.advance(task)
+
+        summary = refresh(environment, on_asset)
+    for check in summary.failed_checks:
+        console.print(f"[yellow]check failed:[/] {check}")
+    return summary
+
+
+def _order(totals: Counter[str]) -> list[str]:
+    return [stage for stage in STAGES if stage in totals] + sorted(set(totals) - set(STAGES))
+
+
+def show(status: Status, console: Console) -> None:
+    """Prints the summary: rows in, quarantined and why, marts, models, prices, one example, what to open next."""
+    console.print(f"[bold]{status.home}[/] ({status.environment})")
+    if not status.sources:
+        console.print("This home is empty. Start with `retail demo`, or `retail import MAPPING PATH`.")
+        return
+    _show_sources(status.sources, console)
+    _show_marts(status.marts, console)
+    _show_models(status.models, console)
+    if status.prices:
+        _show_prices(status.prices, console)
+    console.print("\nNext: [bold]make dev[/], then open http://127.0.0.1:3000 for the graph, the checks and the plots.")
+
+
+def _show_sources(sources: list[SourceStatus], console: Console) -> None:
+    table = Table("source", title="Rows in", title_justify="left")
+    for column in ("files", "read", "bronze", "quarantined", "duplicate"):
+        table.add_column(column, justify="right")
+    table.add_column("why quarantined")
+    for s in sources:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in s.reasons.items())
+        table.add_row(s.source, *(f"{n:,}" for n in (s.files, s.read, s.bronze, s.quarantined, s.duplicate)), why)
+    console.print(table)
+
+
+def _show_marts(marts: list[MartStatus], console: Console) -> None:
+    table = Table("mart", title="Gold", title_justify="left")
+    table.add_column("rows", justify="right")
+    table.add_column("version", justify="right")
+    table.add_column("newest day")
+    for mart in marts:
+        table.add_row(mart.mart, f"{mart.rows:,}", str(mart.version), mart.newest or "")
+    console.print(table)
+
+
+def _show_models(models: list[ModelStatus], console: Console) -> None:
+    table = Table("product", "live version", "since", "metrics on held-back days", title="Models", title_justify="left")
+    for model in models:
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items())
+        table.add_row(f"{model.product} @ {model.target}", model.version, model.live_since[:16], metrics)
+    console.print(table)
+
+
+def _show_prices(prices: PriceStatus, console: Console) -> None:
+    console.print(f"Prices of {prices.business_date}: {prices.decided:,} decided, {prices.changed:,} changed.")
+    if prices.example:
+        example = prices.example
+        console.print(
+            f"For example {example['sku']} in {example['store_id']}: {example['previous_price']} -> "
+            f"[bold]{example['price']} {example['currency']}[/] (model {example['model_version']})"
+        )
+        console.print(example["reasons"], highlight=False)
+
+
+def show_load(report: LoadReport, console: Console) -> None:
+    """Prints what a load read, kept, refused and recognised."""
+    console.print(report)
+
+
+def show_releases(releases: list[Release], console: Console) -> None:
+    """Prints live releases as a table."""
+    table = Table("product", "target", "version", "action", "share", "since", "by", "reason")
+    for r in releases:
+        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M}", r.by, r.reason)
+    console.print(table if releases else "No model is live yet.")

@@ -1,0 +1,18 @@
+"""Dagster's instance of a home: its folder, its settings, its environment variable."""
+
+import os
+import shutil
+
+from retail_assets.environments import PROJECT_ROOT, Home
+
+SETTINGS = PROJECT_ROOT / "deployments" / "local" / "dagster.yaml"
+
+
+def prepare(home: Home) -> None:
+    """Creates the instance folder with the settings of deployments/local and points DAGSTER_HOME at it."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    target = home.dagster / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != SETTINGS.read_bytes():
+        shutil.copyfile(SETTINGS, target)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["RETAIL_HOME"] = str(home.root)

@@ -1,0 +1,137 @@
+"""Runs the `refresh` job of a home in a process of its own and reports each asset as it is materialised.
+
+The child's output goes to a log file, so that a progress display owns the terminal; its events come from Dagster's
+own event log, so that what is shown here is what the UI shows.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterEventType
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets import instance as dagster_instance
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Environment
+from retail_assets.jobs import REFRESH_JOB_NAME
+
+POLL_SECONDS = 0.25
+
+
+class RefreshFailed(RetailError):
+    """A step of the refresh raised; the last good state of every table is still there."""
+
+
+class RefreshSummary(BaseModel):
+    """What one refresh did. `failed_checks` are `asset:check` names of any severity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    seconds: float
+    assets: int
+    failed_checks: list[str]
+
+
+def refresh(environment: Environment, on_asset: Callable[[dg.AssetKey], None] | None = None) -> RefreshSummary:
+    """Materialises the whole graph of `environment`; raises RefreshFailed when a step fails.
+
+    `on_asset` is called with the key of each asset once, when it has been materialised.
+    """
+    dagster_instance.prepare(environment.home)
+    environment.home.logs.mkdir(parents=True, exist_ok=True)
+    run_id, started = str(uuid.uuid4()), time.monotonic()
+    log = environment.home.logs / "refresh.log"
+    seen: set[dg.AssetKey] = set()
+    failed_checks: list[str] = []
+    with dg.DagsterInstance.get() as instance:
+        for event in _events(instance, run_id, log, environment):
+            if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key not in seen:
+                key = event.asset_key
+                assert key is not None
+                seen.add(key)
+                if on_asset:
+                    on_asset(key)
+            if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+                check = event.asset_check_evaluation_data
+                if not check.passed:
+                    failed_checks.append(f"{check.asset_key.to_user_string()}:{check.check_name}")
+        _raise_unless_successful(instance, run_id, log)
+    seconds = round(time.monotonic() - started, 1)
+    return RefreshSummary(run_id=run_id, seconds=seconds, assets=len(seen), failed_checks=sorted(failed_checks))
+
+
+def _events(
+    instance: dg.DagsterInstance, run_id: str, log: Path, environment: Environment
+) -> Iterator[dg.DagsterEvent]:
+    command = [sys.executable, "-m", "retail_assets.refresh", run_id]
+    child_environment = os.environ | {"RETAIL_ENV": environment.name, "RETAIL_HOME": str(environment.home.root)}
+    with log.open("wb") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=child_environment)
+        try:
+            yield from _follow(instance, run_id, child)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+
+
+def _follow(
+    instance: dg.DagsterInstance, run_id: str, child: "subprocess.Popen[bytes]"
+) -> Iterator[dg.DagsterEvent]:
+    cursor: str | None = None
+    while True:
+        ended = child.poll() is not None
+        more = True
+        while more:
+            connection = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor, more = connection.cursor, connection.has_more
+            for record in connection.records:
+                if record.event_log_entry.dagster_event:
+                    yield record.event_log_entry.dagster_event
+        if ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _raise_unless_successful(instance: dg.DagsterInstance, run_id: str, log: Path) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.is_success:
+        return
+    if run is None:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise RefreshFailed(f"the run never started:\n{tail}", where=str(log), todo="read the log, then run again")
+    failures = instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
+    reasons = [_reason(record.event_log_entry.dagster_event) for record in failures]
+    raise RefreshFailed(
+        "the refresh failed:\n" + ("\n".join(reasons) or f"run {run_id} ended as {run.status.value}"),
+        where=str(log),
+        todo="nothing was half written: correct the cause and run the same command again",
+    )
+
+
+def _reason(event: dg.DagsterEvent | None) -> str:
+    assert event is not None
+    error = event.step_failure_data.error
+    cause = error.cause or error if error else None
+    return f"  {event.step_key}: {cause.message.strip() if cause else 'no error recorded'}"
+
+
+def main(run_id: str) -> int:
+    """The child: executes the job on the instance of the environment and returns the exit code."""
+    from retail_assets.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        job = defs.resolve_job_def(REFRESH_JOB_NAME)
+        result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
+    return 0 if result.success else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,165 @@
+"""What a home holds right now, as data: the same figures the demo's summary prints."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.environments import Environment
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceStatus(_Frozen):
+    """Rows of one source since the home exists; `read = bronze + quarantined + duplicate`."""
+
+    source: str
+    files: int
+    read: int
+    bronze: int
+    quarantined: int
+    duplicate: int
+    reasons: dict[str, int]
+
+
+class MartStatus(_Frozen):
+    """One gold table: its rows, its Delta version and the newest business date in it."""
+
+    mart: str
+    rows: int
+    version: int
+    newest: str | None
+
+
+class ModelStatus(_Frozen):
+    """One live model version and its metrics next to those of its baselines."""
+
+    product: str
+    target: str
+    version: str
+    live_since: str
+    by: str
+    reason: str
+    metrics: dict[str, float]
+
+
+class PriceStatus(_Frozen):
+    """The newest batch of price decisions."""
+
+    business_date: str
+    decided: int
+    changed: int
+    example: dict[str, Any] | None
+
+
+class Status(_Frozen):
+    """Everything `retail status` prints."""
+
+    environment: str
+    home: str
+    sources: list[SourceStatus]
+    marts: list[MartStatus]
+    models: list[ModelStatus]
+    prices: PriceStatus | None
+
+
+def status(environment: Environment) -> Status:
+    """Reads the lake, the ledger and the model store; an empty home gives empty lists, never an error."""
+    lake = environment.lake
+    return Status(
+        environment=environment.name,
+        home=str(environment.home.root),
+        sources=source_status(lake),
+        marts=mart_status(lake),
+        models=model_status(lake, ModelStore.at(environment.home.models)),
+        prices=price_status(lake),
+    )
+
+
+def source_status(lake: Lake) -> list[SourceStatus]:
+    """Counts per source from the ledger of loads and the quarantine, in the order of their size."""
+    if not lake.exists("ops", "loads"):
+        return []
+    rows = lake.query(
+        f"""select source, count(distinct file) files, sum(rows_read)::bigint read, sum(rows_bronze)::bigint bronze,
+                   sum(rows_quarantined)::bigint quarantined, sum(rows_duplicate)::bigint duplicate
+            from {lake.scan("ops", "loads")} group by source order by read desc, source"""
+    ).to_pylist()
+    return [SourceStatus(**row, reasons=_quarantine_reasons(lake, row["source"])) for row in rows]
+
+
+def _quarantine_reasons(lake: Lake, source: str) -> dict[str, int]:
+    if not lake.exists("quarantine", source):
+        return {}
+    rows = lake.query(
+        f"""select split_part(reason, ':', 1) as reason, count(*) as rows
+            from (select unnest(reasons) as reason from {lake.scan("quarantine", source)})
+            group by 1 order by 2 desc, 1"""
+    )
+    return dict(zip(rows["reason"].to_pylist(), rows["rows"].to_pylist(), strict=True))
+
+
+def mart_status(lake: Lake) -> list[MartStatus]:
+    """Rows and newest business date of each gold table, from Delta's own statistics where they suffice."""
+    found = []
+    for mart in lake.tables("gold"):
+        table = lake.open("gold", mart)
+        dated = "business_date" in [field.name for field in table.schema().fields]
+        newest = max((str(p["business_date"]) for p in table.partitions()), default=None) if dated else None
+        found.append(MartStatus(mart=mart, rows=table.count(), version=table.version(), newest=newest))
+    return found
+
+
+def model_status(lake: Lake, models: ModelStore) -> list[ModelStatus]:
+    """Every live release with the metrics of its manifest."""
+    return [
+        ModelStatus(
+            product=release.product,
+            target=release.target,
+            version=release.version,
+            live_since=release.at.isoformat(),
+            by=release.by,
+            reason=release.reason,
+            metrics=models.manifest(release.product, release.version).metrics,
+        )
+        for release in Ledger(lake).live_all()
+    ]
+
+
+def price_status(lake: Lake) -> PriceStatus | None:
+    """The newest batch: how many prices were decided, how many changed, and the largest raise as an example."""
+    if not lake.exists("decisions", "pricing"):
+        return None
+    decisions = lake.scan("decisions", "pricing")
+    totals = lake.query(
+        f"""select business_date::varchar as business_date, count(*)::bigint as decided,
+                   count(*) filter (price <> previous_price)::bigint as changed
+            from {decisions} where mode = 'batch' group by 1 order by 1 desc limit 1"""
+    ).to_pylist()
+    if not totals:
+        return None
+    example = lake.query(
+        f"""select * from {decisions} where mode = 'batch' and business_date = '{totals[0]["business_date"]}'
+            order by price <> previous_price desc, abs(price - previous_price) / nullif(previous_price, 0) desc,
+                     store_id, sku limit 1"""
+    ).to_pylist()
+    return PriceStatus(**totals[0], example=_readable(example[0]) if example else None)
+
+
+def _readable(decision: dict[str, Any]) -> dict[str, Any]:
+    from retail_assets.pricing.policy import explain
+
+    return {
+        "decision_id": decision["decision_id"],
+        "store_id": decision["store_id"],
+        "sku": decision["sku"],
+        "price": str(decision["price"]),
+        "previous_price": str(decision["previous_price"]),
+        "currency": decision["currency"],
+        "model_version": decision["model_version"],
+        "reasons": explain(decision),
+    }

@@ -1,0 +1,76 @@
+"""What every test may use: a home of its own, and one completed tiny home to read or to copy."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from retail_assets.environments import Home
+from retail_assets.resources.lake import Lake
+
+os.environ.setdefault("RETAIL_ENV", "test")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    return Home.at(tmp_path / "home")
+
+
+@pytest.fixture
+def lake(home: Home) -> Lake:
+    """The empty lake of `home`."""
+    return Lake.at(home.lake)
+
+
+def run_retail(
+    home_root: Path, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Runs the real `retail` command on a home and returns what it printed."""
+    completed = subprocess.run(
+        [sys.executable, "-m", "retail_assets.cli", *arguments],
+        env=os.environ | {"RETAIL_HOME": str(home_root), "RETAIL_ENV": "test", "COLUMNS": "160"} | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and completed.returncode:
+        raise AssertionError(f"retail {' '.join(arguments)} -> {completed.returncode}\n{completed.stderr[-4000:]}")
+    return completed
+
+
+@pytest.fixture(scope="session")
+def retail() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """The real command line: `retail(home_root, "status", "--json")`."""
+    return run_retail
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a tiny home after the whole graph has run. Read it only; `tiny_copy` is for writers."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    root = shared / "tiny_home"
+    with FileLock(f"{root}.lock"):
+        if not (root / ".complete").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            run_retail(root, "demo", "--scale", "tiny", "--json")
+            (root / ".complete").touch()
+    return root
+
+
+@pytest.fixture
+def tiny_copy(tiny_home: Path, tmp_path: Path) -> Home:
+    """A copy of the completed tiny home that a test may change."""
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_home, root)
+    return Home.at(root)

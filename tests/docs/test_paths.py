@@ -1,0 +1,40 @@
+"""A document that names a file which is gone misleads: every path, make target and command named must exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from retail_assets.cli import app
+from retail_assets.environments import PROJECT_ROOT
+
+DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
+TOP = "retail_assets|dbt_project|feature_repo|bento|configs|deployments|tests|benchmarks|docs"
+PATHS = re.compile(rf"\b((?:{TOP})/[\w./-]*\w/?|workspace\.yaml|pyproject\.toml|requirements\.lock|LICENSE|\.ci/run)")
+LINKS = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+TARGETS = re.compile(r"\bmake ([a-z]+)\b")
+COMMANDS = re.compile(r"`+retail ([a-z]+)|^(?:\$ )?retail ([a-z]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_named_path_exists(document: Path) -> None:
+    text = document.read_text()
+    named = {PROJECT_ROOT / p for p in PATHS.findall(text)} | {document.parent / p for p in LINKS.findall(text)}
+    assert [str(p) for p in sorted(named) if not p.exists() and "<" not in str(p)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_named_make_target_exists(document: Path) -> None:
+    help_text = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"make ([a-z]+)", help_text))
+    named = {t for block in re.findall(r"`[^`]+`|^\s*make [a-z]+.*$", document.read_text(), re.M) for t in TARGETS.findall(block)}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_named_retail_command_exists(document: Path) -> None:
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = {first or second for first, second in COMMANDS.findall(document.read_text())}
+    assert named - known == set()
