@@ -1,0 +1,192 @@
+"""The release ledger: which version of which product is live where, since when, by whom and why.
+
+`ops/releases` is append-only. What is live is the newest promote, rollback or pin of a product and target; canary and
+shadow rows record traffic beside it. Needs no Dagster, so that services and the command line read it directly.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from retail_assets.core.errors import RetailError
+from retail_assets.resources.lake import Lake
+
+Action = Literal["promote", "canary", "shadow", "rollback", "pin"]
+LIVE_ACTIONS = ("promote", "rollback", "pin")
+CLOUD = "cloud"
+ATTEMPTS = 20
+
+
+class LedgerError(RetailError):
+    """A release that the ledger cannot take, or a question it has no answer to."""
+
+
+class LedgerConflict(LedgerError):
+    """Somebody else released the same product to the same target since the decision was made."""
+
+
+def release_id() -> str:
+    """32 hex characters that sort by the millisecond of their making (48 bits of time, 80 bits of chance)."""
+    return f"{int(datetime.now(UTC).timestamp() * 1000):012x}{secrets.token_hex(10)}"
+
+
+class Release(BaseModel):
+    """One row of the ledger. `previous` is the version that was live before it; `share` is its share of traffic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release_id: str = Field(default_factory=release_id)
+    product: str
+    target: str = CLOUD
+    version: str
+    action: Action
+    share: float = Field(default=1.0, ge=0.0, le=1.0)
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    by: str
+    reason: str
+    previous: str | None = None
+    gate_report: str | None = None
+
+
+class Ledger:
+    """Appends releases to `ops/releases` of a lake and answers what is, or was, live."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def append(self, release: Release) -> Release:
+        """Adds one row and returns it.
+
+        The row is committed only onto the ledger it was checked against. Raises LedgerConflict when `previous` is not
+        what is live (somebody was faster), and LedgerError when `at` lies before the newest row of its target.
+        """
+        from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        self.lake.ensure("ops", "releases", releases_schema())
+        row = pa.Table.from_pylist([release.model_dump()], schema=releases_schema())
+        for _ in range(ATTEMPTS):
+            table = self.lake.open("ops", "releases")
+            _check_follows(release, _releases(table.to_pyarrow_table()))
+            try:
+                write_deltalake(table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=0))
+            except CommitFailedError:
+                continue
+            return release
+        raise LedgerConflict(f"the ledger was written {ATTEMPTS} times while {release.product} was being released")
+
+    def promote(
+        self,
+        product: str,
+        version: str,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        gate_report: str | None = None,
+    ) -> Release:
+        """Makes `version` live on `target`; `gate_report` is the JSON text of the gates it passed."""
+        live = self.live(product, target)
+        return self.append(
+            Release(
+                product=product,
+                target=target,
+                version=version,
+                action="promote",
+                by=by,
+                reason=reason,
+                previous=live.version if live else None,
+                gate_report=gate_report,
+            )
+        )
+
+    def rollback(self, product: str, *, by: str, reason: str, target: str = CLOUD, to: str | None = None) -> Release:
+        """Makes an earlier version live again by one appended row: `to`, or the one that the live one replaced.
+
+        Raises LedgerError when there is nothing to go back to, or `to` was never live on `target`.
+        """
+        history = released_versions(self.log(), product, target)
+        earlier = history[:-1]
+        if not earlier or (to is not None and to not in earlier):
+            raise LedgerError(
+                f"{product} on {target} cannot be rolled back to {to or 'an earlier version'}",
+                todo=f"versions to go back to: {', '.join(earlier) or 'none'}",
+            )
+        return self.append(
+            Release(
+                product=product,
+                target=target,
+                version=to or earlier[-1],
+                action="rollback",
+                by=by,
+                reason=reason,
+                previous=history[-1],
+            )
+        )
+
+    def live(self, product: str, target: str = CLOUD, at: datetime | None = None) -> Release | None:
+        """What is live on `target` now, or was at the instant `at`; None before the first release."""
+        return next((r for r in self.live_all(at) if (r.product, r.target) == (product, target)), None)
+
+    def live_all(self, at: datetime | None = None) -> list[Release]:
+        """What is live on every product and target now, or was at the instant `at`, sorted by product and target."""
+        known = [r for r in self.log() if r.action in LIVE_ACTIONS and (at is None or r.at <= at)]
+        newest = {(r.product, r.target): r for r in known}
+        return [newest[key] for key in sorted(newest)]
+
+    def log(self) -> list[Release]:
+        """Every row, oldest first; empty before the first release."""
+        if not self.lake.exists("ops", "releases"):
+            return []
+        return _releases(self.lake.open("ops", "releases").to_pyarrow_table())
+
+    def version(self) -> int | None:
+        """The ledger's Delta version: a cheap way for a service to see that something was released."""
+        return self.lake.version("ops", "releases")
+
+
+def released_versions(log: list[Release], product: str, target: str = CLOUD) -> list[str]:
+    """The versions one can go back through, oldest first, the live one last; a rollback takes back what it undid."""
+    versions: list[str] = []
+    for release in log:
+        if (release.product, release.target) != (product, target) or release.action not in LIVE_ACTIONS:
+            continue
+        if release.action == "rollback" and release.version in versions[:-1]:
+            newest = max(place for place, version in enumerate(versions[:-1]) if version == release.version)
+            del versions[newest + 1 :]
+        elif versions[-1:] != [release.version]:
+            versions.append(release.version)
+    return versions
+
+
+@lru_cache(maxsize=1)
+def releases_schema() -> pa.Schema:
+    """The Arrow schema of `ops/releases`."""
+    text, instant = pa.string(), pa.timestamp("us", tz="UTC")
+    special = {"share": pa.float64(), "at": instant}
+    optional = ("previous", "gate_report")
+    return pa.schema([pa.field(n, special.get(n, text), nullable=n in optional) for n in Release.model_fields])
+
+
+def _releases(rows: pa.Table) -> list[Release]:
+    found = [Release.model_validate(row) for row in rows.to_pylist()]
+    return sorted(found, key=lambda r: (r.at, r.release_id))
+
+
+def _check_follows(release: Release, log: list[Release]) -> None:
+    same = [r for r in log if (r.product, r.target) == (release.product, release.target)]
+    live = next((r.version for r in reversed(same) if r.action in LIVE_ACTIONS), None)
+    if release.previous != live:
+        raise LedgerConflict(
+            f"{release.product} on {release.target} is at {live}, not at {release.previous}: released meanwhile",
+            todo="read the ledger again and decide again",
+        )
+    if same and release.at < same[-1].at:
+        raise LedgerError(
+            f"{release.product} on {release.target} has a row of {same[-1].at}, after {release.at}",
+            todo="check the clock of this machine: the ledger only grows forward",
+        )

@@ -1,0 +1,170 @@
+"""What is live is what the ledger says, at every instant, whoever writes at the same time."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail_assets.resources.lake import Lake
+from retail_assets.serving.ledger import Ledger, LedgerConflict, LedgerError, Release, release_id, released_versions
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(Lake.at(tmp_path / "lake"))
+
+
+def promoted(version: str, previous: str | None, hours: float = 0, **changes: object) -> Release:
+    values = {"product": "pricing", "version": version, "action": "promote", "by": "test", "reason": "better"}
+    return Release.model_validate(values | {"previous": previous, "at": NOON + timedelta(hours=hours)} | changes)
+
+
+def test_before_the_first_release_nothing_is_live(ledger: Ledger) -> None:
+    assert ledger.live("pricing") is None and ledger.live_all() == [] and ledger.log() == []
+    assert ledger.version() is None
+
+
+def test_live_now_and_as_it_was(ledger: Ledger) -> None:
+    ledger.append(promoted("a" * 12, None))
+    ledger.append(promoted("b" * 12, "a" * 12, hours=2))
+    live = ledger.live("pricing")
+    assert live is not None and live.version == "b" * 12 and live.previous == "a" * 12
+    then = ledger.live("pricing", at=NOON + timedelta(hours=1))
+    assert then is not None and then.version == "a" * 12
+    exactly = ledger.live("pricing", at=NOON + timedelta(hours=2))
+    assert exactly is not None and exactly.version == "b" * 12
+    assert ledger.live("pricing", at=NOON - timedelta(seconds=1)) is None
+    assert ledger.live("pricing", target="store-238") is None
+
+
+def test_live_all_answers_for_every_product_and_target(ledger: Ledger) -> None:
+    ledger.append(promoted("p1", None))
+    ledger.append(promoted("p2", None, target="store-238"))
+    ledger.append(promoted("f1", None, product="forecasting"))
+    assert [(r.product, r.target, r.version) for r in ledger.live_all()] == [
+        ("forecasting", "cloud", "f1"),
+        ("pricing", "cloud", "p1"),
+        ("pricing", "store-238", "p2"),
+    ]
+
+
+def test_canary_and_shadow_change_nothing_that_is_live(ledger: Ledger) -> None:
+    ledger.append(promoted("p1", None))
+    ledger.append(promoted("p2", "p1", hours=1, action="canary", share=0.05))
+    ledger.append(promoted("p3", "p1", hours=2, action="shadow", share=0.0))
+    live = ledger.live("pricing")
+    assert live is not None and live.version == "p1"
+    assert [r.action for r in ledger.log()] == ["promote", "canary", "shadow"]
+
+
+def test_rollback_is_one_row_and_a_second_one_goes_further_back(ledger: Ledger) -> None:
+    for version in ("p1", "p2", "p3"):
+        ledger.promote("pricing", version, by="test", reason="better")
+    assert ledger.rollback("pricing", by="manager", reason="odd prices").version == "p2"
+    assert ledger.rollback("pricing", by="manager", reason="still odd").version == "p1"
+    assert len(ledger.log()) == 5
+    with pytest.raises(LedgerError, match="cannot be rolled back"):
+        ledger.rollback("pricing", by="manager", reason="further")
+
+
+def test_rollback_to_a_named_version_must_have_been_live(ledger: Ledger) -> None:
+    for version in ("p1", "p2", "p3"):
+        ledger.promote("pricing", version, by="test", reason="better")
+    with pytest.raises(LedgerError, match="p1, p2"):
+        ledger.rollback("pricing", by="manager", reason="odd", to="p9")
+    assert ledger.rollback("pricing", by="manager", reason="odd", to="p1").version == "p1"
+
+
+def test_rollback_of_nothing_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="none"):
+        ledger.rollback("pricing", by="manager", reason="odd")
+
+
+def test_a_decision_on_an_old_ledger_is_refused(ledger: Ledger) -> None:
+    ledger.append(promoted("p1", None))
+    ledger.append(promoted("p2", "p1", hours=1))
+    with pytest.raises(LedgerConflict, match="is at p2, not at p1"):
+        ledger.append(promoted("p3", "p1", hours=2))
+    assert [r.version for r in ledger.log()] == ["p1", "p2"]
+
+
+def test_a_clock_that_runs_backwards_is_refused(ledger: Ledger) -> None:
+    ledger.append(promoted("p1", None))
+    with pytest.raises(LedgerError, match="clock"):
+        ledger.append(promoted("p2", "p1", hours=-1))
+
+
+def test_of_many_threads_that_release_the_same_product_one_wins(ledger: Ledger) -> None:
+    def release(number: int) -> str:
+        try:
+            return ledger.append(promoted(f"p{number}", None)).version
+        except LedgerConflict:
+            return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        winners = [version for version in pool.map(release, range(6)) if version]
+    assert len(winners) == 1
+    assert [r.version for r in ledger.log()] == winners
+
+
+def test_threads_that_release_different_products_all_win(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda n: ledger.append(promoted("v1", None, product=f"product-{n}")), range(6)))
+    assert [r.product for r in ledger.live_all()] == [f"product-{n}" for n in range(6)]
+
+
+def test_of_two_processes_one_wins(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from retail_assets.resources.lake import Lake\n"
+        "from retail_assets.serving.ledger import Ledger, LedgerConflict, Release\n"
+        "release = Release(product='pricing', version=sys.argv[2], action='promote', by='t', reason='r')\n"
+        "sys.stdin.readline()\n"
+        "try:\n    print(Ledger(Lake.at(sys.argv[1])).append(release).version)\n"
+        "except LedgerConflict:\n    print('conflict')\n"
+    )
+    lake = tmp_path / "lake"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(lake), version],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for version in ("p1", "p2")
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = sorted(process.communicate()[0].strip() for process in started)
+    assert answers[0] == "conflict" and answers[1] in ("p1", "p2")
+    assert [r.version for r in Ledger(Lake.at(lake)).log()] == [answers[1]]
+
+
+@given(st.lists(st.sampled_from(["promote a", "promote b", "promote c", "rollback"]), max_size=12))
+def test_a_rollback_always_restores_what_was_live_before(steps: list[str]) -> None:
+    log: list[Release] = []
+    stack: list[str] = []
+    for step in steps:
+        if step == "rollback":
+            if len(stack) < 2:
+                continue
+            stack.pop()
+            log.append(promoted(stack[-1], None, action="rollback"))
+        elif stack[-1:] != [step[-1]]:
+            stack.append(step[-1])
+            log.append(promoted(step[-1], None))
+        assert released_versions(log, "pricing") == stack
+
+
+def test_ids_sort_by_time() -> None:
+    early, late = release_id(), f"{int((datetime.now(UTC) + timedelta(seconds=1)).timestamp() * 1000):012x}"
+    assert len(early) == 32 and early < late
