@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from retail_assets.core.gates import Gate, evaluate
 
-LOWER = Gate(metric="wape", better="lower", lowest=0.0, floor=0.5, baseline="naive", live_gain=0.01)
+LOWER = Gate(metric="wape", better="lower", lowest=0.0, floor=0.5, baseline="naive", live_gain=1 / 64)
 HIGHER = Gate(metric="gain", better="higher", highest=1.0, floor=0.1, baseline="naive", live_gain=0.01)
 NUMBERS = st.floats(min_value=-1e6, max_value=1e6)
 NOT_NUMBERS = st.sampled_from([nan, inf, -inf])
@@ -24,8 +24,8 @@ def lower(wape: float, naive: float = 0.45, live: float | None = None) -> bool:
     ("wape", "naive", "live", "passed"),
     [
         (0.30, 0.45, 0.35, True),  # better than everything
-        (0.34, 0.45, 0.35, True),  # exactly the gain that is asked for
-        (0.345, 0.45, 0.35, False),  # better than live, by too little
+        (0.34375, 0.45, 0.359375, True),  # exactly the gain that is asked for
+        (0.3438, 0.45, 0.359375, False),  # better than live, by too little
         (0.35, 0.45, 0.35, False),  # a tie with live where a gain is asked for
         (0.36, 0.45, 0.35, False),  # worse than live
         (0.45, 0.45, 0.60, False),  # a tie with the baseline
