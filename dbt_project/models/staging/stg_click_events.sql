@@ -1,0 +1,24 @@
+with
+
+source as (
+    select * from {{ source('bronze', 'click_events') }}
+),
+
+newest as (
+    select
+        event_id,
+        session_id,
+        customer_id,
+        store_id,
+        event_type,
+        sku,
+        query,
+        cast(occurred_at as timestamp) as occurred_at,
+        row_id,
+        cast(delivered_at as timestamp) as delivered_at,
+        business_date
+    from source
+    {{ newest_per(['event_id', 'business_date']) }}
+)
+
+select * from newest

@@ -1,0 +1,22 @@
+with
+
+source as (
+    select * from {{ source('bronze', 'price_list') }}
+),
+
+newest as (
+    select
+        country,
+        sku,
+        effective_on,
+        list_price,
+        unit_cost,
+        currency,
+        row_id,
+        cast(delivered_at as timestamp) as delivered_at,
+        business_date
+    from source
+    {{ newest_per(['country', 'sku', 'effective_on']) }}
+)
+
+select * from newest
