@@ -17,6 +17,7 @@ from typing import Any
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.background import Every
 from retail_assets.serving.decision_rows import DecisionLogError, encode
 from retail_assets.serving.decision_spool import Writer, append_once, count_lines, read_segment, recover
 
@@ -74,9 +75,8 @@ class DecisionLog:
         self._writer = self._claim()
         self._gate = threading.Lock()
         self._shipping = threading.Lock()
-        self._stop = threading.Event()
         self._sealed: list[_Segment] = []
-        self._threads: list[threading.Thread] = []
+        self._loops: list[Every] = []
         self._file: int | None = None
         self._rows = self._size = 0
         self._dirty = self._orphans_recovered = False
@@ -99,10 +99,12 @@ class DecisionLog:
         self._sealed = [_Segment(path, count_lines(path)) for path in self._writer.segments()]
         self.backlog.recovered_rows = sum(segment.rows for segment in self._sealed)
         self._measure()
-        for name, target in (("sync", self._sync_forever), ("ship", self._ship_forever)):
-            thread = threading.Thread(target=target, name=f"decision-log-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._loops = [
+            Every(self._sync_every_s, self.sync, "decision-log-sync"),
+            Every(self._ship_every_s, self._try_to_ship, "decision-log-ship"),
+        ]
+        for loop in self._loops:
+            loop.start()
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes the decisions of one answer, all or none; raises DecisionLogError when the disk refuses.
@@ -183,15 +185,6 @@ class DecisionLog:
             self.backlog.rows = open_rows + sum(segment.rows for segment in self._sealed)
             self.backlog.oldest_at = self._sealed[0].sealed_at if self._sealed else None
 
-    def _sync_forever(self) -> None:
-        while not self._stop.wait(self._sync_every_s):
-            self.sync()
-
-    def _ship_forever(self) -> None:
-        self._try_to_ship()
-        while not self._stop.wait(self._ship_every_s):
-            self._try_to_ship()
-
     def _try_to_ship(self) -> None:
         from deltalake.exceptions import DeltaError
 
@@ -206,8 +199,7 @@ class DecisionLog:
 
     def close(self) -> None:
         """Stops the threads, ships what is left and gives the spool folder back; what cannot be shipped stays."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        for loop in self._loops:
+            loop.stop()
         self._try_to_ship()
         self._writer.release()

@@ -194,7 +194,7 @@ def test_two_living_logs_of_one_product_hold_different_spools(
 
 CHILD = textwrap.dedent(
     """
-    import sys
+    import os, sys
     from pathlib import Path
     from retail_assets.resources.lake import Lake
     from retail_assets.serving import decision_log, decision_spool
@@ -206,7 +206,7 @@ CHILD = textwrap.dedent(
     log = DecisionLog(Lake.at(root / "lake"), "pricing", root / "spool", sync_every_s=0.01, ship_every_s=0.05)
 
     def hang(*_):
-        print("hung", flush=True)
+        os.write(1, b"hung\\n")
         wait()
 
     if die_at == "before_commit":
@@ -218,7 +218,7 @@ CHILD = textwrap.dedent(
     while True:
         row = decision()
         log.record([row])
-        print(row["decision_id"], flush=True)
+        os.write(1, row["decision_id"].encode() + b"\\n")
         wait(0.001)
     """
 )

@@ -1,0 +1,123 @@
+"""`make dev` starts its servers together, says where they are, and never leaves one behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes import ServerError, dev_servers, require_free, service_spec
+
+SUPERVISE = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    from retail_assets.serving.processes import ServerSpec, Supervisor
+
+    folder, mode, *ports = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+    serve = "import http.server as h; h.HTTPServer(('127.0.0.1', {}), h.SimpleHTTPRequestHandler).serve_forever()"
+    dies = "import sys; sys.exit('the disk is full')"
+    specs = [
+        ServerSpec(f"web-{p}", [sys.executable, "-c", serve.format(p)], folder / f"web-{p}.log", p, "/", cwd=folder)
+        for p in ports
+    ]
+    if mode == "dies":
+        specs.append(ServerSpec("batch", [sys.executable, "-c", dies], folder / "batch.log"))
+    say = lambda line: (sys.stdout.write(line + "\\n"), sys.stdout.flush())
+    sys.exit(Supervisor(specs, say).run())
+    """
+)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
+
+
+def supervise(folder: Path, mode: str, *ports: int) -> "subprocess.Popen[str]":
+    """Starts a supervisor of one web server per port, plus one that dies at once in mode `dies`."""
+    command = [sys.executable, "-c", SUPERVISE, str(folder), mode, *map(str, ports)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT)
+
+
+def lines_until(process: "subprocess.Popen[str]", text: str) -> list[str]:
+    """Lines the process prints up to the first that holds `text`."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"ended without {text!r}: {lines}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_every_server(tmp_path: Path, number: signal.Signals) -> None:
+    ports = (free_port(), free_port())
+    process = supervise(tmp_path, "stays", *ports)
+    said = "".join(lines_until(process, "Ctrl-C"))
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert all(f"http://127.0.0.1:{port}" in said for port in ports)
+    assert len(children) == len(ports)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert not [child for child in children if child.is_running()]
+
+
+def test_a_server_that_ends_is_named_with_its_log_and_the_others_stop(tmp_path: Path) -> None:
+    port = free_port()
+    process = supervise(tmp_path, "dies", port)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "batch ended with code 1" in said
+    assert str(tmp_path / "batch.log") in said
+    assert "the disk is full" in said
+    require_free(port, "the web server that was stopped")
+
+
+def test_a_server_killed_later_is_named(tmp_path: Path) -> None:
+    ports = (free_port(), free_port())
+    process = supervise(tmp_path, "stays", *ports)
+    lines_until(process, "Ctrl-C")
+    victim, *others = psutil.Process(process.pid).children()
+    victim.kill()
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "ended with code -9" in said
+    assert not [child for child in others if child.is_running()]
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path, taken_port: int) -> None:
+    home = Home.at(tmp_path)
+    ports = {"dagster": free_port(), "forecasting": taken_port, "pricing": free_port()}
+    with pytest.raises(ServerError, match=f"port {taken_port} for forecasting is taken"):
+        dev_servers(home, ports, PROJECT_ROOT)
+    assert not home.logs.exists()
+
+
+def test_services_bind_loopback_keep_metrics_apart_and_send_no_telemetry(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    specs = [service_spec(product, home, 4000, PROJECT_ROOT) for product in ("forecasting", "pricing")]
+    for spec in specs:
+        assert spec.command[spec.command.index("--host") + 1] == "127.0.0.1"
+        assert spec.env["BENTOML_DO_NOT_TRACK"] == "True"
+    assert specs[0].env["BENTOML_HOME"] != specs[1].env["BENTOML_HOME"]
+    assert os.environ.get("BENTOML_HOME") not in {spec.env["BENTOML_HOME"] for spec in specs}
