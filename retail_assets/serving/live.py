@@ -92,6 +92,7 @@ class LiveModel(Generic[Model]):
 
     def poll(self) -> None:
         """Reads the ledger once and swaps when it names another version; keeps what serves when it cannot be read."""
+        self._polls_since_refusal += 1
         try:
             version = self._ledger.version()
             if version == self._seen and not self._retry_is_due():
@@ -100,8 +101,6 @@ class LiveModel(Generic[Model]):
         except (DeltaError, OSError, RetailError) as error:
             logger.error("the release ledger cannot be read, %s stays as it is: %s", self.product, error)
             return
-        finally:
-            self._polls_since_refusal += 1
         self._seen = version
         self.ledger_read_at = datetime.now(UTC)
         if release is not None and (self.current is None or release.release_id != self.current.release.release_id):

@@ -1,0 +1,72 @@
+"""What the pricing service is asked and what it answers. Money is a decimal in text, as in the decision log."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_BATCH = 200
+
+Id = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
+
+
+class PriceRequest(BaseModel):
+    """One store and SKU. A service decides from what is recorded: callers cannot override an input."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"example": {"store_id": "UK-001", "sku": "SKU-00001"}}
+    )
+
+    store_id: Id
+    sku: Id
+
+
+class PricesRequest(BaseModel):
+    """Up to 200 stores and SKUs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: Annotated[list[PriceRequest], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class PriceAnswer(BaseModel):
+    """A decided price: what to charge, what it was, why, and which model and policy decided."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decision_id: str
+    store_id: str
+    sku: str
+    price: Decimal
+    currency: str
+    previous_price: Decimal | None
+    changed: bool
+    reasons: Annotated[list[str], Field(description="The trail in words: the optimum and what each guardrail did")]
+    model_version: str
+    policy_hash: str
+    decided_at: datetime
+    features_at: Annotated[datetime | None, Field(description="End of the business day the features describe")]
+    feature_age_s: Annotated[float | None, Field(description="Age of the features at the retailer's newest day")]
+    fallback: Annotated[bool, Field(description="True: the last batch price, because features were stale or missing")]
+    fallback_reason: str | None
+
+
+class Problem(BaseModel):
+    """Why one item of a batch has no price."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store_id: str
+    sku: str
+    status: int
+    detail: str
+
+
+class PricesAnswer(BaseModel):
+    """Prices in the order of the items, and the items that have none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prices: list[PriceAnswer]
+    problems: list[Problem]

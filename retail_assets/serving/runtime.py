@@ -1,0 +1,110 @@
+"""What every product's service is made of: the live model, the decision log, the catalogue and the metrics."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from retail_assets.core.manifest import Manifest
+from retail_assets.environments import Environment
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.background import Every
+from retail_assets.serving.catalogue import Catalogue
+from retail_assets.serving.decision_log import DecisionLog
+from retail_assets.serving.ledger import CLOUD, Ledger
+from retail_assets.serving.live import POLL_EVERY_S, LiveModel
+from retail_assets.serving.service_metrics import ServiceMetrics
+
+logger = logging.getLogger(__name__)
+Model = TypeVar("Model")
+
+
+class Runtime(Generic[Model]):
+    """One service process of one product. Nothing runs before `start`."""
+
+    def __init__(
+        self,
+        product: str,
+        environment: Environment,
+        load: Callable[[Path, Manifest], Model],
+        target: str = CLOUD,
+        also_poll: Callable[[], None] | None = None,
+    ) -> None:
+        """`load` makes a model of a checked folder; `also_poll` runs each second beside the look at the ledger."""
+        lake, home = environment.lake, environment.home
+        self.product = product
+        self.started_at = datetime.now(UTC)
+        self.live = LiveModel(product, Ledger(lake), ModelStore.at(home.models), load, target)
+        self.catalogue = Catalogue(lake)
+        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
+        self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)
+        self._also_poll = also_poll
+        self._parent = os.getppid()
+        self._following = Every(POLL_EVERY_S, self._poll, f"follow-{product}")
+
+    def start(self) -> None:
+        """Loads what is live now, then follows the ledger each second."""
+        self.log.start()
+        self._poll()
+        self._following.start()
+
+    def _poll(self) -> None:
+        self.live.poll()
+        self.catalogue.poll()
+        if self._also_poll is not None:
+            self._also_poll()
+        if os.getppid() != self._parent:
+            logger.error("the process that started this service is gone: it stops too")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def ready(self) -> bool:
+        """Whether there is a model to answer with."""
+        return self.live.current is not None
+
+    def version(self) -> dict[str, Any]:
+        """What answers, since when and by whose word; and what was refused."""
+        live, refused = self.live.current, self.live.refused
+        return {
+            "product": self.product,
+            "target": self.live.target,
+            "version": live.release.version if live else None,
+            "action": live.release.action if live else None,
+            "released_at": live.release.at if live else None,
+            "released_by": live.release.by if live else None,
+            "reason": live.release.reason if live else None,
+            "previous": live.release.previous if live else None,
+            "loaded_at": live.loaded_at if live else None,
+            "git_commit": live.manifest.git_commit if live else None,
+            "trained_until": live.manifest.train_until if live else None,
+            "refused": {"version": refused.version, "reason": refused.reason, "at": refused.at} if refused else None,
+            "ledger_read_at": self.live.ledger_read_at,
+            "started_at": self.started_at,
+        }
+
+    def _version_labels(self) -> dict[str, str]:
+        live = self.live.current
+        return {"version": live.release.version if live else "none", "target": self.live.target}
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        backlog = self.log.backlog
+        waiting = (datetime.now(UTC) - backlog.oldest_at).total_seconds() if backlog.oldest_at else 0.0
+        return {
+            "model_live": ("1 when a model answers", float(self.ready())),
+            "model_swaps": ("Versions taken since the start, the first included", self.live.swaps),
+            "model_refusals": ("Released versions that could not be loaded", self.live.refusals),
+            "decision_log_backlog_rows": ("Decisions on this machine and not yet in the lake", backlog.rows),
+            "decision_log_backlog_seconds": ("Age of the oldest sealed segment", waiting),
+            "decision_log_shipped_rows": ("Decisions moved to the lake since the start", backlog.shipped_rows),
+            "decision_log_recovered_rows": ("Decisions found from a process that died", backlog.recovered_rows),
+            "decision_log_failures": ("Attempts to reach the lake that failed", backlog.failures),
+            "follow_failures": ("Looks at the ledger that failed", self._following.failures),
+        }
+
+    def close(self) -> None:
+        """Stops following, moves what is logged to the lake and gives the spool back."""
+        self._following.stop()
+        self.live.close()
+        self.log.close()

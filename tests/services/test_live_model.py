@@ -1,0 +1,173 @@
+"""A service follows the ledger: it swaps, refuses what it cannot trust, and keeps the last good version."""
+
+import gc
+import shutil
+import threading
+import weakref
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from retail_assets.core.manifest import Manifest
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.background import Every
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.live import RETRY_REFUSED_EVERY, LiveModel, NothingLive
+
+
+class Loaded:
+    """The least a model can be: text of a file."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Shop:
+    """A ledger, a store and a follower of both."""
+
+    def __init__(self, root: Path) -> None:
+        self.ledger = Ledger(Lake.at(root / "lake"))
+        self.store = ModelStore.at(root / "models")
+        self.live = LiveModel("pricing", self.ledger, self.store, self.load)
+
+    @staticmethod
+    def load(folder: Path, manifest: Manifest) -> Loaded:
+        text = (folder / "model.json").read_text()
+        if text == "broken":
+            raise ZeroDivisionError("no elasticity")
+        return Loaded(text)
+
+    def train(self, text: str) -> str:
+        day = date(2026, 11, 8)
+        manifest = Manifest(
+            product="pricing",
+            created_at=datetime(2026, 11, 8, tzinfo=UTC),
+            gold={},
+            feature_service="price_response",
+            features=[],
+            git_commit="0" * 40,
+            config={},
+            seed=7,
+            metrics={},
+            train_from=day,
+            train_until=day,
+            rows=1,
+        )
+        return self.store.save("pricing", {"model.json": text.encode()}, manifest)
+
+    def release(self, text: str) -> str:
+        version = self.train(text)
+        self.ledger.promote("pricing", version, by="test", reason="test")
+        self.live.poll()
+        return version
+
+    @property
+    def serving(self) -> str | None:
+        return self.live.current.model.text if self.live.current else None
+
+    def damage(self, version: str) -> Path:
+        path = self.store.home / "models" / "pricing" / version / "model.json"
+        path.write_text(path.read_text() + " ")
+        return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_nothing_is_live_before_the_first_release(shop: Shop) -> None:
+    shop.live.poll()
+    with pytest.raises(NothingLive, match="no version of pricing is live on cloud"):
+        shop.live.require()
+
+
+def test_a_release_and_a_rollback_take_over_in_place(shop: Shop) -> None:
+    first = shop.release("a")
+    second = shop.release("b")
+    assert (shop.serving, shop.live.require().release.version) == ("b", second)
+    shop.ledger.rollback("pricing", by="test", reason="worse")
+    shop.live.poll()
+    assert (shop.serving, shop.live.require().release.version) == ("a", first)
+    assert shop.live.swaps == 3
+
+
+def test_the_old_version_is_freed_once_no_request_holds_it(shop: Shop) -> None:
+    shop.release("a")
+    request = shop.live.require()
+    old = weakref.ref(request.model)
+    shop.release("b")
+    assert old() is request.model, "a request that began with a version ends with it"
+    del request
+    gc.collect()
+    assert old() is None
+
+
+@pytest.mark.parametrize("fault", ["changed byte", "missing folder", "fails to load"])
+def test_a_version_that_cannot_be_trusted_is_refused_and_the_old_one_stays(shop: Shop, fault: str) -> None:
+    shop.release("a")
+    version = shop.train("broken" if fault == "fails to load" else "b")
+    if fault == "changed byte":
+        shop.damage(version)
+    if fault == "missing folder":
+        shutil.rmtree(shop.store.home / "models" / "pricing" / version)
+    shop.ledger.promote("pricing", version, by="test", reason="test")
+    shop.live.poll()
+    assert (shop.serving, shop.live.swaps, shop.live.refusals) == ("a", 1, 1)
+    assert shop.live.refused is not None and shop.live.refused.version == version
+    shop.release("c")
+    assert (shop.serving, shop.live.refused) == ("c", None)
+
+
+def test_a_refused_first_version_says_so(shop: Shop) -> None:
+    version = shop.release("broken")
+    with pytest.raises(NothingLive, match=f"{version} is released but could not be loaded: ZeroDivisionError"):
+        shop.live.require()
+
+
+def test_a_repaired_version_is_taken_at_a_later_poll(shop: Shop) -> None:
+    shop.release("a")
+    version = shop.train("b")
+    path = shop.damage(version)
+    shop.ledger.promote("pricing", version, by="test", reason="test")
+    shop.live.poll()
+    path.write_text("b")
+    for _ in range(RETRY_REFUSED_EVERY):
+        shop.live.poll()
+    assert (shop.serving, shop.live.refusals) == ("b", 1)
+
+
+def test_a_ledger_that_cannot_be_read_changes_nothing(shop: Shop, tmp_path: Path) -> None:
+    shop.release("a")
+    log = tmp_path / "lake" / "ops" / "releases" / "_delta_log"
+    for commit in log.glob("*.json"):
+        commit.write_text("not json")
+    shop.live.poll()
+    assert shop.serving == "a"
+
+
+def test_a_released_again_version_is_not_loaded_twice(shop: Shop) -> None:
+    version = shop.release("a")
+    model = shop.live.require().model
+    shop.ledger.promote("pricing", version, by="test", reason="again")
+    shop.live.poll()
+    assert shop.live.require().model is model
+    assert shop.live.require().release.reason == "again"
+
+
+def test_a_loop_outlives_what_it_calls() -> None:
+    calls, enough = [0], threading.Event()
+
+    def fail() -> None:
+        calls[0] += 1
+        if calls[0] == 3:
+            enough.set()
+        raise KeyError("gone")
+
+    loop = Every(0.001, fail, "test")
+    loop.start()
+    assert enough.wait(10)
+    loop.stop()
+    assert loop.failures >= 3
