@@ -1,0 +1,62 @@
+"""Forecast accuracy: free functions on equally long arrays of actual units and forecasts.
+
+All of them return NaN when there is nothing to measure, so that a gate on them fails.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def wape(actual: Floats, forecast: Floats) -> float:
+    """Weighted absolute percentage error: sum |error| / sum |actual|. Range 0 to infinity, lower is better."""
+    return _ratio(np.abs(forecast - actual).sum(), np.abs(actual).sum())
+
+
+def bias(actual: Floats, forecast: Floats) -> float:
+    """Relative bias: sum (forecast - actual) / sum |actual|. 0 is best, positive forecasts too much."""
+    return _ratio((forecast - actual).sum(), np.abs(actual).sum())
+
+
+def rmse(actual: Floats, forecast: Floats) -> float:
+    """Root mean squared error in units. Range 0 to infinity, lower is better."""
+    return float(np.sqrt(np.mean((forecast - actual) ** 2))) if len(actual) else float("nan")
+
+
+def scaled_rmse(actual: Floats, forecast: Floats, naive: Floats) -> float:
+    """RMSE as a share of the RMSE of `naive` on the same rows (RMSSE scaled out of sample). Lower is better."""
+    return _ratio(rmse(actual, forecast), rmse(actual, naive))
+
+
+def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> float:
+    """Mean quantile loss over rows and levels, in units; `quantiles` is rows x levels. Lower is better.
+
+    Koenker and Bassett (1978).
+    """
+    if not len(actual):
+        return float("nan")
+    error = actual[:, None] - quantiles
+    return float(np.mean(np.maximum(levels * error, (levels - 1.0) * error)))
+
+
+def coverage(actual: Floats, low: Floats, high: Floats) -> float:
+    """The share of rows inside [low, high], ends included. Range 0 to 1."""
+    return float(np.mean((actual >= low) & (actual <= high))) if len(actual) else float("nan")
+
+
+def calibration_gap(actual: Floats, quantiles: Floats, levels: Floats) -> float:
+    """The largest distance over levels of the level from [P(actual < q), P(actual <= q)]. Range 0 to 1, 0 is best.
+
+    Counts have ties: a true 5 % quantile of a slow seller is 0 and covers far more than 5 % of the days, so a level is
+    met when it lies between the share strictly below and the share at or below its quantile.
+    """
+    if not len(actual):
+        return float("nan")
+    below = np.mean(actual[:, None] < quantiles, axis=0)
+    at_or_below = np.mean(actual[:, None] <= quantiles, axis=0)
+    return float(np.max(np.maximum(below - levels, levels - at_or_below), initial=0.0))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")

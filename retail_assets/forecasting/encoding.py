@@ -1,0 +1,109 @@
+"""Example frames -> the matrix the trees see, and the simple forecast that they correct."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting.context import CALENDAR_COLUMNS
+
+CATEGORIES = ("store_id", "sku", "category", "department")
+WEEKDAY_MEANS = tuple(f"units_{day}_mean_8" for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+KNOWN_AHEAD = ("horizon", "target_weekday", "planned_discount", *CALENDAR_COLUMNS)
+DERIVED = ("units_target_weekday_mean_8", "expected_units", "recent_to_level")
+LEVEL_WEIGHTS = {"units_mean_7": 0.2, "units_mean_28": 0.5, "units_mean_56": 0.3}
+WEEKDAY_PRIOR_UNITS = 1.25
+SMALLEST_EXPECTED = 0.02
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class ForecastModelError(RetailError):
+    """Frames that do not fit the model, or a model folder that is not one."""
+
+
+class ForecasterSpec(BaseModel):
+    """Everything about a forecaster besides its trees: columns in order, codes of categories, intervals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    horizon: int
+    features: list[str]
+    categories: dict[str, list[str]]
+    intervals: QuantileTable | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the matrix, in order."""
+        return [*self.features, *DERIVED, *KNOWN_AHEAD, *self.categories]
+
+
+class Encoder:
+    """Encodes frames by one spec; a category value the model never saw is missing to the trees."""
+
+    def __init__(self, spec: ForecasterSpec) -> None:
+        self.spec = spec
+        self._codes = {name: pd.Index(values) for name, values in spec.categories.items()}
+        self._needed = {*spec.features, *KNOWN_AHEAD, *WEEKDAY_MEANS, *LEVEL_WEIGHTS, *spec.categories}
+
+    def matrix(self, frame: pd.DataFrame) -> tuple[Floats, Floats]:
+        """The matrix (rows x spec.columns) and the expected units per row; ForecastModelError for a missing column."""
+        missing = sorted(self._needed - set(frame.columns))
+        if missing:
+            raise ForecastModelError(f"the frame has no column {', '.join(missing)}")
+        derived = _derived(frame)
+        columns = [_numbers(frame, name) for name in self.spec.features]
+        columns += [derived[name] for name in DERIVED]
+        columns += [_numbers(frame, name) for name in KNOWN_AHEAD]
+        columns += [self._code(frame, name) for name in self.spec.categories]
+        return np.column_stack(columns), derived["expected_units"]
+
+    def _code(self, frame: pd.DataFrame, name: str) -> Floats:
+        codes = self._codes[name].get_indexer(pd.Index(frame[name], dtype=object)).astype(float)
+        return np.where(codes < 0, np.nan, codes)
+
+
+def categories_of(frame: pd.DataFrame, limit: int) -> dict[str, list[str]]:
+    """The values of each category column, sorted; columns with one value, or more than `limit`, are left out."""
+    found = {name: sorted(str(value) for value in frame[name].dropna().unique()) for name in CATEGORIES}
+    return {name: values for name, values in found.items() if 1 < len(values) <= limit}
+
+
+def interval_group(frame: pd.DataFrame) -> Integers:
+    """Groups of like uncertainty: horizon week (0 to 3, later ones too), plus 4 where a promotion is planned."""
+    week = np.minimum((frame["horizon"].to_numpy(int) - 1) // 7, 3)
+    return (week + 4 * (frame["planned_discount"].to_numpy(float) > 0)).astype(np.int64)
+
+
+def _derived(frame: pd.DataFrame) -> dict[str, Floats]:
+    """The mean of the target's weekday, the simple forecast, and how the last week compares with the level.
+
+    The strength of a weekday is shrunk towards 1 with a weight of WEEKDAY_PRIOR_UNITS: eight days of a slow seller say
+    little about its weekdays.
+    """
+    level = _level(frame)
+    weekdays = np.column_stack([_numbers(frame, name) for name in WEEKDAY_MEANS])
+    own = weekdays[np.arange(len(frame)), frame["target_weekday"].to_numpy(int) - 1]
+    seen = ~np.isnan(weekdays)
+    average = np.where(seen, weekdays, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    strength = (np.where(np.isnan(own), average, own) + WEEKDAY_PRIOR_UNITS) / (average + WEEKDAY_PRIOR_UNITS)
+    recent = np.nan_to_num(_numbers(frame, "units_mean_7"), nan=0.0)
+    return {
+        "units_target_weekday_mean_8": own,
+        "expected_units": np.maximum(level * strength, SMALLEST_EXPECTED),
+        "recent_to_level": (recent + 0.1) / (level + 0.1),
+    }
+
+
+def _level(frame: pd.DataFrame) -> Floats:
+    means = np.column_stack([_numbers(frame, name) for name in LEVEL_WEIGHTS])
+    weights = np.where(np.isnan(means), 0.0, np.array(list(LEVEL_WEIGHTS.values())))
+    total = weights.sum(axis=1)
+    return (weights * np.nan_to_num(means)).sum(axis=1) / np.where(total > 0, total, 1.0)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> Floats:
+    return frame[name].to_numpy(float, na_value=np.nan)

@@ -1,0 +1,183 @@
+"""Proof before promotion: a time-split backtest against two baselines on the same rows, overall and per segment.
+
+The model that is proven has seen nothing of the proving window, nor of the calibration window before it that its
+intervals come from. The final model is then trained on everything, with intervals from both windows.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retail_assets.core import accuracy
+from retail_assets.core.errors import RetailError
+from retail_assets.forecasting.config import ForecastingConfig, ReportConfig, quantile_name
+from retail_assets.forecasting.encoding import WEEKDAY_MEANS
+from retail_assets.forecasting.frames import Gold, crossed, of_series, sampled
+from retail_assets.forecasting.model import DemandForecaster
+
+FORECASTS = ("mean", "seasonal_naive", "weekday_mean")
+SEGMENTS = ("department", "country", "store", "volume", "promotion", "week")
+
+
+class ShortHistory(RetailError):
+    """There are not enough days to train, to calibrate and to prove a forecast."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Origins of the calibration window and of the proving window, each `days` long; `newest` ends the second."""
+
+    calibrate: date
+    prove: date
+    newest: date
+    days: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The final model and its proof: `proof` has one row per series and day of the proving window."""
+
+    forecaster: DemandForecaster
+    proof: pd.DataFrame
+    metrics: dict[str, float]
+    windows: Windows
+    rows: int
+    train_from: date
+
+
+def plan_windows(first_origin: date, newest: date, config: ForecastingConfig) -> Windows:
+    """Two windows before `newest`, as long as configured or as history allows.
+
+    At least as many days of origins as a window is long stay before them for training. Raises ShortHistory when not
+    even the shortest windows fit.
+    """
+    days = min(config.backtest.window_days, config.horizon, (newest - first_origin).days // 3)
+    if days < config.backtest.shortest_window_days:
+        raise ShortHistory(
+            f"features begin on {first_origin} and end on {newest}: too short to prove a forecast",
+            where="gold/feat_store_product_daily",
+            todo=f"load at least {config.training.warmup_days + 3 * config.backtest.shortest_window_days + 1} days",
+        )
+    prove = newest - timedelta(days=days)
+    return Windows(calibrate=prove - timedelta(days=days), prove=prove, newest=newest, days=days)
+
+
+def origin_days(first_day: date, newest: date, config: ForecastingConfig) -> list[date]:
+    """The days whose features `train` needs: the training origins, and the days around both windows' origins.
+
+    `first_day` is the oldest day with features. Training origins lie `origin_every` days apart, counted back from
+    `newest`, after the warm-up.
+    """
+    first = max(first_day + timedelta(days=config.training.warmup_days), newest - timedelta(days=config.training.days))
+    days = {newest - timedelta(days=back) for back in range(0, (newest - first).days + 1, config.training.origin_every)}
+    windows = plan_windows(first, newest, config)
+    for origin in (windows.calibrate, windows.prove, windows.newest):
+        days |= {origin - timedelta(days=back) for back in range(config.series.origin_days)}
+    return sorted(days)
+
+
+def train(gold: Gold, features: pa.Table, names: list[str], config: ForecastingConfig) -> Training:
+    """Trains, calibrates and proves on `features`: the rows of `origin_days` with the feature columns `names`."""
+    origins = _training_origins(features, gold.until, config)
+    first = min(origins["business_date"].to_pylist())
+    windows = plan_windows(first, gold.until, config)
+    past, _ = _fit(gold, origins, features, windows.calibrate, names, config)
+    calibration = _window(gold, features, windows.calibrate, windows.days, config)
+    proof = _window(gold, features, windows.prove, windows.days, config)
+    calibration_mean, proof_mean = (past.mean(frame, config.threads) for frame in (calibration, proof))
+    proven = past.calibrated(calibration, calibration_mean, config.intervals)
+    scored = pd.concat([proof, proven.predict(proof, config.threads)], axis=1)
+    scored = with_segments(scored[scored["units"].notna()], config.report)
+    final, rows = _fit(gold, origins, features, windows.newest, names, config)
+    seen_by_none = pd.concat([calibration, proof], ignore_index=True)
+    final = final.calibrated(seen_by_none, np.concatenate([calibration_mean, proof_mean]), config.intervals)
+    return Training(final, scored, metrics(scored, config), windows, rows, first)
+
+
+def _training_origins(features: pa.Table, newest: date, config: ForecastingConfig) -> pa.Table:
+    age = (np.datetime64(newest, "D") - features["business_date"].to_numpy().astype("datetime64[D]")).astype(int)
+    return features.filter(pa.array(age % config.training.origin_every == 0))
+
+
+def _fit(
+    gold: Gold, training: pa.Table, features: pa.Table, until: date, names: list[str], config: ForecastingConfig
+) -> tuple[DemandForecaster, int]:
+    series = gold.at_origin(features, until, config.series)
+    rows = sampled(of_series(training, series), config.horizon, until, config.training.rows, config.seed)
+    examples = gold.examples(rows)
+    return DemandForecaster.fit(examples, names, config), int(examples["units"].notna().sum())
+
+
+def _window(gold: Gold, features: pa.Table, origin: date, days: int, config: ForecastingConfig) -> pd.DataFrame:
+    return gold.examples(crossed(gold.at_origin(features, origin, config.series), days, origin))
+
+
+def with_segments(proof: pd.DataFrame, config: ReportConfig) -> pd.DataFrame:
+    """`proof` with the weekday-mean baseline and one text column per name in SEGMENTS."""
+    weekdays = proof[list(WEEKDAY_MEANS)].to_numpy(float)
+    own = weekdays[np.arange(len(proof)), proof["target_weekday"].to_numpy(int) - 1]
+    fallback = proof["units_mean_28"].fillna(0.0).to_numpy(float)
+    bounds = config.volume_bands
+    names = [f"below {bounds[0]:g}", *(f"{a:g} to {b:g}" for a, b in zip(bounds, bounds[1:], strict=False))]
+    bands = np.array([*names, f"{bounds[-1]:g} and more"])
+    return proof.assign(
+        weekday_mean=np.where(np.isnan(own), fallback, own),
+        department=proof["department"].fillna("unknown"),
+        country=proof["country"].fillna("unknown"),
+        store=proof["store_id"],
+        volume=bands[np.digitize(fallback, bounds)],
+        promotion=np.where(proof["on_promotion"] | (proof["planned_discount"] > 0), "promoted", "regular"),
+        week=(np.minimum((proof["horizon"] - 1) // 7, 3) + 1).astype(str),
+    )
+
+
+def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
+    """Every metric of one set of rows (columns of `with_segments`); NaN where it cannot be computed."""
+    units = proof["units"].to_numpy(float)
+    made = {name: proof[name].to_numpy(float) for name in FORECASTS}
+    levels = np.array(config.intervals.levels)
+    quantiles = proof[[quantile_name(level) for level in levels]].to_numpy(float)
+    low, high = quantiles[:, 0], quantiles[:, -1]
+    found = {"rows": float(len(units))}
+    for name, forecast in made.items():
+        suffix = "" if name == "mean" else f"_{name}"
+        found[f"wape{suffix}"] = accuracy.wape(units, forecast)
+        found[f"rmse{suffix}"] = accuracy.rmse(units, forecast)
+        found[f"bias{suffix}"] = accuracy.bias(units, forecast)
+    return found | {
+        "wape_baseline": min(found["wape_seasonal_naive"], found["wape_weekday_mean"]),
+        "rmse_baseline": min(found["rmse_seasonal_naive"], found["rmse_weekday_mean"]),
+        "absolute_bias": abs(found["bias"]),
+        "scaled_rmse": accuracy.scaled_rmse(units, made["mean"], made["seasonal_naive"]),
+        "pinball": accuracy.pinball(units, quantiles, levels),
+        "coverage_90": accuracy.coverage(units, low, high),
+        "calibration_gap": accuracy.calibration_gap(units, quantiles, levels),
+    }
+
+
+def by_segment(proof: pd.DataFrame, config: ForecastingConfig) -> pd.DataFrame:
+    """One row of `scores` per segment and value, in the order of SEGMENTS, larger values first."""
+    rows = [
+        {"segment": segment, "value": str(value), **scores(part, config)}
+        for segment in SEGMENTS
+        for value, part in proof.groupby(segment, sort=True)
+    ]
+    order = {segment: place for place, segment in enumerate(SEGMENTS)}
+    table = pd.DataFrame(rows)
+    return table.sort_values(
+        ["segment", "rows"], key=lambda c: c.map(order) if c.name == "segment" else -c, kind="stable"
+    )
+
+
+def metrics(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
+    """What the manifest records and the gates read: overall scores, and `name/segment=value` for segments of size."""
+    found = scores(proof, config)
+    table = by_segment(proof, config)
+    large = table[table["rows"] >= config.report.gated_rows]
+    for name in ("wape", "wape_baseline", "rmse", "rmse_baseline"):
+        keys = (large["segment"] + "=" + large["value"]).tolist()
+        found |= {f"{name}/{key}": float(v) for key, v in zip(keys, large[name].tolist(), strict=True)}
+    return found

@@ -1,0 +1,162 @@
+"""Gold tables and features -> frames of examples: one row per store-SKU, forecast origin and target day.
+
+Features are those of the origin (what was known when its day was closed); calendar and planned promotions are those
+of the target day, as announced by the origin. `units` is demand: gross units, returns not subtracted, and absent (NaN)
+where demand cannot be known: the shelf was empty at close, the SKU was not listed, or the store sent no file.
+"""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retail_assets.forecasting.config import SeriesConfig
+from retail_assets.forecasting.context import CALENDAR, CALENDAR_COLUMNS, PROMOTIONS
+from retail_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+KEYS = ("store_id", "sku")
+HORIZON_STEP = 11  # spreads the draws of one origin over all weekdays
+
+ACTIVE = """
+select f.* from features f
+join (select store_id, max(business_date) as newest from features where business_date > date '{origin}' - {days}
+      and business_date <= date '{origin}' group by all) s on s.store_id = f.store_id and s.newest = f.business_date
+left join products p on p.sku = f.sku
+where coalesce(f.active_days_56, {minimum}) >= {minimum}
+  and coalesce(p.discontinued_on, date '9999-12-31') > date '{origin}'
+order by coalesce(f.units_mean_56, f.units_mean_28, 0) desc, f.store_id, f.sku
+limit {limit}
+"""
+
+STORE_DAYS = """
+create temp table store_days as
+select store_id, business_date, count(on_hand) > 0 as has_stock from sales group by all;
+create temp table closed_weekdays as
+with span as (
+    select store_id, min(business_date) as first_day, max(business_date) as last_day from store_days group by all
+),
+days as (select store_id, unnest(range(first_day, last_day + 1, interval 1 day))::date as day from span)
+select d.store_id, isodow(d.day) as weekday from days d
+left join store_days s on s.store_id = d.store_id and s.business_date = d.day
+group by all having count(s.store_id) < count(*) / 2
+"""
+
+EXAMPLES = """
+with dated as (select r.*, r.business_date + r.horizon::integer as target_date from rows r),
+promoted as (
+    select d.row, max(p.discount) as discount from dated d
+    join stores st on st.store_id = d.store_id
+    join promotions p on p.country = st.country and p.sku = d.sku
+    where p.starts_on <= d.target_date and p.ends_on >= d.target_date and p.announced_on <= d.business_date
+    group by all
+)
+select d.* exclude (row), pr.category, pr.department, st.country, isodow(d.target_date)::double as target_weekday,
+       {calendar_columns}, coalesce(p.discount, 0) as planned_discount,
+       case when coalesce(s.is_stocked_out, false) then null
+            when s.store_id is not null then s.gross_units
+            when sd.store_id is null then case when cw.store_id is not null then 0.0 end
+            when sd.has_stock then null else 0.0 end::double as units,
+       coalesce(n.gross_units, 0)::double as seasonal_naive,
+       coalesce(s.on_promotion, false) as on_promotion
+from dated d
+left join products pr on pr.sku = d.sku
+left join stores st on st.store_id = d.store_id
+left join calendar c on c.country = st.country and c.day = d.target_date
+left join promoted p on p.row = d.row
+left join sales s on s.store_id = d.store_id and s.sku = d.sku and s.business_date = d.target_date
+left join sales n on n.store_id = d.store_id and n.sku = d.sku
+     and n.business_date = d.target_date - (7 * ceil(d.horizon / 7.0))::integer
+left join store_days sd on sd.store_id = d.store_id and sd.business_date = d.target_date
+left join closed_weekdays cw on cw.store_id = d.store_id and cw.weekday = isodow(d.target_date)
+order by d.row
+"""
+
+
+class Gold:
+    """Gold opened once for one training or forecast: sales up to `until`, dimensions, calendar, promotions."""
+
+    def __init__(self, lake: Lake, until: date) -> None:
+        self.lake = lake
+        self.until = until
+        self.db: DuckDBPyConnection = lake.connect()
+        sales = f"""select store_id, sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion
+                    from {lake.scan("gold", "fct_sales_daily")} where business_date <= date '{until}'"""
+        self.db.execute(f"create temp table sales as {sales}")
+        self.db.execute(f"create temp table calendar as {CALENDAR.format(calendar=lake.scan('gold', 'dim_calendar'))}")
+        promotions = PROMOTIONS.format(promotions=lake.scan("gold", "dim_promotion"))
+        self.db.execute(f"create temp table promotions as {promotions}")
+        for name in ("store", "product"):
+            self.db.execute(f"create temp table {name}s as from {lake.scan('gold', f'dim_{name}')}")
+        self.db.execute(STORE_DAYS)
+
+    def close(self) -> None:
+        """Frees the connection and everything read into it."""
+        self.db.close()
+
+    def at_origin(self, features: pa.Table, origin: date, config: SeriesConfig) -> pa.Table:
+        """The feature rows to forecast from at `origin`, one per active series, sorted by store and SKU.
+
+        A series is active when it has a row on the newest day of its store within `config.origin_days` and is not
+        discontinued; the strongest `config.max_series` are kept. `features` must hold those days.
+        """
+        self.db.register("features", features)
+        sql = ACTIVE.format(
+            origin=origin, days=config.origin_days, minimum=config.min_active_days, limit=config.max_series
+        )
+        found = self.db.sql(f"select * from ({sql}) order by store_id, sku").to_arrow_table()
+        self.db.unregister("features")
+        return found
+
+    def examples(self, rows: pa.Table) -> pd.DataFrame:
+        """One example per row of `rows` (features, business_date = origin, horizon), in the same order."""
+        numbered = rows.append_column("row", pa.array(np.arange(len(rows))))
+        self.db.register("rows", numbered)
+        columns = ", ".join(f"c.{name}" for name in CALENDAR_COLUMNS)
+        frame = self.db.sql(EXAMPLES.format(calendar_columns=columns)).df()
+        self.db.unregister("rows")
+        return frame
+
+
+def of_series(features: pa.Table, series: pa.Table) -> pa.Table:
+    """The rows of `features` whose store and SKU occur in `series`, sorted by store, SKU and day."""
+    kept = features.join(series.select(list(KEYS)), keys=list(KEYS), join_type="inner")
+    return kept.sort_by([(name, "ascending") for name in (*KEYS, "business_date")])
+
+
+def sampled(features: pa.Table, horizon: int, last_target: date, budget: int, seed: int) -> pa.Table:
+    """At most `budget` rows of origin x horizon with targets up to `last_target`, spread evenly over all of them."""
+    origins = features["business_date"].to_numpy().astype("datetime64[D]")
+    reach = np.minimum((np.datetime64(last_target, "D") - origins).astype(int), horizon)
+    usable = np.flatnonzero(reach >= 1)
+    if not len(usable):
+        return _with_horizon(features, usable, usable)
+    chance = np.random.default_rng(seed)
+    if budget < len(usable):
+        usable = np.sort(chance.choice(usable, budget, replace=False))
+    draws = min(max(budget // len(usable), 1), horizon)
+    start = chance.integers(0, horizon, len(usable))
+    places = np.repeat(usable, draws)
+    stride = HORIZON_STEP if horizon % HORIZON_STEP else HORIZON_STEP + 2
+    step = np.tile(np.arange(draws), len(usable)) * stride
+    horizons = (np.repeat(start, draws) + step) % horizon + 1
+    within = horizons <= reach[places]
+    return _with_horizon(features, places[within], horizons[within])
+
+
+def crossed(features: pa.Table, horizon: int, origin: date) -> pa.Table:
+    """Every row of `features` with every target day from `origin` + 1 to `origin` + `horizon`.
+
+    A row older than `origin` (its store sent no newer file) keeps its own day as the origin of its features.
+    """
+    age = (np.datetime64(origin, "D") - features["business_date"].to_numpy().astype("datetime64[D]")).astype(int)
+    places = np.repeat(np.arange(len(features)), horizon)
+    return _with_horizon(features, places, np.tile(np.arange(1, horizon + 1), len(features)) + age[places])
+
+
+def _with_horizon(features: pa.Table, places: np.ndarray, horizons: np.ndarray) -> pa.Table:
+    return features.take(pa.array(places)).append_column("horizon", pa.array(horizons, pa.int64()))

@@ -1,0 +1,157 @@
+"""The demand model: one LightGBM over all store-SKU series, the horizon a feature, intervals by conformal calibration.
+
+The trees learn a factor on a simple forecast of each series (its recent level times the strength of the weekday), so
+that a slow and a fast seller share what they have in common. Fit and predict on data frames; no Dagster.
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting.config import ForecastingConfig, IntervalConfig, quantile_name
+from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext
+from retail_assets.forecasting.encoding import (
+    WEEKDAY_MEANS,
+    Encoder,
+    Floats,
+    ForecasterSpec,
+    ForecastModelError,
+    categories_of,
+    interval_group,
+)
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+MODEL_FILE = "model_mean.txt"
+SPEC_FILE = "spec.json"
+LARGEST_FACTOR = 20.0
+
+
+class DemandForecaster:
+    """A trained forecaster: `predict` gives mean and quantiles per row, in units a day."""
+
+    def __init__(self, booster: "Booster", spec: ForecasterSpec) -> None:
+        self.booster = booster
+        self.spec = spec
+        self._encoder = Encoder(spec)
+
+    @classmethod
+    def fit(cls, examples: pd.DataFrame, features: list[str], config: ForecastingConfig) -> Self:
+        """Learns the mean from `examples` (columns of frames.Gold.examples; rows without `units` are left out).
+
+        `features` are the origin's feature columns. Same rows in the same order give the same bytes. Intervals come
+        from `calibrated`. Raises ForecastModelError when no row has known demand or a column is missing.
+        """
+        import lightgbm
+
+        known = examples[examples["units"].notna()]
+        if known.empty:
+            raise ForecastModelError("there is no example with known demand to learn from")
+        used = [name for name in features if name not in {*WEEKDAY_MEANS, *config.exclude_features}]
+        categories = categories_of(known, config.max_categories)
+        spec = ForecasterSpec(horizon=config.horizon, features=used, categories=categories)
+        matrix, expected = Encoder(spec).matrix(known)
+        data = lightgbm.Dataset(
+            matrix,
+            label=known["units"].to_numpy(float).clip(min=0.0),
+            init_score=np.log(expected),
+            feature_name=spec.columns,
+            categorical_feature=list(categories),
+            params=_parameters(config),
+        )
+        booster = lightgbm.train(_parameters(config), data, num_boost_round=config.lightgbm.num_iterations)
+        return cls(booster, spec)
+
+    def calibrated(self, examples: pd.DataFrame, mean: Floats, config: IntervalConfig) -> Self:
+        """The same forecaster with intervals learnt from `examples` whose `mean` was forecast without seeing them."""
+        known = examples["units"].notna().to_numpy()
+        table = QuantileTable.fit(
+            examples["units"].to_numpy(float)[known],
+            mean[known],
+            interval_group(examples)[known],
+            config.levels,
+            bands=config.bands,
+            rows_per_band=config.rows_per_band,
+        )
+        return type(self)(self.booster, self.spec.model_copy(update={"intervals": table}))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads the folder of a stored model. Raises ForecastModelError when it does not hold a forecaster."""
+        import lightgbm
+
+        try:
+            spec = ForecasterSpec.model_validate_json((path / SPEC_FILE).read_bytes())
+            booster = lightgbm.Booster(model_str=(path / MODEL_FILE).read_text())
+        except (FileNotFoundError, ValidationError, lightgbm.basic.LightGBMError) as error:
+            raise ForecastModelError(f"this folder holds no forecaster: {error}", where=str(path)) from error
+        return cls(booster, spec)
+
+    def files(self) -> dict[str, bytes]:
+        """What `load` reads, name to content; the same model gives the same bytes."""
+        return {
+            MODEL_FILE: self.booster.model_to_string().encode(),
+            SPEC_FILE: self.spec.model_dump_json(indent=1).encode(),
+        }
+
+    def mean(self, frame: pd.DataFrame, threads: int = 1) -> Floats:
+        """Expected units per row of `frame`, zero or more."""
+        matrix, expected = self._encoder.matrix(frame)
+        raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=threads), float)
+        return expected * np.exp(np.minimum(raw, np.log(LARGEST_FACTOR)))
+
+    def predict(self, frame: pd.DataFrame, threads: int = 1) -> pd.DataFrame:
+        """`mean` and one column per quantile level (`q05` ...), in the order and with the index of `frame`.
+
+        Raises ForecastModelError for a missing column, or when the forecaster was never calibrated.
+        """
+        if self.spec.intervals is None:
+            raise ForecastModelError("this forecaster has no intervals", todo="calibrate it before it is used")
+        mean = self.mean(frame, threads)
+        quantiles = self.spec.intervals.quantiles(mean, interval_group(frame))
+        names = [quantile_name(level) for level in self.spec.intervals.levels]
+        return pd.DataFrame(np.column_stack([mean, quantiles]), columns=["mean", *names], index=frame.index)
+
+
+def request_frame(
+    store_id: str,
+    sku: str,
+    features: Mapping[str, float | int | str | None],
+    context: ForecastContext,
+    origin: date,
+    horizon: int,
+) -> pd.DataFrame:
+    """The frame of one store-SKU for the `horizon` days after `origin`, for `DemandForecaster.predict`.
+
+    `features` are the values of the demand_forecast feature service, `origin` the business day they are of. The frame
+    has a `target_date` column. Raises ForecastContextError for a store or SKU that gold does not know.
+    """
+    country, product = context.store(store_id).country, context.product(sku)
+    targets = [origin + timedelta(days=ahead) for ahead in range(1, horizon + 1)]
+    calendar = context.calendar_rows(country, targets[0], horizon)
+    ahead = dict(zip(CALENDAR_COLUMNS, calendar.T, strict=True)) | {
+        "horizon": np.arange(1, horizon + 1),
+        "target_weekday": np.array([day.isoweekday() for day in targets]),
+        "planned_discount": context.planned_discount(country, sku, origin, targets),
+        "target_date": targets,
+    }
+    names = {"store_id": store_id, "sku": sku, "category": product.category, "department": product.department}
+    numbers = {name: np.nan if value is None else value for name, value in features.items() if name not in names}
+    return pd.DataFrame({**numbers, **names, **ahead}, index=range(horizon))
+
+
+def _parameters(config: ForecastingConfig) -> dict[str, Any]:
+    return config.lightgbm.model_dump(exclude={"num_iterations"}) | {
+        "seed": config.seed,
+        "num_threads": config.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
