@@ -1,0 +1,185 @@
+"""configs/pricing.yaml: what prices aim at, what they may never do, and how demand response is learnt."""
+
+import hashlib
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import PROJECT_ROOT
+
+CONFIG_FILE = PROJECT_ROOT / "configs" / "pricing.yaml"
+DEFAULT_MARKET = "default"
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Band = tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(ge=0.0)]]
+
+
+class PricingConfigError(RetailError):
+    """configs/pricing.yaml has an unknown key or an impossible value."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CategoryPolicy(_Frozen):
+    """The rules of one category, all set. Bands are (low, high) shares of what they refer to."""
+
+    objective: Literal["margin", "keep"]
+    margin_floor: Share
+    max_change: Share
+    price_range: Band
+    competitor_band: Band
+    minimum_gain: Annotated[float, Field(ge=0.0)]
+    assumed_margin: Share | None
+    hold_during_promotion: bool
+
+    @field_validator("price_range", "competitor_band")
+    @classmethod
+    def _ordered(cls, band: Band) -> Band:
+        if not 0.0 <= band[0] <= 1.0 <= band[1]:
+            raise ValueError(f"{list(band)} must be [low, high] with low <= 1 <= high")
+        return band
+
+
+class PolicyOverride(_Frozen):
+    """What a department or category sets differently; absent means as in the wider level."""
+
+    objective: Literal["margin", "keep"] | None = None
+    margin_floor: Share | None = None
+    max_change: Share | None = None
+    price_range: Band | None = None
+    competitor_band: Band | None = None
+    minimum_gain: Annotated[float, Field(ge=0.0)] | None = None
+    assumed_margin: Share | None = None
+    hold_during_promotion: bool | None = None
+
+
+class Cap(_Frozen):
+    """A highest price by law or emergency order, from its first to its last business date (both included)."""
+
+    country: str | None = None
+    department: str | None = None
+    category: str | None = None
+    max_price: Decimal | None = Field(default=None, gt=0)
+    max_increase: float | None = Field(default=None, ge=0.0)
+    first_day: date = Field(alias="from")
+    last_day: date = Field(alias="until")
+    reason: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.max_price is None) == (self.max_increase is None):
+            raise ValueError("give either max_price or max_increase")
+        if self.last_day < self.first_day:
+            raise ValueError(f"until {self.last_day} is before from {self.first_day}")
+        return self
+
+
+class EndingBand(_Frozen):
+    """Allowed endings of prices below `below`: one of `at` within every `every`."""
+
+    below: Decimal = Field(gt=0)
+    every: Decimal = Field(gt=0)
+    at: list[Decimal] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if any(not 0 <= ending < self.every for ending in self.at):
+            raise ValueError(f"every ending must be at least 0 and below {self.every}")
+        return self
+
+
+class Market(_Frozen):
+    """A country: the value-added tax inside shelf prices and its price endings, lowest band first.
+
+    `digits` are the decimal places of its currency.
+    """
+
+    tax: Decimal = Field(ge=0, lt=1)
+    digits: Literal[0, 2] = 2
+    endings: list[EndingBand] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        limits = [band.below for band in self.endings]
+        if limits != sorted(set(limits)):
+            raise ValueError("the bands of endings must ascend")
+        return self
+
+
+class PricingPolicy(_Frozen):
+    """Everything a decision depends on apart from its inputs and its model."""
+
+    defaults: CategoryPolicy
+    departments: dict[str, PolicyOverride] = {}
+    categories: dict[str, PolicyOverride] = {}
+    caps: list[Cap] = []
+    markets: dict[str, Market]
+
+    @model_validator(mode="after")
+    def _has_default_market(self) -> Self:
+        if DEFAULT_MARKET not in self.markets:
+            raise ValueError(f"markets need one named {DEFAULT_MARKET!r}")
+        return self
+
+    def rules_of(self, department: str | None, category: str | None) -> CategoryPolicy:
+        """The rules of a category: its own over its department's over the defaults."""
+        levels = [self.departments.get(department or ""), self.categories.get(category or "")]
+        update: dict[str, Any] = {}
+        for level in levels:
+            update |= level.model_dump(exclude_none=True) if level else {}
+        return self.defaults.model_copy(update=update)
+
+    def market_of(self, country: str) -> str:
+        """The name of the market whose endings and tax hold in `country`."""
+        return country if country in self.markets else DEFAULT_MARKET
+
+    @property
+    def policy_hash(self) -> str:
+        """sha256 of the canonical JSON of this policy, 64 hex characters."""
+        document = self.model_dump(mode="json", by_alias=True)
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class ResponseConfig(_Frozen):
+    """How demand response is learnt; units are explained in configs/pricing.yaml."""
+
+    seed: int
+    history_days: int = Field(ge=28)
+    minimum_sale_days: int = Field(ge=1)
+    season_group_skus: int = Field(ge=1)
+    iterations: int = Field(ge=5)
+    tolerance: float = Field(gt=0)
+    elasticity_ceiling: float = Field(lt=0)
+    retrain_after_days: int = Field(ge=1)
+    holdout_days: int = Field(ge=7)
+
+
+class PricingConfig(PricingPolicy):
+    """All of configs/pricing.yaml."""
+
+    response: ResponseConfig
+
+    @property
+    def policy(self) -> PricingPolicy:
+        """The part that decisions depend on, and that `policy_hash` names."""
+        return PricingPolicy.model_validate(self.model_dump(by_alias=True, exclude={"response"}))
+
+
+def load_config(path: Path = CONFIG_FILE) -> PricingConfig:
+    """Reads and checks a pricing configuration; raises PricingConfigError that names the file and every bad key."""
+    try:
+        return PricingConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise PricingConfigError(found, where=str(path), todo="correct these keys") from error
+    except yaml.YAMLError as error:
+        raise PricingConfigError(f"not YAML: {error}", where=str(path)) from error

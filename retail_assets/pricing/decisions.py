@@ -1,0 +1,277 @@
+"""Decisions as rows: one price for a service, a whole batch as Arrow, the same columns and words for both; and replay."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.guardrails import RULES
+from retail_assets.core.money import from_minor, to_minor
+from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN, DecisionInputs, PricingInputError
+from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
+from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.trail import TrailLine, lines_of, register_columns, step_json, steps_of
+from retail_assets.serving.decision_rows import DECISION_SCHEMA, new_decision_id
+
+CHUNK_ROWS = 100_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ReplayError(RetailError):
+    """A decision cannot be replayed with this model or this policy."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decided price, complete: what went in, what each step did, what came out. Prices in minor units."""
+
+    inputs: DecisionInputs
+    model_version: str
+    policy_hash: str
+    price: int
+    trail: tuple[TrailLine, ...]
+    output: dict[str, Any]
+
+    @property
+    def previous_price(self) -> int:
+        """The list price before, in minor units."""
+        return self.inputs.previous_price
+
+    @property
+    def outcome(self) -> str:
+        """changed, kept (no better price is worth it), held (not decided, see `reason`) or conflict."""
+        return str(self.output["outcome"])
+
+    @property
+    def reason(self) -> str:
+        """Why a price was held: objective_keep, promotion or cost_unknown; empty otherwise."""
+        return str(self.output["reason"])
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What every decision of one run shares."""
+
+    at: datetime
+    mode: str
+    dagster_run_id: str | None
+    git_commit: str
+
+
+def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
+    """Decides one price; the same answer as a batch gives for the same inputs. No I/O."""
+    batch = decide_batch(model, rulebook, inputs.table())
+    return Decision(
+        inputs=inputs,
+        model_version=model.version,
+        policy_hash=rulebook.policy_hash,
+        price=int(batch.price[0]),
+        trail=lines_of(batch, 0),
+        output=_output(batch, 0, inputs.business_date),
+    )
+
+
+def decision_row(decision: Decision, provenance: Provenance, decision_id: str | None = None) -> dict[str, Any]:
+    """The decision as a row of DECISION_SCHEMA. Without `decision_id` it gets a new UUID of version 7."""
+    inputs = decision.inputs
+    return {
+        "decision_id": decision_id or new_decision_id(provenance.at),
+        "at": provenance.at,
+        "product": PRODUCT,
+        "store_id": inputs.store_id,
+        "sku": inputs.sku,
+        "inputs": _json(inputs.document()),
+        "model_version": decision.model_version,
+        "policy_hash": decision.policy_hash,
+        "guardrails": _json([line.document() for line in decision.trail]),
+        "output": _json(decision.output),
+        "price": from_minor(decision.price, inputs.currency),
+        "currency": inputs.currency,
+        "previous_price": from_minor(inputs.previous_price, inputs.currency),
+        "mode": provenance.mode,
+        "dagster_run_id": provenance.dagster_run_id,
+        "git_commit": provenance.git_commit,
+        "business_date": inputs.business_date,
+    }
+
+
+def decision_of(row: Mapping[str, Any]) -> Decision:
+    """The decision that a row records; the inverse of `decision_row`. Raises PricingInputError for broken text."""
+    try:
+        document, output = json.loads(row["inputs"]), json.loads(row["output"])
+        trail = tuple(TrailLine(**line) for line in json.loads(row["guardrails"]))
+    except (ValueError, TypeError) as error:
+        raise PricingInputError(f"decision {row['decision_id']} cannot be read: {error}") from error
+    return Decision(
+        inputs=DecisionInputs.from_document(document),
+        model_version=row["model_version"],
+        policy_hash=row["policy_hash"],
+        price=to_minor(row["price"], row["currency"]),
+        trail=trail,
+        output=output,
+    )
+
+
+def replay(row: Mapping[str, Any], model: PriceModel, rulebook: Rulebook) -> Decision:
+    """Decides again from what a row recorded; equal to `decision_of(row)` when nothing was altered.
+
+    Raises ReplayError when `model` or `rulebook` is not the one the row names.
+    """
+    for what, recorded, given in (
+        ("model", row["model_version"], model.version),
+        ("policy", row["policy_hash"], rulebook.policy_hash),
+    ):
+        if recorded != given:
+            raise ReplayError(
+                f"decision {row['decision_id']} was made with {what} {recorded}, not with {given}",
+                todo=f"load the {what} that the decision names",
+            )
+    return decide_one(model, rulebook, decision_of(row).inputs)
+
+
+def decide_rows(
+    model: PriceModel, rulebook: Rulebook, inputs: pa.Table, provenance: Provenance
+) -> Iterator[pa.RecordBatch]:
+    """Decides `inputs` (schema INPUTS, one business date) and yields decision rows, a chunk at a time.
+
+    Decision ids follow from the content: the same inputs, model and policy give the same ids.
+    """
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for start in range(0, inputs.num_rows, CHUNK_ROWS):
+            chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
+            batch = decide_batch(model, rulebook, chunk)
+            sql, table = _statement(chunk, batch, model, rulebook, provenance)
+            connection.register("chunk", table)
+            yield from connection.execute(sql).to_arrow_table().cast(DECISION_SCHEMA).to_batches()
+            connection.unregister("chunk")
+
+
+def batch_decision_id(business_date: date, content: str) -> str:
+    """The id of a batch decision: sorts by business date, then by md5 of its content; shaped as a UUID version 7."""
+    milliseconds = int((datetime(*business_date.timetuple()[:3], tzinfo=UTC) - EPOCH).total_seconds() * 1000)
+    digest = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    return str(uuid.UUID(f"{milliseconds:012x}7{digest[:3]}a{digest[3:18]}"))
+
+
+def _output(batch: Batch, row: int, business_date: date) -> dict[str, Any]:
+    numbers = {name: values[row].item() for name, values in _numbers(batch).items()}
+    return {
+        "outcome": OUTCOMES[batch.outcome[row]],
+        "reason": REASONS[batch.reason[row]],
+        "effective_from": (business_date + timedelta(days=1)).isoformat(),
+        "cost_source": COST_SOURCES[batch.cost_source[row]],
+        "response_source": SOURCES[batch.response.source[row]],
+        **{name: None if value != value else value for name, value in numbers.items()},
+        "broken": [rule for rule, broken in zip(RULES, batch.broken, strict=True) if broken[row]],
+    }
+
+
+def _numbers(batch: Batch) -> dict[str, Any]:
+    """The numeric part of the output: minor units as integers, the rest rounded to four decimals."""
+    response = batch.response
+    floats = {
+        **{n: getattr(response, n) for n in ("elasticity", "standard_error", "lo", "hi", "prior", "weight")},
+        **{n: getattr(batch, n) for n in ("units_before", "units_after", "margin_before", "margin_after")},
+    }
+    whole = {"proposal": batch.proposal, "cost": batch.cost}
+    return whole | {name: np.round(values, 4) + 0.0 for name, values in floats.items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _statement(
+    chunk: pa.Table, batch: Batch, model: PriceModel, rulebook: Rulebook, provenance: Provenance
+) -> tuple[str, pa.Table]:
+    """The query that turns a decided chunk into rows, and the table it reads as `chunk`."""
+    steps, numbers = steps_of(batch), _numbers(batch)
+    columns: dict[str, Any] = {name: chunk[name] for name in INPUTS.names}
+    for index, step in enumerate(steps):
+        columns |= register_columns(step, index)
+    columns |= {f"o_{name}": values for name, values in numbers.items()}
+    columns |= {"digits": batch.digits, "price_minor": batch.price, "broken": _broken(batch)}
+    columns |= {n: getattr(batch, n) for n in ("outcome", "reason", "cost_source")}
+    columns["source"] = batch.response.source
+    trail = " || ',' || ".join(step_json(step, index) for index, step in enumerate(steps))
+    sql = f"""
+        with text as (
+            select *, {_inputs_sql()} as inputs_json, '[' || {trail} || ']' as trail_json,
+                   {_output_sql(list(numbers))} as output_json
+            from chunk
+        ),
+        named as (
+            select *, md5(inputs_json || '|{model.version}|{rulebook.policy_hash}') as digest,
+                   format('{{:012x}}', epoch_ms(business_date::timestamp)) as instant
+            from text
+        )
+        select instant[1:8] || '-' || instant[9:12] || '-7' || digest[1:3] || '-a' || digest[4:6] || '-'
+                   || digest[7:18] as decision_id,
+               timestamptz '{provenance.at.isoformat()}' as at, '{PRODUCT}' as product, store_id, sku,
+               inputs_json as inputs, '{model.version}' as model_version, '{rulebook.policy_hash}' as policy_hash,
+               trail_json as guardrails, output_json as output, {_amount("price_minor")} as price, currency,
+               {_amount("previous_price")} as previous_price, '{provenance.mode}' as mode,
+               {_quoted(provenance.dagster_run_id)} as dagster_run_id, {_quoted(provenance.git_commit)} as git_commit,
+               business_date
+        from named
+    """
+    return sql, pa.table(columns)
+
+
+def _broken(batch: Batch) -> np.ndarray[Any, Any]:
+    """Bit k: the decided price is outside rule k."""
+    return sum((flags.astype(np.int64) << k for k, flags in enumerate(batch.broken)), np.zeros(1, dtype=np.int64))
+
+
+def _inputs_sql() -> str:
+    def value(name: str) -> str:
+        kind = INPUTS.field(name).type
+        if pa.types.is_string(kind):
+            return f"coalesce(to_json({name})::varchar, 'null')"
+        if pa.types.is_date(kind):
+            return f"coalesce('\"' || {name}::varchar || '\"', 'null')"
+        return f"coalesce({name}::varchar, 'null')"
+
+    plain = [f"'\"{name}\":' || {value(name)}" for name in PLAIN]
+    measured = [
+        f"'\"{name}\":{{\"value\":' || {value(name)} || ',\"at\":' || {value(f'{name}_at')} || '}}'"
+        for name in MEASURED
+    ]
+    return "'{' || " + " || ',' || ".join(plain + measured) + " || '}'"
+
+
+def _output_sql(numbers: list[str]) -> str:
+    parts = [
+        f"'\"outcome\":\"' || {_choice('outcome', OUTCOMES)} || '\"'",
+        f"'\"reason\":\"' || {_choice('reason', REASONS)} || '\"'",
+        "'\"effective_from\":\"' || (business_date + 1)::varchar || '\"'",
+        f"'\"cost_source\":\"' || {_choice('cost_source', COST_SOURCES)} || '\"'",
+        f"'\"response_source\":\"' || {_choice('source', SOURCES)} || '\"'",
+        *(f"'\"{name}\":' || case when isnan(o_{name}) then 'null' else o_{name}::varchar end" for name in numbers),
+    ]
+    names = ", ".join(f"case when broken & {1 << k} > 0 then '\"{rule}\"' end" for k, rule in enumerate(RULES))
+    broken = f"'\"broken\":[' || case broken when 0 then '' else concat_ws(',', {names}) end || ']'"
+    return "'{' || " + " || ',' || ".join([*parts, broken]) + " || '}'"
+
+
+def _choice(column: str, values: tuple[str, ...]) -> str:
+    return f"case {column} " + " ".join(f"when {i} then '{value}'" for i, value in enumerate(values)) + " end"
+
+
+def _amount(column: str) -> str:
+    return f"case digits when 2 then {column}::decimal(14,0) * 0.01::decimal(2,2) else {column} end::decimal(12,2)"
+
+
+def _quoted(text: str | None) -> str:
+    return "null::varchar" if text is None else "'" + text.replace("'", "''") + "'"

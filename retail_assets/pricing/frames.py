@@ -1,0 +1,196 @@
+"""Gold tables -> the rows that demand response is learnt from.
+
+A row is a store-SKU, a week, one paid price and one promotion state: units sold and the days (weighted by how strong
+each weekday is in the department and country) on which they could be sold. Days that ended without stock are left out.
+Days without a sale count as zero units at the price that was in force, whether gold has a row for them or not.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from retail_assets.core.errors import RetailError
+from retail_assets.pricing.config import ResponseConfig
+from retail_assets.resources.lake import Lake
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FEATURES = ("log_price", "promotion", "years")
+RECENT_DAYS = 56
+
+PANEL = """
+with facts as (
+    select f.store_id, f.sku, f.business_date as day, f.gross_units::double as units,
+           coalesce(f.unit_price, f.list_price * (1 - coalesce(f.discount_share, 0)))::double as price,
+           coalesce(f.on_promotion, false) as promo, coalesce(f.is_stocked_out, false) as out_of_stock
+    from {sales} f
+    where f.business_date > date '{until}' - {history} and f.business_date <= date '{until}'
+),
+series as (
+    select store_id, sku, min(day) as first_day, max(day) as last_day
+    from facts group by all having count(*) filter (units > 0) >= {minimum}
+),
+open_days as (select distinct store_id, day from facts),
+dense as (
+    select s.store_id, s.sku, d.day, coalesce(f.units, 0) as units, f.price, coalesce(f.promo, false) as promo,
+           coalesce(f.out_of_stock, false) as out_of_stock
+    from series s
+    join open_days d on d.store_id = s.store_id and d.day between s.first_day and s.last_day
+    left join facts f on f.store_id = s.store_id and f.sku = s.sku and f.day = d.day
+),
+priced as (
+    select d.* exclude (price), coalesce(st.country, '') as country, coalesce(p.department, '') as department,
+           coalesce(p.category, '') as category, date_trunc('week', day)::date as week,
+           coalesce(price, last_value(price ignore nulls) over before, first_value(price ignore nulls) over after)
+               as price
+    from dense d
+    left join {stores} st on st.store_id = d.store_id
+    left join {products} p on p.sku = d.sku
+    window before as (partition by d.store_id, d.sku order by day rows between unbounded preceding and current row),
+           after as (partition by d.store_id, d.sku order by day rows between current row and unbounded following)
+),
+weekdays as (
+    select country, department, dayofweek(day) as weekday, (sum(units) + 1.0) / (count(*) + 1.0) as rate
+    from priced where not out_of_stock group by all
+),
+strength as (
+    select * exclude (rate), rate / avg(rate) over (partition by country, department) as strength from weekdays
+)
+select store_id, sku, category, department, country, week, price, promo,
+       sum(units) as units, sum(s.strength) as exposure, count(*) as days
+from priced join strength s using (country, department)
+where s.weekday = dayofweek(day) and not out_of_stock and price > 0 and units >= 0
+group by all
+order by store_id, sku, week, price, promo
+"""
+
+BASE = """
+select store_id, sku, sum(gross_units)::double / count(*) as units_per_day,
+       (sum(coalesce(unit_price, list_price)::double) / count(coalesce(unit_price, list_price))) as price,
+       count(*)::bigint as days
+from {sales}
+where business_date > date '{until}' - {recent} and business_date <= date '{until}'
+  and not coalesce(is_stocked_out, false) and coalesce(unit_price, list_price) > 0
+group by all having sum(gross_units) >= 0
+order by store_id, sku
+"""
+
+
+class ResponseDataError(RetailError):
+    """Gold holds nothing from which demand response could be learnt."""
+
+
+@dataclass(frozen=True)
+class ResponseFrame:
+    """Rows of the panel as arrays of shape (rows,), `features` (rows, 3) in the order of FEATURES.
+
+    `log_price` is ln(price / geometric mean price of the series). Codes index `series` (store, SKU), `skus`,
+    `categories`; `season` and `store_week` number the groups that share a week's demand.
+    """
+
+    units: Floats
+    exposure: Floats
+    features: Floats
+    week: npt.NDArray[np.datetime64]
+    series_code: Ints
+    sku_code: Ints
+    season_code: Ints
+    store_week_code: Ints
+    sku_of_series: Ints
+    category_of_sku: Ints
+    skus: list[str]
+    categories: list[str]
+
+    def where(self, rows: npt.NDArray[np.bool_]) -> "ResponseFrame":
+        """The same frame with the rows of the mask; every code keeps its meaning."""
+        picked = ("units", "exposure", "features", "week", "series_code", "sku_code", "season_code", "store_week_code")
+        kept = {name: getattr(self, name)[rows] for name in picked}
+        rest = {n: getattr(self, n) for n in ("sku_of_series", "category_of_sku", "skus", "categories")}
+        return ResponseFrame(**kept, **rest)
+
+
+def read_panel(lake: Lake, until: date, config: ResponseConfig, versions: dict[str, int]) -> pa.Table:
+    """The panel (one row per store-SKU, week, paid price and promotion state) up to `until`, sorted."""
+    sql = PANEL.format(
+        sales=lake.scan("gold", "fct_sales_daily", versions["fct_sales_daily"]),
+        stores=lake.scan("gold", "dim_store", versions["dim_store"]),
+        products=lake.scan("gold", "dim_product", versions["dim_product"]),
+        until=until.isoformat(),
+        history=config.history_days,
+        minimum=config.minimum_sale_days,
+    )
+    return lake.query(sql)
+
+
+def read_base_demand(lake: Lake, until: date, versions: dict[str, int]) -> pa.Table:
+    """Units per day and mean paid price of each store-SKU over the last 56 days with stock, up to `until`."""
+    sales = lake.scan("gold", "fct_sales_daily", versions["fct_sales_daily"])
+    return lake.query(BASE.format(sales=sales, until=until.isoformat(), recent=RECENT_DAYS))
+
+
+def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
+    """Codes and features of a panel; raises ResponseDataError for one without rows."""
+    if panel.num_rows == 0:
+        raise ResponseDataError(
+            f"no store-SKU has {config.minimum_sale_days} days with a sale: demand response cannot be learnt",
+            todo="load more history, or lower response.minimum_sale_days in configs/pricing.yaml",
+        )
+    columns = {name: panel[name].combine_chunks() for name in panel.column_names}
+    store, _ = _encode(columns["store_id"])
+    sku, skus = _encode(columns["sku"])
+    series, first = _pairs(store, sku)
+    week = columns["week"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
+    week_code = np.unique(week, return_inverse=True)[1]
+    _, at = np.unique(sku, return_index=True)
+    category, categories = _encode(columns["category"])
+    group = _season_groups(columns, sku, category, at, config.season_group_skus)
+    price = np.log(columns["price"].to_numpy())
+    exposure = columns["exposure"].to_numpy()
+    promotion = columns["promo"].to_numpy(zero_copy_only=False).astype(float)
+    years = (week - week.max()).astype(float) / 365.25
+    features = np.column_stack([price - _mean_by(price, exposure, series), promotion, years - years.mean()])
+    return ResponseFrame(
+        units=columns["units"].to_numpy(),
+        exposure=exposure,
+        features=features,
+        week=week,
+        series_code=series,
+        sku_code=sku,
+        season_code=_pairs(group, week_code)[0],
+        store_week_code=_pairs(store, week_code)[0],
+        sku_of_series=sku[first],
+        category_of_sku=category[at],
+        skus=skus,
+        categories=categories,
+    )
+
+
+def _season_groups(columns: dict[str, pa.Array], sku: Ints, category: Ints, at: Ints, minimum: int) -> Ints:
+    """A code per row of country and category, or of country and department where the category is small."""
+    country, _ = _encode(columns["country"])
+    department, _ = _encode(columns["department"])
+    size = np.bincount(category[at], minlength=category.max() + 1)
+    group = np.where(size[category] >= minimum, category + department.max() + 1, department)
+    return _pairs(country, group)[0]
+
+
+def _encode(column: pa.Array) -> tuple[Ints, list[str]]:
+    """Codes in the sorted order of the values, and the values."""
+    values, codes = np.unique(np.asarray(column.to_pylist(), dtype=str), return_inverse=True)
+    return codes.astype(np.int64), values.tolist()
+
+
+def _pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """A code per distinct pair, and the row where each pair occurs first."""
+    _, first, codes = np.unique(left * (right.max() + 1) + right, return_index=True, return_inverse=True)
+    return codes.astype(np.int64), first
+
+
+def _mean_by(values: Floats, weights: Floats, codes: Ints) -> Floats:
+    total = np.bincount(codes, weights)
+    mean: Floats = (np.bincount(codes, values * weights) / np.maximum(total, 1e-12))[codes]
+    return mean

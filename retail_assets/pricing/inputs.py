@@ -1,0 +1,133 @@
+"""What a pricing decision is made from: the schema of a batch, one row of it, and gold -> batch."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.money import cost_to_minor, digits, to_minor
+
+MEASURED = ("previous_price", "unit_cost", "competitor_price", "reference_price", "base_demand", "on_hand")
+"""Fields that carry the day they are from, in `<field>_at`."""
+
+INPUTS = pa.schema(
+    [
+        pa.field("store_id", pa.string(), nullable=False),
+        pa.field("sku", pa.string(), nullable=False),
+        pa.field("country", pa.string(), nullable=False),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("department", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("business_date", pa.date32(), nullable=False),
+        pa.field("costs_delivered", pa.bool_(), nullable=False),
+        pa.field("on_promotion", pa.bool_(), nullable=False),
+        pa.field("family_low", pa.int64()),
+        pa.field("family_high", pa.int64()),
+        pa.field("base_demand_source", pa.string()),
+        pa.field("previous_price", pa.int64(), nullable=False),
+        pa.field("previous_price_at", pa.date32()),
+        pa.field("unit_cost", pa.int64()),
+        pa.field("unit_cost_at", pa.date32()),
+        pa.field("competitor_price", pa.int64()),
+        pa.field("competitor_price_at", pa.date32()),
+        pa.field("reference_price", pa.int64()),
+        pa.field("reference_price_at", pa.date32()),
+        pa.field("base_demand", pa.float64()),
+        pa.field("base_demand_at", pa.date32()),
+        pa.field("on_hand", pa.int64()),
+        pa.field("on_hand_at", pa.date32()),
+    ]
+)
+PLAIN = tuple(n for n in INPUTS.names if n not in MEASURED and n.removesuffix("_at") not in MEASURED)
+
+
+class PricingInputError(RetailError):
+    """Inputs from which no price may be decided."""
+
+
+class DecisionInputs(BaseModel):
+    """One row of INPUTS. Prices and costs are integer minor units of `currency`.
+
+    `previous_price` is the list price in force, `reference_price` the mean list price of the last 180 days,
+    `base_demand` the units expected per day at the previous price, `family_low` and `family_high` bounds from the
+    price family. `costs_delivered` says whether the retailer delivers costs at all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store_id: str = Field(min_length=1)
+    sku: str = Field(min_length=1)
+    country: str
+    currency: str
+    department: str | None = None
+    category: str | None = None
+    business_date: date
+    costs_delivered: bool = True
+    on_promotion: bool = False
+    family_low: int | None = None
+    family_high: int | None = None
+    base_demand_source: str | None = None
+    previous_price: int = Field(gt=0, lt=2**40)
+    previous_price_at: date | None = None
+    unit_cost: int | None = Field(default=None, ge=0, lt=2**40)
+    unit_cost_at: date | None = None
+    competitor_price: int | None = Field(default=None, gt=0, lt=2**40)
+    competitor_price_at: date | None = None
+    reference_price: int | None = Field(default=None, gt=0, lt=2**40)
+    reference_price_at: date | None = None
+    base_demand: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    base_demand_at: date | None = None
+    on_hand: int | None = None
+    on_hand_at: date | None = None
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, currency: str) -> str:
+        digits(currency)
+        return currency
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        currency: str,
+        previous_price: Decimal | str,
+        unit_cost: Decimal | str | None,
+        competitor_price: Decimal | str | None = None,
+        reference_price: Decimal | str | None = None,
+        **rest: Any,
+    ) -> "DecisionInputs":
+        """From amounts in currency units; costs are rounded up, prices to the nearest minor unit."""
+        prices = {"previous_price": previous_price, "competitor_price": competitor_price}
+        prices["reference_price"] = previous_price if reference_price is None else reference_price
+        minor = {name: None if amount is None else to_minor(amount, currency) for name, amount in prices.items()}
+        cost = None if unit_cost is None else cost_to_minor(unit_cost, currency)
+        return cls(currency=currency, unit_cost=cost, **minor, **rest)
+
+    def table(self) -> pa.Table:
+        """This row as a table of INPUTS."""
+        return pa.Table.from_pydict({name: [getattr(self, name)] for name in INPUTS.names}, schema=INPUTS)
+
+    def document(self) -> dict[str, Any]:
+        """The form in which a decision row records its inputs: measured values with their day."""
+        plain = {name: _plain(getattr(self, name)) for name in PLAIN}
+        measured = {
+            name: {"value": getattr(self, name), "at": _plain(getattr(self, f"{name}_at"))} for name in MEASURED
+        }
+        return plain | measured
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "DecisionInputs":
+        """The inverse of `document`; raises PricingInputError for anything else."""
+        if not document.keys() >= {*PLAIN, *MEASURED}:
+            missing = sorted({*PLAIN, *MEASURED} - document.keys())
+            raise PricingInputError(f"recorded inputs lack {', '.join(missing)}")
+        measured = {n: document[n]["value"] for n in MEASURED} | {f"{n}_at": document[n]["at"] for n in MEASURED}
+        return cls(**{name: document[name] for name in PLAIN}, **measured)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,228 @@
+"""The pricing decision: the price with the largest expected margin, then the guardrails. Pure.
+
+Demand of a store-SKU answers a price p with constant elasticity e: units(p) = base * (p / previous)^e. The expected
+margin per day (p - cost) * units(p) has one peak, at cost * e / (1 + e) for e < -1, and grows with p otherwise; on a
+ladder of price endings the best rung is therefore next to it, within the price range. One implementation decides a
+whole batch and, with arrays of one, a single price.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from retail_assets.core import guardrails
+from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, Ints, Line
+from retail_assets.core.money import digits
+from retail_assets.pricing.inputs import INPUTS
+from retail_assets.pricing.model import PriceModel, Response
+from retail_assets.pricing.rulebook import UNSET, Kind, Rulebook, Rules
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int8]
+
+OUTCOMES = ("changed", "kept", "held", "conflict")
+CHANGED, KEPT, HELD, CONFLICT = range(4)
+REASONS = ("", "objective_keep", "promotion", "cost_unknown")
+KEEP, PROMOTION, COST_UNKNOWN = 1, 2, 3
+COST_SOURCES = ("recorded", "assumed_cost", "unknown")
+TIE = 1e-9
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decisions of a batch, arrays of shape (rows,) in the order of the inputs; prices in minor units.
+
+    `outcome` indexes OUTCOMES, `reason` REASONS (why a price was held), `cost_source` COST_SOURCES. `cost` includes
+    the tax on it, so that price - cost is the margin with tax; 0 where unknown. `proposal` is the best price before
+    guardrails. `units` and `margin` are expected per day at the previous and the decided price, NaN where not known.
+    `broken[k]` says whether the decided price lies outside what rule k of the trail allows.
+    """
+
+    price: Ints
+    previous: Ints
+    proposal: Ints
+    outcome: Codes
+    reason: Codes
+    cost: Ints
+    cost_source: Codes
+    digits: Ints
+    response: Response
+    lines: tuple[Line, ...]
+    broken: tuple[Flags, ...]
+    gain: Floats
+    minimum_gain: Floats
+    units_before: Floats
+    units_after: Floats
+    margin_before: Floats
+    margin_after: Floats
+
+
+def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Batch:
+    """Decides every row of `inputs` (schema INPUTS) on its own; rows do not see each other."""
+    data = _Columns(inputs)
+    rules = rulebook.rules(*data.kinds())
+    response = model.response(data.text("sku"), data.text("category"))
+    previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
+    cost, cost_source = _costs(data, rules, reference)
+    reason = _reasons(data, rules, cost)
+    proposal = _best_rung(rulebook, rules, response.elasticity, previous, reference, cost, reason == 0)
+    guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
+    stands = _stands(lines, previous)
+    gain = _gain(response.elasticity, previous, guarded, cost)
+    small = (guarded != previous) & stands & (gain < rules.minimum_gain)
+    price = np.where(small, previous, guarded)
+    conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
+    outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
+    units = data.floats("base_demand")
+    units_after = units * np.exp(response.elasticity * np.log(price / previous))
+    known = cost_source != COST_SOURCES.index("unknown")
+    return Batch(
+        price=price,
+        previous=previous,
+        proposal=proposal,
+        outcome=outcome.astype(np.int8),
+        reason=reason,
+        cost=cost,
+        cost_source=cost_source,
+        digits=data.digits(),
+        response=response,
+        lines=lines,
+        broken=tuple(line.broken_by(price) for line in lines),
+        gain=np.where(known & (guarded != previous), gain, 0.0),
+        minimum_gain=rules.minimum_gain,
+        units_before=units,
+        units_after=units_after,
+        margin_before=np.where(known, (previous - cost) * units, np.nan),
+        margin_after=np.where(known, (price - cost) * units_after, np.nan),
+    )
+
+
+class _Columns:
+    """Numpy views of the inputs, with nulls replaced."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def ints(self, name: str, null: int = 0) -> Ints:
+        column = self.table[name]
+        filled = column.fill_null(null) if column.null_count else column
+        return filled.to_numpy().astype(np.int64, copy=False)
+
+    def floats(self, name: str) -> Floats:
+        return self.table[name].to_numpy().astype(np.float64, copy=False)
+
+    def flags(self, name: str) -> Flags:
+        column = self.table[name]
+        flags: Flags = (column.fill_null(False) if column.null_count else column).to_numpy().astype(bool)
+        return flags
+
+    def text(self, name: str) -> npt.NDArray[np.object_]:
+        return self.table[name].to_numpy()
+
+    def kinds(self) -> tuple[list[Kind], Ints]:
+        """The distinct kinds of items, and the code of each row's kind."""
+        names = ("country", "department", "category", "currency", "business_date")
+        parts = [_dictionary(self.table[name]) for name in names]
+        code = np.zeros(self.table.num_rows, dtype=np.int64)
+        for values, codes in parts:
+            code = code * (len(values) + 1) + codes
+        _, first, kind = np.unique(code, return_index=True, return_inverse=True)
+        kinds = [tuple(values[codes[row]] for values, codes in parts) for row in first]
+        return kinds, kind  # type: ignore[return-value]
+
+    def digits(self) -> Ints:
+        values, codes = _dictionary(self.table["currency"])
+        return np.array([digits(currency) for currency in values], dtype=np.int64)[codes]
+
+
+def _dictionary(column: pa.ChunkedArray) -> tuple[list, Ints]:
+    encoded = column.combine_chunks().dictionary_encode()
+    values = [value if value is not None else "" for value in encoded.dictionary.to_pylist()]
+    codes = encoded.indices
+    if codes.null_count:
+        values, codes = [*values, ""], codes.fill_null(len(values))
+    return values, codes.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _costs(data: _Columns, rules: Rules, reference: Ints) -> tuple[Ints, Codes]:
+    """Cost with tax in minor units, rounded up, and where it comes from.
+
+    A retailer who delivers no costs at all gets the assumed margin of the category; a single missing cost of one who
+    does is a fault in the data, and no price is changed on it.
+    """
+    recorded = data.ints("unit_cost", UNKNOWN)
+    assumed = rules["assumed_margin"]
+    guess = -(-reference * (BASIS_POINTS - assumed) // BASIS_POINTS)
+    taxed = -(-recorded * (BASIS_POINTS + rules["tax"]) // BASIS_POINTS)
+    may_assume = ~data.flags("costs_delivered") & (assumed != UNSET) & (reference > 0)
+    source = np.select([recorded > 0, (recorded == UNKNOWN) & may_assume], [0, 1], 2).astype(np.int8)
+    return np.select([source == 0, source == 1], [taxed, guess], 0), source
+
+
+def _reasons(data: _Columns, rules: Rules, cost: Ints) -> Codes:
+    promoted = data.flags("on_promotion") & (rules["hold_promotion"] == 1)
+    reasons = np.select([cost == 0, rules["keep"] == 1, promoted], [COST_UNKNOWN, KEEP, PROMOTION], 0)
+    return reasons.astype(np.int8)
+
+
+def _best_rung(
+    rulebook: Rulebook, rules: Rules, elasticity: Floats, previous: Ints, reference: Ints, cost: Ints, free: Flags
+) -> Ints:
+    """The rung of the ladder with the largest expected margin inside the price range; `previous` where not free."""
+    basis = np.where(reference > 0, reference, previous)
+    low = np.maximum(-(-basis * rules["range_low"] // BASIS_POINTS), 1)
+    high = np.maximum(basis * rules["range_high"] // BASIS_POINTS, low)
+    elastic = elasticity < -1.0
+    peak = np.divide(cost * elasticity, 1.0 + elasticity, where=elastic, out=np.full(len(cost), np.inf))
+    target = np.clip(np.floor(np.minimum(peak, 2.0**52)).astype(np.int64), low, high)
+    below = rulebook.ladder.at_or_below(target, rules["market"])
+    above = rulebook.ladder.at_or_above(target, rules["market"])
+    has_below, has_above = (below >= low) & (below > 0), above <= high
+    values = [
+        (rung - cost) * np.exp(elasticity * np.log(np.maximum(rung, 1) / previous))
+        for rung in (below, np.where(has_above, above, 1))
+    ]
+    better = values[1] > values[0] + TIE * np.abs(values[0])
+    best = np.where(has_above & (better | ~has_below), above, np.where(has_below, below, previous))
+    return np.where(free, best, previous)
+
+
+def _guard(
+    rulebook: Rulebook, rules: Rules, data: _Columns, proposal: Ints, reason: Codes, cost: Ints
+) -> tuple[Ints, tuple[Line, ...]]:
+    """The proposal after every guardrail in the order of guardrails.RULES, and their trail."""
+    reference, market = data.ints("reference_price", 0), rules["market"]
+    corridor = guardrails.enter(proposal, data.ints("previous_price"), reason > 0)
+    increase = rules["cap_increase"]
+    capped = (increase != UNSET) & (reference > 0)
+    cap = np.where(capped, np.minimum(rules["cap_price"], reference * increase // BASIS_POINTS), rules["cap_price"])
+    corridor, legal = guardrails.legal_cap(corridor, cap)
+    corridor, in_range = guardrails.price_range(corridor, reference, rules["range_low"], rules["range_high"])
+    corridor, step = guardrails.max_change(corridor, rules["change"])
+    competitor = data.ints("competitor_price", 0)
+    corridor, band = guardrails.competitor_band(corridor, competitor, rules["band_low"], rules["band_high"])
+    family_low, family_high = data.ints("family_low", NO_LOW), data.ints("family_high", NO_HIGH)
+    corridor, family = guardrails.family_order(corridor, family_low, family_high)
+    corridor, ending = guardrails.price_ending(corridor, rulebook.ladder, market)
+    corridor, floor = guardrails.margin_floor(corridor, cost, rules["floor"], rulebook.ladder, market)
+    return corridor.price, (legal, in_range, step, band, family, ending, floor)
+
+
+def _stands(lines: tuple[Line, ...], previous: Ints) -> Flags:
+    """Where the previous price is itself inside every rule."""
+    return ~np.any([line.broken_by(previous) for line in lines], axis=0)
+
+
+def _gain(elasticity: Floats, previous: Ints, price: Ints, cost: Ints) -> Floats:
+    """Expected margin at `price` over that at `previous`, minus 1; infinite where the previous one earns nothing."""
+    before = (previous - cost).astype(np.float64)
+    after = (price - cost) * np.exp(elasticity * np.log(price / previous))
+    return np.divide(after - before, before, where=before > 0, out=np.full(len(before), np.inf))
+
+
+def check_inputs(inputs: pa.Table) -> pa.Table:
+    """`inputs` cast to the schema INPUTS; raises pyarrow.ArrowInvalid for a column that does not fit."""
+    return inputs.select(INPUTS.names).cast(INPUTS)

@@ -1,0 +1,280 @@
+"""The trail of a decision: what each step did, with its numbers and in words; for one row in Python, for a batch in SQL.
+
+Both forms are made from the same `Step`s, so that a service and a batch say the same about the same price.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES, Status
+from retail_assets.pricing.policy import CHANGED, COST_UNKNOWN, KEEP, PROMOTION, Batch
+
+Array = npt.NDArray[Any]
+
+STATEMENTS: Mapping[str, tuple[str, ...]] = {
+    "objective": (
+        "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}) and a unit costs {cost:m}: "
+        "the best price is {after:m}",
+        "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}) and a unit is assumed to cost "
+        "{cost:m}, as no costs are delivered: the best price is {after:m}",
+        "prices of this category are kept by policy",
+        "a planned promotion runs: the list price rests",
+        "the cost is not known: no price is made up",
+    ),
+    "legal_cap": ("the cap in force is {high:m}", "no cap by law or emergency order is in force"),
+    "price_range": (
+        "{low_share_bp:p} to {high_share_bp:p} of the usual price of {reference:m} is {low:m} to {high:m}",
+        "the usual price is not known",
+    ),
+    "max_change": ("one step of at most {change_bp:p} from {previous:m} is {low:m} to {high:m}", ""),
+    "competitor_band": (
+        "{low_share_bp:p} to {high_share_bp:p} of the competitor's {competitor:m} is {low:m} to {high:m}",
+        "no recent price of a competitor is known",
+    ),
+    "family_order": ("the order of the price family allows {low:m} to {high:m}", "no price family binds the price"),
+    "price_ending": (
+        "a price here ends as customers know it, between {corridor_low:m} and {corridor_high:m}",
+        "the price does not change, so its ending stays",
+    ),
+    "margin_floor": (
+        "a margin of {floor_bp:p} above the cost of {cost:m} needs {low:m} or more",
+        "the cost is not known",
+    ),
+    "minimum_gain": (
+        "the expected margin changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
+        "the price is not changed",
+        "a rule does not allow the price before, so any price that holds is better",
+    ),
+}
+OUTCOMES: Mapping[int, str] = {
+    Status.PASSED: "",
+    Status.MOVED: ": {before:m} becomes {after:m}",
+    Status.NOT_APPLICABLE: "",
+    Status.CONFLICT: "; this and {against:r} cannot both hold: the price stays at {after:m}",
+    Status.SKIPPED: ": not applied, the price stays",
+}
+STATUS_NAMES = tuple(status.name.lower() for status in Status)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of every row: arrays of shape (rows,). `statement` picks from STATEMENTS[rule], `status` is a Status."""
+
+    rule: str
+    statement: Array
+    status: Array
+    before: Array
+    after: Array
+    low: Array
+    high: Array
+    against: Array
+    numbers: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class TrailLine:
+    """One step of one decision. Prices are minor units; `low` and `high` what the rule allows, None where open."""
+
+    rule: str
+    status: str
+    before: int
+    after: int
+    low: int | None
+    high: int | None
+    against: str | None
+    numbers: dict[str, int | float]
+    words: str
+
+    def document(self) -> dict[str, Any]:
+        """The line as plain JSON values."""
+        return asdict(self)
+
+
+def steps_of(batch: Batch) -> list[Step]:
+    """Every step in its order: the objective, each guardrail, the minimum gain."""
+    guards = [
+        Step(
+            rule=line.rule,
+            statement=np.where(line.status == Status.NOT_APPLICABLE, 1, _statement(line.applies, line.rule)),
+            status=line.status,
+            before=line.before,
+            after=line.after,
+            low=line.low,
+            high=line.high,
+            against=line.against,
+            numbers=line.numbers,
+        )
+        for line in batch.lines
+    ]
+    return [_objective(batch), *guards, _minimum_gain(batch)]
+
+
+def lines_of(batch: Batch, row: int) -> tuple[TrailLine, ...]:
+    """The trail of one row, in Python values."""
+    places = int(batch.digits[row])
+    return tuple(_line(step, row, places) for step in steps_of(batch))
+
+
+def _statement(applies: Array, rule: str) -> Array:
+    always = rule == "price_ending"
+    return np.where(applies | always, 0, 1)
+
+
+def _objective(batch: Batch) -> Step:
+    free = np.where(batch.cost_source == 1, 1, 0)
+    statement = np.select([batch.reason == r for r in (KEEP, PROMOTION, COST_UNKNOWN)], [2, 3, 4], free)
+    moved = np.where(batch.proposal != batch.previous, Status.MOVED, Status.PASSED)
+    r = batch.response
+    numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}
+    return _open_step(
+        batch,
+        "objective",
+        statement,
+        np.where(batch.reason > 0, Status.NOT_APPLICABLE, moved),
+        before=batch.previous,
+        after=batch.proposal,
+        numbers={**numbers, "cost": batch.cost},
+    )
+
+
+def _minimum_gain(batch: Batch) -> Step:
+    guarded = batch.lines[-1].after
+    undone, idle = guarded != batch.price, guarded == batch.previous
+    forced = ~idle & (batch.outcome == CHANGED) & (batch.gain < batch.minimum_gain)
+    status = np.select([undone, idle], [Status.MOVED, Status.NOT_APPLICABLE], Status.PASSED)
+    gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
+    numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
+    statement = np.select([idle, forced], [1, 2], 0)
+    return _open_step(
+        batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers
+    )
+
+
+def _open_step(
+    batch: Batch, rule: str, statement: Array, status: Array, *, before: Array, after: Array, numbers: dict[str, Array]
+) -> Step:
+    rows = len(batch.price)
+    return Step(
+        rule=rule,
+        statement=statement,
+        status=status,
+        before=before,
+        after=after,
+        low=np.full(rows, NO_LOW),
+        high=np.full(rows, NO_HIGH),
+        against=np.full(rows, -1, dtype=np.int8),
+        numbers=numbers,
+    )
+
+
+def _line(step: Step, row: int, places: int) -> TrailLine:
+    numbers = {name: values[row].item() for name, values in step.numbers.items()}
+    low, high, status = int(step.low[row]), int(step.high[row]), int(step.status[row])
+    against = int(step.against[row])
+    values: dict[str, Any] = numbers | {"before": int(step.before[row]), "after": int(step.after[row])}
+    values |= {"low": low, "high": high, "against": against}
+    template = STATEMENTS[step.rule][int(step.statement[row])] + OUTCOMES[status]
+    return TrailLine(
+        rule=step.rule,
+        status=STATUS_NAMES[status],
+        before=values["before"],
+        after=values["after"],
+        low=None if low == NO_LOW else low,
+        high=None if high == NO_HIGH else high,
+        against=RULES[against] if against >= 0 else None,
+        numbers=numbers,
+        words=_render(template, values, places),
+    )
+
+
+def _render(template: str, values: Mapping[str, Any], places: int) -> str:
+    return "".join(
+        text + (FORMATS[spec](values[name], places) if name else "")
+        for text, name, spec, _ in Formatter().parse(template)
+    )
+
+
+def _money(minor: int, places: int) -> str:
+    if minor in (NO_LOW, NO_HIGH):
+        return "any price"
+    return f"{minor // 100}.{minor % 100:02d}" if places == 2 else str(minor)
+
+
+def _rule(index: int, places: int) -> str:
+    return RULES[index].replace("_", " ") if index >= 0 else "the endings"
+
+
+FORMATS: Mapping[str | None, Callable[[Any, int], str]] = {
+    "m": _money,
+    "p": lambda points, places: f"{points / 100:g} %",
+    "f": lambda number, places: f"{number:.2f}",
+    "r": _rule,
+}
+
+
+# --- the same in SQL -------------------------------------------------------------------------------------------------
+
+
+def register_columns(step: Step, index: int) -> dict[str, Array]:
+    """The step's arrays under the names that `step_json` and `step_words` refer to."""
+    own = {n: getattr(step, n) for n in ("statement", "status", "before", "after", "low", "high", "against")}
+    return {f"s{index}_{name}": values for name, values in {**own, **step.numbers}.items()}
+
+
+def step_json(step: Step, index: int) -> str:
+    """A SQL expression for the JSON text of one step, equal in content to TrailLine.document()."""
+    column = f"s{index}_"
+    numbers = " || ',' || ".join(f"'\"{name}\":' || {column}{name}" for name in step.numbers) or "''"
+    rules = " ".join(f"when {i} then '\"{rule}\"'" for i, rule in enumerate(RULES))
+    statuses = " ".join(f"when {i} then '{name}'" for i, name in enumerate(STATUS_NAMES))
+    return (
+        f"'{{\"rule\":\"{step.rule}\",\"status\":\"' || case {column}status {statuses} end"
+        f" || '\",\"before\":' || {column}before || ',\"after\":' || {column}after"
+        f" || ',\"low\":' || case {column}low when {NO_LOW} then 'null' else {column}low::varchar end"
+        f" || ',\"high\":' || case {column}high when {NO_HIGH} then 'null' else {column}high::varchar end"
+        f" || ',\"against\":' || case {column}against {rules} else 'null' end"
+        f" || ',\"numbers\":{{' || {numbers} || '}},\"words\":\"' || {step_words(step, index)} || '\"}}'"
+    )
+
+
+def step_words(step: Step, index: int) -> str:
+    """A SQL expression for the words of one step."""
+    column = f"s{index}_"
+    said = " ".join(
+        f"when {i} then {_sql(template, column)}" for i, template in enumerate(STATEMENTS[step.rule])
+    )
+    outcome = " ".join(f"when {int(s)} then {_sql(template, column)}" for s, template in OUTCOMES.items())
+    return f"(case {column}statement {said} end || case {column}status {outcome} end)"
+
+
+def _sql(template: str, column: str) -> str:
+    parts = []
+    for text, name, spec, _ in Formatter().parse(template):
+        if text:
+            parts.append("'" + text.replace("'", "''") + "'")
+        if name:
+            parts.append(SQL_FORMATS[spec](column + name))
+    return " || ".join(parts) or "''"
+
+
+def _sql_money(value: str) -> str:
+    cents = f"(({value})::decimal(16,0) * 0.01::decimal(2,2))::varchar"
+    return f"case when {value} in ({NO_LOW}, {NO_HIGH}) then 'any price' when digits = 2 then {cents} else {value}::varchar end"
+
+
+def _sql_rule(value: str) -> str:
+    rules = " ".join(f"when {i} then '{rule.replace('_', ' ')}'" for i, rule in enumerate(RULES))
+    return f"case {value} {rules} else 'the endings' end"
+
+
+SQL_FORMATS: Mapping[str | None, Callable[[str], str]] = {
+    "m": _sql_money,
+    "p": lambda value: f"format('{{:g}} %', {value} / 100.0)",
+    "f": lambda value: f"format('{{:.2f}}', {value})",
+    "r": _sql_rule,
+}
