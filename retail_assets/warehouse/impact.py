@@ -1,0 +1,138 @@
+"""Which business dates of which model a change of bronze touches.
+
+A Delta version names the files it added or removed, a file lies in one business date: comparing two versions of a
+table gives its touched days exactly, whatever caused the change. Most facts of a day come from rows of that day. A
+price, a rate, a promotion or a chargeback reaches further; `REACH` says how far. Products, customers and the calendar
+reach no fact: what is built from them is built whole.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from retail_assets.resources.lake import Lake
+from retail_assets.warehouse.manifest import models
+
+SAME_DAY = ("pos_lines", "click_events", "payments", "stock_levels", "weather", "competitor_prices")
+ACTIVITY = ("pos_lines", "click_events", "payments", "stock_levels")
+
+REACH = {
+    # until the next price of the SKU in the country
+    "price_list": """
+        with prices as (select distinct country, sku, effective_on from {price_list}),
+        periods as (
+            select effective_on as first_day, lead(effective_on) over (
+                partition by country, sku order by effective_on) as end_day
+            from prices)
+        select distinct first_day, end_day from periods where first_day in ({days})""",
+    # until the next rate of the currency
+    "exchange_rates": """
+        with rates as (select distinct currency, rate_date from {exchange_rates}),
+        periods as (
+            select rate_date as first_day, lead(rate_date) over (
+                partition by currency order by rate_date) as end_day
+            from rates)
+        select distinct first_day, end_day from periods where first_day in ({days})""",
+    # the days of the promotion, as it was announced before and as it is now
+    "promotions": """
+        with changed as (
+            select distinct promo_code, country, sku from {promotions} where business_date in ({days}))
+        select distinct starts_on as first_day, ends_on + 1 as end_day
+        from {promotions} inner join changed using (promo_code, country, sku)""",
+    # the day of the payment
+    "chargebacks": """
+        select distinct p.business_date as first_day, p.business_date + 1 as end_day
+        from {payments} as p inner join {chargebacks} as c using (payment_id)
+        where c.business_date in ({days})""",
+}
+
+
+# a store's country and currency decide about all of its days
+STORE_FACTS = """
+    select store_id, arg_max(country, (delivered_at, row_id)) as country,
+        arg_max(currency, (delivered_at, row_id)) as currency
+    from {scan} group by store_id"""
+
+
+def versions(lake: Lake, tables: Iterable[str]) -> dict[str, int]:
+    """The newest Delta version of each bronze table that exists."""
+    found = {table: lake.version("bronze", table) for table in sorted(tables)}
+    return {table: version for table, version in found.items() if version is not None}
+
+
+def changed_days(lake: Lake, table: str, old: int, new: int) -> set[date]:
+    """Business dates of the files that `bronze/table` gained or lost between two Delta versions."""
+    if old == new:
+        return set()
+    before, after = _files(lake, table, old), _files(lake, table, new)
+    return {day for file, day in (before.items() ^ after.items()) if day is not None}
+
+
+def stores_moved(lake: Lake, old: int, new: int) -> bool:
+    """Whether a store got another country or currency, or appeared, between two Delta versions of `bronze/stores`."""
+    if old == new:
+        return False
+    before, after = (STORE_FACTS.format(scan=lake.scan("bronze", "stores", version)) for version in (old, new))
+    return lake.query(f"({after}) except ({before})").num_rows > 0
+
+
+def known_days(lake: Lake, bronze: Mapping[str, int]) -> set[date]:
+    """Every business date on which something happened in a store."""
+    return {day for table in ACTIVITY for day in _files(lake, table, bronze[table]).values() if day is not None}
+
+
+def _files(lake: Lake, table: str, version: int) -> dict[str, date | None]:
+    actions = pa.table(lake.open("bronze", table, version).get_add_actions(flatten=True))
+    name = "partition.business_date"
+    if name not in actions.column_names:
+        return dict.fromkeys(actions.column("path").to_pylist())
+    return dict(zip(actions.column("path").to_pylist(), actions.column(name).to_pylist(), strict=True))
+
+
+def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[date], known: set[date]) -> set[date]:
+    """The business dates among `known` whose facts change when rows of `table` on `days` did."""
+    if table in SAME_DAY:
+        return days
+    if table not in REACH or not days:
+        return set()
+    scans = {name: lake.scan("bronze", name, version) for name, version in bronze.items()}
+    listed = ", ".join(f"date '{day}'" for day in sorted(days))
+    periods = lake.query(REACH[table].format(**scans, days=listed)).to_pylist()
+    last = max(known, default=date.min) + timedelta(days=1)
+    reached = (range(p["first_day"].toordinal(), (p["end_day"] or last).toordinal()) for p in periods)
+    return {date.fromordinal(day) for days_of_period in reached for day in days_of_period} & known
+
+
+def spread(manifest: dict[str, Any], sources: Mapping[str, set[date]], last: date) -> dict[str, list[date]]:
+    """Business dates of every model that change when those of `sources` (bronze tables) did.
+
+    Follows the dependencies of the manifest. A model whose meta says `days_before` or `days_after` looks at neighbouring
+    days: that many days around a changed one change with it, as far as `last`.
+    """
+    nodes = models(manifest)
+    days: dict[str, set[date]] = {node["unique_id"]: set() for node in nodes.values()}
+    days |= {node["unique_id"]: sources.get(node["name"], set()) for node in manifest["sources"].values()}
+    for name in _in_order(manifest):
+        node = nodes[name]
+        parents = set().union(*(days.get(parent, set()) for parent in node["depends_on"]["nodes"]))
+        meta = node["config"]["meta"]
+        days[node["unique_id"]] = _widen(parents, meta.get("days_before", 0), meta.get("days_after", 0), last)
+    return {name: sorted(days[node["unique_id"]]) for name, node in nodes.items()}
+
+
+def _widen(days: set[date], before: int, after: int, last: date) -> set[date]:
+    if not before and not after:
+        return days
+    offsets = [timedelta(days=offset) for offset in range(-before, after + 1)]
+    return {day + offset for day in days for offset in offsets if day + offset <= max(last, day)}
+
+
+def _in_order(manifest: dict[str, Any]) -> list[str]:
+    from graphlib import TopologicalSorter
+
+    nodes = models(manifest)
+    names = {node["unique_id"]: name for name, node in nodes.items()}
+    parents = {name: {names[p] for p in node["depends_on"]["nodes"] if p in names} for name, node in nodes.items()}
+    return list(TopologicalSorter(parents).static_order())
