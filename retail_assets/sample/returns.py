@@ -1,0 +1,90 @@
+"""Returns: some lines come back days later as negative lines of a receipt of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retail_assets.sample.arrays import Bools, Ints, Stream, rng_for
+from retail_assets.sample.world import World
+
+if TYPE_CHECKING:
+    from retail_assets.sample.baskets import Till
+
+LONGEST = 30
+WEB_FACTOR = 1.7
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Lines on their way back, with the day, receipt number and line of the sale they refer to."""
+
+    due: Ints
+    shop: Ints
+    customer: Ints
+    sku: Ints
+    quantity: Ints
+    unit_cents: Ints
+    list_cents: Ints
+    promo: Ints
+    sold_day: Ints
+    sold_number: Ints
+    sold_line: Ints
+
+    @classmethod
+    def none(cls) -> Returns:
+        """No returns."""
+        return cls(*(np.zeros(0, dtype=np.int64) for _ in fields(cls)))
+
+    @property
+    def count(self) -> int:
+        """Number of lines."""
+        return int(self.shop.size)
+
+    def where(self, mask: Bools) -> Returns:
+        """The lines that `mask` keeps."""
+        return Returns(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    def plus(self, other: Returns) -> Returns:
+        """Both sets of lines."""
+        return Returns(*(np.r_[getattr(self, f.name), getattr(other, f.name)] for f in fields(self)))
+
+
+class ReturnDesk:
+    """Remembers what will come back; a shop that is closed on the day takes it on its next open day."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._waiting = Returns.none()
+
+    def due(self, day: int) -> Returns:
+        """The lines that come back on `day`."""
+        ready = (self._waiting.due <= day) & self._world.open(day)[self._waiting.shop]
+        out = self._waiting.where(ready)
+        self._waiting = self._waiting.where(~ready)
+        return out
+
+    def remember(self, day: int, till: Till) -> None:
+        """Draws which of the day's sold lines will come back, when and how many of their units."""
+        rng = rng_for(self._world.seed, Stream.RETURNS, day)
+        shop = till.line_shop
+        chance = self._world.skus.returned[till.sku] * np.where(self._world.shops.web[shop], WEB_FACTOR, 1.0)
+        back = np.flatnonzero((rng.random(shop.size) < chance) & (till.quantity > 0))
+        receipt = till.receipt[back]
+        delay = 1 + np.minimum(rng.gamma(2.0, 4.0, back.size), LONGEST - 1).astype(np.int64)
+        fresh = Returns(
+            due=day + delay,
+            shop=shop[back],
+            customer=till.customer[receipt],
+            sku=till.sku[back],
+            quantity=1 + (rng.random(back.size) * till.quantity[back]).astype(np.int64),
+            unit_cents=till.unit_cents[back],
+            list_cents=till.list_cents[back],
+            promo=till.promo[back],
+            sold_day=np.full(back.size, day),
+            sold_number=till.number[receipt],
+            sold_line=till.line[back],
+        )
+        self._waiting = self._waiting.plus(fresh)
