@@ -45,7 +45,7 @@ class Simulation:
     """Holds the state that passes from day to day; `step` must be called for days 0, 1, 2, ..."""
 
     def __init__(self, world: World, outbox: Outbox, truth: Path) -> None:
-        self._world, self._outbox = world, outbox
+        self.world, self._outbox = world, outbox
         self.events = plan_events(world)
         self.faults = Faults(world)
         self._weather = Weather(world, self.events)
@@ -66,7 +66,7 @@ class Simulation:
 
     def step(self, day: int) -> None:
         """Simulates one day and queues its files."""
-        world = self._world
+        world = self.world
         weather = self._weather.step(day)
         heat = self._shocks.step(day)
         shelf = self._market(day, heat)
@@ -89,7 +89,7 @@ class Simulation:
 
     def _market(self, day: int, heat: Floats) -> Shelf:
         """Moves prices, promotions and competitors, sends their files, and returns today's prices."""
-        world, on = self._world, self._world.date_of(day)
+        world, on = self.world, self.world.date_of(day)
         for change in (self._prices.introduced(day), self._prices.step(day, heat + 0.25 * season(world, day))):
             if change is not None:
                 for country in range(len(world.codes)):
@@ -110,7 +110,7 @@ class Simulation:
         return Shelf(self._prices.cents, paid, promo)
 
     def _send_masters(self, day: int) -> None:
-        world = self._world
+        world = self.world
         due = masters.catalogue_due(world, day)
         for country in range(len(world.codes)):
             payload = masters.catalogue_json(world, day, country, due)
@@ -125,19 +125,19 @@ class Simulation:
             self._send_morning("stores", "stores", f"stores_{self._stamp(day)}", day, stores, world.shops.count)
 
     def _stamp(self, day: int) -> str:
-        return f"{self._world.date_of(day):%Y%m%d}"
+        return f"{self.world.date_of(day):%Y%m%d}"
 
     def _send_country(
         self, source: str, folder: str, stem: str, day: int, country: int, payload: bytes, rows: int, kind: str = "csv"
     ) -> None:
-        name = f"{stem}_{self._world.codes[country]}_{self._stamp(day)}"
+        name = f"{stem}_{self.world.codes[country]}_{self._stamp(day)}"
         self._send_morning(source, folder, name, day, payload, rows, kind, country)
 
     def _send_morning(
         self, source: str, folder: str, stem: str, day: int, payload: bytes, rows: int, kind: str = "csv", unit: int = 0
     ) -> None:
         """Sends a file of the head office at five in the morning (UTC) of its day, unless it is empty."""
-        at = datetime.combine(self._world.date_of(day), time(5, 0, unit), UTC)
+        at = datetime.combine(self.world.date_of(day), time(5, 0, unit), UTC)
         if rows:
             self._send(Delivery(source, folder, stem, kind, payload, rows, at), day, unit)
 
@@ -147,10 +147,10 @@ class Simulation:
 
     def _night(self, day: int) -> Ints:
         """Seconds after local midnight at which each shop sends its files."""
-        return rng_for(self._world.seed, Stream.DELIVERY, day).integers(3600, 3 * 3600, self._world.shops.count)
+        return rng_for(self.world.seed, Stream.DELIVERY, day).integers(3600, 3 * 3600, self.world.shops.count)
 
     def _send_sales(self, day: int, till: Till, payments: Payments, demand: DemandDay) -> None:
-        world, stamp, night = self._world, self._stamp(day), self._night(day)
+        world, stamp, night = self.world, self._stamp(day), self._night(day)
         paid = np.zeros(till.shop.size, dtype=bool)
         paid[payments.receipt] = True
         quirks = self._quirks(day)
@@ -174,13 +174,13 @@ class Simulation:
     def _from_shop(
         self, source: str, folder: str, kind: str, shop: int, day: int, payload: bytes, rows: int, seconds: int
     ) -> Delivery:
-        name = self._world.shops.ids[shop]
-        at = delivered_after(self._world.shops.cities[shop][2], self._world.date_of(day), seconds)
+        name = self.world.shops.ids[shop]
+        at = delivered_after(self.world.shops.cities[shop][2], self.world.date_of(day), seconds)
         return Delivery(source, f"{folder}/{name}", f"{folder}_{name}_{self._stamp(day)}", kind, payload, rows, at)
 
     def _quirks(self, day: int) -> Quirks:
         """What is odd about the tills today."""
-        shops = np.arange(self._world.shops.count)
+        shops = np.arange(self.world.shops.count)
         skewed_shop, first = self.faults.skewed
         mixed_shop, mixed_day = self.faults.mixed_up
         return Quirks(
@@ -192,7 +192,7 @@ class Simulation:
 
     def _note_quirks(self, day: int, shop: int, delivery: Delivery, quirks: Quirks) -> None:
         """Records the odd files; a changed header is recorded with its first file."""
-        faults, code = self.faults, self._world.codes[self._world.shops.country[shop]]
+        faults, code = self.faults, self.world.codes[self.world.shops.country[shop]]
         first_open = {
             "renamed": self._first_open(faults.renamed_from, shop),
             "new": self._first_open(faults.added_from, shop),
@@ -207,17 +207,17 @@ class Simulation:
             faults.note("new_column", delivery, "loyalty_points is added from this file on")
 
     def _first_open(self, day: int, shop: int) -> int:
-        return next(d for d in range(day, day + 30) if self._world.open(d)[shop])
+        return next(d for d in range(day, day + 30) if self.world.open(d)[shop])
 
     def _send_counts(self, day: int, stock: StockDay, demand: DemandDay) -> None:
-        at = datetime.combine(self._world.date_of(day + 1), time(9), UTC)
+        at = datetime.combine(self.world.date_of(day + 1), time(9), UTC)
         for country, (payload, rows) in self._counts.files(day, stock, demand.listed).items():
-            stem = f"stock_{self._world.codes[country]}_{self._stamp(day)}"
+            stem = f"stock_{self.world.codes[country]}_{self._stamp(day)}"
             delivered = at + timedelta(seconds=country)
             self._send(Delivery("stock_levels", "stock", stem, "csv", payload, rows, delivered), day, country)
 
     def _send_small(self, day: int, weather: bytes, rates: Floats) -> None:
-        world, stamp = self._world, self._stamp(day)
+        world, stamp = self.world, self._stamp(day)
         next_morning = datetime.combine(world.date_of(day + 1), time(6), UTC)
         afternoon = datetime.combine(world.date_of(day), time(16), UTC)
         text = feeds.rates_csv(world, day, rates)
@@ -237,7 +237,7 @@ class Simulation:
 
     def _tell(self, day: int, till: Till, payments: Payments, returned: Returns, slots: Slots) -> None:
         """Writes the truth about fraud and returns, and remembers the chargebacks to come."""
-        world = self._world
+        world = self.world
         self._truth["fraud"].append(fraud_table(world, day, till, payments))
         self._truth["returns"].append(returns_table(world, day, till, returned))
         due = np.flatnonzero(payments.chargeback_day >= 0)

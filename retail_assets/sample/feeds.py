@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retail_assets.sample.arrays import Bools, Floats, Ints, within
@@ -45,8 +46,8 @@ class ClickWriter:
         shop = pick(marks, clicks.shop)
         query = np.where(clicks.query >= 0, shops.country[clicks.shop] * len(world.categories) + clicks.query, -1)
         rows = joined(
-            '{"event_id":"', shop, "E", padded(6).take(pa.array(within(clicks.shop) + 1)),
-            '","session_id":"', shop, "S", padded(5).take(pa.array(clicks.session)),
+            '{"event_id":"', shop, "E", padded(within(clicks.shop) + 1, 6),
+            '","session_id":"', shop, "S", padded(clicks.session, 5),
             '","customer_id":', pick(self._customers, clicks.customer),
             ',"store_id":"', pick(strings(shops.ids), clicks.shop),
             '","event_type":"', pick(strings(TYPES), clicks.type),
@@ -115,8 +116,6 @@ class PaymentWriter:
         terminals = strings(f"till_{shop_id}_{k}" for shop_id in self._world.shops.ids for k in "abc")
         online = pa.array(self._world.shops.web[shop])
         at_till = pick(terminals, 3 * shop + number % 3)
-        import pyarrow.compute as pc
-
         return pc.if_else(online, pick(self._devices, payments.device), at_till)
 
 

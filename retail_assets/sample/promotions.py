@@ -12,6 +12,7 @@ from retail_assets.sample.world import World
 
 PLANNED_AHEAD = 35
 FLASH_AHEAD = 3
+LONGEST = 14
 WEEKLY_SHARE = 0.05
 THEMES = {"US": "WEEKEND, 2 FOR 1", "UK": "BUY MORE, SAVE MORE", "DE": "SPAR; WOCHENENDE"}
 
@@ -78,19 +79,24 @@ class PromotionPlanner:
 
     def _planned(self, rng: np.random.Generator, country: int, day: int, ahead: int, season: Floats) -> Promotions:
         first = day + ahead
-        free = self._world.skus.listed(first) & (self._busy_until[country] < first)
+        free = self._eligible(country, day, first)
         count = max(1, round(WEEKLY_SHARE * self._world.skus.count))
         skus = _draw_skus(rng, np.where(free, np.exp(1.5 * season), 0.0), count)
-        days = rng.choice([7, 14], skus.size, p=[0.7, 0.3])
+        days = rng.choice([7, LONGEST], skus.size, p=[0.7, 0.3])
         percent = rng.choice([10, 15, 20, 25, 30, 40], skus.size, p=[0.2, 0.2, 0.25, 0.15, 0.15, 0.05])
         return self._booked(country, skus, first, days, percent, first - PLANNED_AHEAD, "P")
 
     def _flash(self, rng: np.random.Generator, country: int, day: int, heat: Floats) -> Promotions:
         first = day + FLASH_AHEAD
-        free = self._world.skus.listed(first) & (self._busy_until[country] < first)
+        free = self._eligible(country, day, first)
         skus = _draw_skus(rng, np.where(free, np.exp(2.0 * heat), 0.0), max(1, self._world.skus.count // 150))
         days = rng.integers(2, 5, skus.size)
         return self._booked(country, skus, first, days, rng.choice([15, 25, 35], skus.size), day, "F")
+
+    def _eligible(self, country: int, day: int, first: int) -> Bools:
+        """SKUs that are sold on the day of the announcement and to the end, and have no other promotion then."""
+        listed = self._world.skus.listed(day) & self._world.skus.listed(first + LONGEST)
+        return np.asarray(listed & (self._busy_until[country] < first))
 
     def _booked(
         self, country: int, skus: Ints, first: int, days: Ints, percent: Ints, announced: int, kind: str

@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.environments import Home
 from retail_assets.sample.config import CONFIG_FILE, SampleError, Scale, scale_named
 from retail_assets.sample.day import Simulation
+from retail_assets.sample.faults import Fault
+from retail_assets.sample.feeds import parquet_bytes
 from retail_assets.sample.outbox import Outbox, write_whole
-from retail_assets.sample.truth import elasticities_table, events_table, faults_table, files_table
-from retail_assets.sample.world import build_world
+from retail_assets.sample.truth import elasticities_table, events_table, faults_table, files_table, tastes_table
+from retail_assets.sample.world import World, build_world
 
 MANIFEST, FILES = "manifest.json", "files.parquet"
 
@@ -99,15 +101,24 @@ def _run(home: Home, wanted: _Manifest, started: float, progress: Callable[[int,
     simulation.close()
     delivered = {file.path for file in outbox.delivered}
     faults = [fault for fault in simulation.faults.records if fault.file in delivered]
+    _write_truth(home, simulation, outbox, faults)
+    return _summary(wanted, world, outbox, len(faults), time.perf_counter() - started)
+
+
+def _write_truth(home: Home, simulation: Simulation, outbox: Outbox, faults: list[Fault]) -> None:
+    world = simulation.world
     tables = {
         "elasticities.parquet": elasticities_table(world),
         "events.parquet": events_table(world, simulation.events),
+        "tastes.parquet": tastes_table(world),
         "faults.parquet": faults_table(faults),
         FILES: files_table(outbox.delivered),
     }
     for name, table in tables.items():
-        pq.write_table(table, home.truth / f".{name}.tmp", compression="zstd")
-        (home.truth / f".{name}.tmp").replace(home.truth / name)
+        write_whole(home.truth / name, parquet_bytes(table))
+
+
+def _summary(wanted: _Manifest, world: World, outbox: Outbox, faults: int, seconds: float) -> SampleSummary:
     rows: Counter[str] = Counter()
     for file in outbox.delivered:
         rows[file.source] += file.rows
@@ -120,8 +131,8 @@ def _run(home: Home, wanted: _Manifest, started: float, progress: Callable[[int,
         files=dict(sorted(Counter(file.source for file in outbox.delivered).items())),
         rows=dict(sorted(rows.items())),
         bytes=sum(file.bytes for file in outbox.delivered),
-        faults=len(faults),
-        seconds=time.perf_counter() - started,
+        faults=faults,
+        seconds=seconds,
     )
 
 

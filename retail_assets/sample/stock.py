@@ -12,7 +12,7 @@ from retail_assets.sample.world import World
 HORIZON = 21
 REVIEW_DAYS = 3.5
 SMOOTHING = 0.08
-SAFETY = 1.1
+SAFETY = 0.7
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,13 @@ def pick(table: pa.StringArray, index: Ints) -> pa.StringArray:
 
 
 @cache
-def padded(width: int) -> pa.StringArray:
-    """All numbers of `width` digits with leading zeros."""
-    return strings(f"{number:0{width}d}" for number in range(10**width))
+def _two_digits() -> pa.StringArray:
+    return strings(f"{number:02d}" for number in range(100))
+
+
+def padded(values: Ints, width: int) -> pa.StringArray:
+    """Numbers with leading zeros, at least `width` digits."""
+    return pc.utf8_lpad(integers(values), width, "0")
 
 
 @cache
@@ -51,7 +55,7 @@ def integers(values: Ints) -> pa.StringArray:
 
 def money(cents: Ints, mark: str = ".") -> pa.StringArray:
     """Amounts of minor units (not negative) with two decimals after `mark`."""
-    return joined(integers(cents // 100), mark, padded(2).take(pa.array(cents % 100)))
+    return joined(integers(cents // 100), mark, _two_digits().take(pa.array(cents % 100)))
 
 
 def joined(*parts: pa.StringArray | str) -> pa.StringArray:

@@ -152,6 +152,15 @@ def elasticities_table(world: World) -> pa.Table:
     )
 
 
+def tastes_table(world: World) -> pa.Table:
+    """One row per customer and SKU: the vector whose inner products make up who likes what."""
+    vectors = np.concatenate([world.people.taste, world.skus.taste]).astype(np.float32)
+    ids = world.people.ids + world.skus.ids
+    kinds = ["customer"] * world.people.count + ["sku"] * world.skus.count
+    taste = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    return pa.table({"kind": strings(kinds), "id": strings(ids), "taste": taste})
+
+
 def events_table(world: World, events: list[Event]) -> pa.Table:
     """One row per planted moment."""
     departments, skus = list(world.config.departments), world.skus.ids
