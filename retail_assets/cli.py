@@ -18,6 +18,7 @@ app = typer.Typer(
     help="From a retailer's raw files to forecasts and prices that are served and explained.\n\n"
     "RETAIL_HOME names the folder of the retailer (default .retail), RETAIL_ENV the environment (default local).",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

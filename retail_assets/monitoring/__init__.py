@@ -1,1 +1,0 @@
-"""What watches the platform: freshness, completeness and volume."""
