@@ -1,11 +1,9 @@
 """Decisions as rows: one price for a service, a whole batch as Arrow, the same columns and words for both; and replay."""
 
-import hashlib
 import json
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ from retail_assets.pricing.trail import TrailLine, lines_of, register_columns, s
 from retail_assets.serving.decision_rows import DECISION_SCHEMA, new_decision_id
 
 CHUNK_ROWS = 100_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ReplayError(RetailError):
@@ -155,13 +152,6 @@ def decide_rows(
             connection.register("chunk", table)
             yield from connection.execute(sql).to_arrow_table().cast(DECISION_SCHEMA).to_batches()
             connection.unregister("chunk")
-
-
-def batch_decision_id(business_date: date, content: str) -> str:
-    """The id of a batch decision: sorts by business date, then by md5 of its content; shaped as a UUID version 7."""
-    milliseconds = int((datetime(*business_date.timetuple()[:3], tzinfo=UTC) - EPOCH).total_seconds() * 1000)
-    digest = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
-    return str(uuid.UUID(f"{milliseconds:012x}7{digest[:3]}a{digest[3:18]}"))
 
 
 def _output(batch: Batch, row: int, business_date: date) -> dict[str, Any]:

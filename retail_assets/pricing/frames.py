@@ -19,14 +19,15 @@ from retail_assets.resources.lake import Lake
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FEATURES = ("log_price", "promotion", "years")
+FEATURES = ("log_price", "promotion", "years", "log_competitor")
 RECENT_DAYS = 56
 
 PANEL = """
 with facts as (
     select f.store_id, f.sku, f.business_date as day, f.gross_units::double as units,
            coalesce(f.unit_price, f.list_price * (1 - coalesce(f.discount_share, 0)))::double as price,
-           coalesce(f.on_promotion, false) as promo, coalesce(f.is_stocked_out, false) as out_of_stock
+           coalesce(f.on_promotion, false) as promo, coalesce(f.is_stocked_out, false) as out_of_stock,
+           case when f.competitor_price > 0 then ln(f.competitor_price::double) end as competitor
     from {sales} f
     where f.business_date > date '{until}' - {history} and f.business_date <= date '{until}'
 ),
@@ -37,7 +38,7 @@ series as (
 open_days as (select distinct store_id, day from facts),
 dense as (
     select s.store_id, s.sku, d.day, coalesce(f.units, 0) as units, f.price, coalesce(f.promo, false) as promo,
-           coalesce(f.out_of_stock, false) as out_of_stock
+           coalesce(f.out_of_stock, false) as out_of_stock, f.competitor
     from series s
     join open_days d on d.store_id = s.store_id and d.day between s.first_day and s.last_day
     left join facts f on f.store_id = s.store_id and f.sku = s.sku and f.day = d.day
@@ -61,7 +62,7 @@ strength as (
     select * exclude (rate), rate / avg(rate) over (partition by country, department) as strength from weekdays
 )
 select store_id, sku, category, department, country, week, price, promo,
-       sum(units) as units, sum(s.strength) as exposure, count(*) as days
+       sum(units) as units, sum(s.strength) as exposure, count(*) as days, avg(competitor) as competitor
 from priced join strength s using (country, department)
 where s.weekday = dayofweek(day) and not out_of_stock and price > 0 and units >= 0
 group by all
@@ -88,7 +89,8 @@ class ResponseDataError(RetailError):
 class ResponseFrame:
     """Rows of the panel as arrays of shape (rows,), `features` (rows, 3) in the order of FEATURES.
 
-    `log_price` is ln(price / geometric mean price of the series). Codes index `series` (store, SKU), `skus`,
+    `log_price` is ln(price / geometric mean price of the series), `log_competitor` the same of the lowest competitor
+    price (0 where it is not known). Codes index `series` (store, SKU), `skus`,
     `categories`; `season` and `store_week` number the groups that share a week's demand.
     """
 
@@ -152,7 +154,11 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
     exposure = columns["exposure"].to_numpy()
     promotion = columns["promo"].to_numpy(zero_copy_only=False).astype(float)
     years = (week - week.max()).astype(float) / 365.25
-    features = np.column_stack([price - _mean_by(price, exposure, series), promotion, years - years.mean()])
+    rival = columns["competitor"].to_numpy(zero_copy_only=False).astype(float)
+    seen = ~np.isnan(rival)
+    rival = np.where(seen, rival - _mean_by(np.where(seen, rival, 0.0), exposure * seen, series), 0.0)
+    log_price = price - _mean_by(price, exposure, series)
+    features = np.column_stack([log_price, promotion, years - years.mean(), rival])
     return ResponseFrame(
         units=columns["units"].to_numpy(),
         exposure=exposure,

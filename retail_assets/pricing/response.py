@@ -1,7 +1,7 @@
 """Demand response: a hierarchical Poisson regression fitted without a loop over SKUs.
 
     units ~ exposure * exp(level of store-SKU + season of category, country and week + store in that week
-                           + theta_sku . (log price, promotion, years))
+                           + theta_sku . (log price, promotion, years, log competitor price))
 
 Levels and seasons are found by iterative proportional fitting, the coefficients of all SKUs by one Newton step each,
 shrunken to their category (`shrinkage`), in turn until nothing moves. Poisson pseudo-likelihood needs no logarithm of
@@ -14,18 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.pricing.config import ResponseConfig
-from retail_assets.pricing.frames import FEATURES, ResponseFrame
+from retail_assets.pricing.frames import ResponseFrame
 from retail_assets.pricing.shrinkage import Posterior, Prior, shrink
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-START_MEAN = np.array([-1.5, 0.2, 0.0])
-USUAL_VARIANCE = np.array([0.25, 0.04, 0.09])
+START_MEAN = np.array([-1.5, 0.2, 0.0, 0.1])
+USUAL_VARIANCE = np.array([0.25, 0.04, 0.09, 0.04])
 LARGEST_STEP = 0.5
 SEASON_RIDGE = 2.0
 STORE_WEEK_RIDGE = 20.0
 SWEEPS = 3
+LEVEL_ROUNDS = 5
 FINAL_EM_STEPS = 30
 
 
@@ -34,7 +35,6 @@ class Fit:
     """A fitted response: coefficients per SKU and what the effects of the training rows were (logarithms)."""
 
     posterior: Posterior
-    estimate: Floats
     precision: Floats
     level: Floats
     season: Floats
@@ -45,7 +45,6 @@ class Fit:
 
 def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
     """Fits the regression; deterministic in its inputs."""
-    k = len(FEATURES)
     prior = Prior.start(START_MEAN, USUAL_VARIANCE, len(frame.categories))
     theta = np.tile(START_MEAN, (len(frame.skus), 1))
     effects = _Effects.zero(frame)
@@ -54,18 +53,16 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         mean = effects.mean
         noise = _noise(frame, mean)
         gradient, information = _newton(frame, mean, noise)
-        ridge = 1e-6 * np.eye(k)
-        step = np.clip(np.linalg.solve(information + ridge, gradient[:, :, None])[:, :, 0], -5.0, 5.0)
-        posterior = shrink(theta + step, information, frame.category_of_sku, prior, steps=3)
+        evidence = gradient + np.einsum("sij,sj->si", information, theta)
+        posterior = shrink(evidence, information, frame.category_of_sku, prior, steps=3)
         prior = posterior.prior
         change = np.clip(posterior.mean - theta, -LARGEST_STEP, LARGEST_STEP)
-        estimate, theta = theta + step, theta + change
+        theta = theta + change
         if np.abs(change[:, 0]).max() < config.tolerance:
             break
-    posterior = shrink(estimate, information, frame.category_of_sku, prior, FINAL_EM_STEPS)
+    posterior = shrink(evidence, information, frame.category_of_sku, prior, FINAL_EM_STEPS)
     return Fit(
         posterior=posterior,
-        estimate=estimate,
         precision=information,
         level=effects.level,
         season=effects.season,
@@ -73,6 +70,15 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         noise=noise,
         iterations=iteration,
     )
+
+
+def levels(frame: ResponseFrame, theta: Floats) -> Floats:
+    """Logarithmic level of each store-SKU given coefficients `theta` (skus, k), seasons fitted beside it."""
+    effects = _Effects.zero(frame)
+    response = np.clip(np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]), -10.0, 10.0)
+    for _ in range(LEVEL_ROUNDS):
+        effects.balance(frame, response)
+    return effects.level
 
 
 class _Effects:

@@ -1,6 +1,6 @@
 """Empirical Bayes for many small regressions: coefficients of each SKU drawn from their category's distribution.
 
-    theta_s ~ N(m_c, diag T_c),  m_c ~ N(m_0, diag B);   estimate of s ~ N(theta_s, P_s^-1)
+    theta_s ~ N(m_c, diag T_c),  m_c ~ N(m_0, diag B);   log likelihood of s = e_s . theta_s - theta_s . P_s theta_s / 2
 
 The distributions are estimated from all SKUs at once by expectation maximisation (Dempster, Laird, Rubin 1977, section
 4.5). A SKU whose prices never moved has no information P_s and gets its category's mean.
@@ -46,26 +46,26 @@ class Posterior:
     prior: Prior
 
 
-def shrink(estimate: Floats, precision: Floats, category: Ints, prior: Prior, steps: int) -> Posterior:
+def shrink(evidence: Floats, precision: Floats, category: Ints, prior: Prior, steps: int) -> Posterior:
     """`steps` of expectation maximisation from `prior`, then the posterior of each SKU.
 
-    `estimate` is (skus, k), `precision` (skus, k, k) positive semi-definite, `category` (skus,).
+    `evidence` e is (skus, k), `precision` P (skus, k, k) positive semi-definite, singular where coefficients cannot be
+    told apart (their sum then follows the data and their difference the category); `category` is (skus,).
     """
     for _ in range(steps):
-        mean, covariance = _posterior(estimate, precision, category, prior)
+        mean, covariance = _posterior(evidence, precision, category, prior)
         prior = _maximise(mean, covariance, category, prior)
-    mean, covariance = _posterior(estimate, precision, category, prior)
+    mean, covariance = _posterior(evidence, precision, category, prior)
     return Posterior(mean, covariance, prior)
 
 
-def _posterior(estimate: Floats, precision: Floats, category: Ints, prior: Prior) -> tuple[Floats, Floats]:
+def _posterior(evidence: Floats, precision: Floats, category: Ints, prior: Prior) -> tuple[Floats, Floats]:
     inverse = 1.0 / prior.variance[category]
     total = precision.copy()
-    diagonal = np.arange(estimate.shape[1])
+    diagonal = np.arange(evidence.shape[1])
     total[:, diagonal, diagonal] += inverse
     covariance = np.linalg.inv(total)
-    evidence = np.einsum("sij,sj->si", precision, estimate) + inverse * prior.mean[category]
-    return np.einsum("sij,sj->si", covariance, evidence), covariance
+    return np.einsum("sij,sj->si", covariance, evidence + inverse * prior.mean[category]), covariance
 
 
 def _maximise(mean: Floats, covariance: Floats, category: Ints, prior: Prior) -> Prior:

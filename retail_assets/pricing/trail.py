@@ -58,6 +58,7 @@ OUTCOMES: Mapping[int, str] = {
     Status.CONFLICT: "; this and {against:r} cannot both hold: the price stays at {after:m}",
     Status.SKIPPED: ": not applied, the price stays",
 }
+NO_OUTCOME: Mapping[int, str] = dict.fromkeys(OUTCOMES, "")
 STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
 
@@ -120,6 +121,10 @@ def lines_of(batch: Batch, row: int) -> tuple[TrailLine, ...]:
     return tuple(_line(step, row, places) for step in steps_of(batch))
 
 
+def _outcomes(rule: str) -> Mapping[int, str]:
+    return NO_OUTCOME if rule == "objective" else OUTCOMES
+
+
 def _statement(applies: Array, rule: str) -> Array:
     always = rule == "price_ending"
     return np.where(applies | always, 0, 1)
@@ -150,9 +155,7 @@ def _minimum_gain(batch: Batch) -> Step:
     gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
     statement = np.select([idle, forced], [1, 2], 0)
-    return _open_step(
-        batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers
-    )
+    return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 
 def _open_step(
@@ -178,7 +181,7 @@ def _line(step: Step, row: int, places: int) -> TrailLine:
     against = int(step.against[row])
     values: dict[str, Any] = numbers | {"before": int(step.before[row]), "after": int(step.after[row])}
     values |= {"low": low, "high": high, "against": against}
-    template = STATEMENTS[step.rule][int(step.statement[row])] + OUTCOMES[status]
+    template = STATEMENTS[step.rule][int(step.statement[row])] + _outcomes(step.rule)[status]
     return TrailLine(
         rule=step.rule,
         status=STATUS_NAMES[status],
@@ -233,8 +236,8 @@ def step_json(step: Step, index: int) -> str:
     rules = " ".join(f"when {i} then '\"{rule}\"'" for i, rule in enumerate(RULES))
     statuses = " ".join(f"when {i} then '{name}'" for i, name in enumerate(STATUS_NAMES))
     return (
-        f"'{{\"rule\":\"{step.rule}\",\"status\":\"' || case {column}status {statuses} end"
-        f" || '\",\"before\":' || {column}before || ',\"after\":' || {column}after"
+        f'\'{{"rule":"{step.rule}","status":"\' || case {column}status {statuses} end'
+        f' || \'","before":\' || {column}before || \',"after":\' || {column}after'
         f" || ',\"low\":' || case {column}low when {NO_LOW} then 'null' else {column}low::varchar end"
         f" || ',\"high\":' || case {column}high when {NO_HIGH} then 'null' else {column}high::varchar end"
         f" || ',\"against\":' || case {column}against {rules} else 'null' end"
@@ -245,10 +248,8 @@ def step_json(step: Step, index: int) -> str:
 def step_words(step: Step, index: int) -> str:
     """A SQL expression for the words of one step."""
     column = f"s{index}_"
-    said = " ".join(
-        f"when {i} then {_sql(template, column)}" for i, template in enumerate(STATEMENTS[step.rule])
-    )
-    outcome = " ".join(f"when {int(s)} then {_sql(template, column)}" for s, template in OUTCOMES.items())
+    said = " ".join(f"when {i} then {_sql(template, column)}" for i, template in enumerate(STATEMENTS[step.rule]))
+    outcome = " ".join(f"when {int(s)} then {_sql(template, column)}" for s, template in _outcomes(step.rule).items())
     return f"(case {column}statement {said} end || case {column}status {outcome} end)"
 
 

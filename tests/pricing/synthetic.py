@@ -23,7 +23,9 @@ class Retailer:
     last_day: date
 
 
-def plant(lake: Lake, *, skus: int = 60, stores: int = 4, days: int = 140, seed: int = 3, costs: bool = True) -> Retailer:
+def plant(
+    lake: Lake, *, skus: int = 60, stores: int = 4, days: int = 140, seed: int = 3, costs: bool = True
+) -> Retailer:
     """Writes gold tables of a retailer whose promotions fall on strong weeks (confounded on purpose)."""
     rng = np.random.default_rng(seed)
     category = np.arange(skus) % 4
@@ -36,10 +38,18 @@ def plant(lake: Lake, *, skus: int = 60, stores: int = 4, days: int = 140, seed:
     promo = rng.random((weeks, skus)) < 0.06 + 0.15 * (season > 0.2)
     depth = np.where(promo, rng.choice([0.1, 0.2, 0.3], (weeks, skus)), 0.0)
     paid = np.round(list_price * (1 - depth), 2)
-    day, store, sku = (g.ravel() for g in np.meshgrid(np.arange(days), np.arange(stores), np.arange(skus), indexing="ij"))
+    day, store, sku = (
+        g.ravel() for g in np.meshgrid(np.arange(days), np.arange(stores), np.arange(skus), indexing="ij")
+    )
     week = day // 7
     weekday = np.array([0.9, 0.9, 0.9, 1.0, 1.2, 1.3, 0.8])[day % 7]
-    effect = elasticity[sku] * np.log(paid[week, sku] / list_price[0, sku]) + 0.25 * promo[week, sku] + season[week, sku]
+    rival = np.round(
+        list_price[0] * (list_price / list_price[0]) ** 0.6 * rng.lognormal(0.0, 0.05, list_price.shape), 2
+    )
+    effect = 0.25 * np.log(rival[week, sku] / list_price[0, sku])
+    effect += (
+        elasticity[sku] * np.log(paid[week, sku] / list_price[0, sku]) + 0.25 * promo[week, sku] + season[week, sku]
+    )
     demand = rng.poisson(base[store, sku] * weekday * np.exp(effect) * rng.gamma(20, 1 / 20, len(day)))
     out = rng.random(len(day)) < 0.02
     units = np.where(out, demand // 2, demand)
@@ -47,8 +57,20 @@ def plant(lake: Lake, *, skus: int = 60, stores: int = 4, days: int = 140, seed:
     country = np.array(["US", "DE"])[np.arange(stores) % 2]
     shops = [f"{c}-{i:03d}" for i, c in enumerate(country)]
     cost = np.round(list_price[0] * 0.55, 2)
-    _write_sales(lake, day, np.array(shops)[store], np.array(names)[sku], country[store], units, out,
-                 list_price[week, sku], paid[week, sku], promo[week, sku], cost[sku] if costs else None)
+    _write_sales(
+        lake,
+        day,
+        np.array(shops)[store],
+        np.array(names)[sku],
+        country[store],
+        units,
+        out,
+        list_price[week, sku],
+        paid[week, sku],
+        promo[week, sku],
+        cost[sku] if costs else None,
+        rival[week, sku],
+    )
     _write_dimensions(lake, names, category, shops, country)
     _write_history(lake, names, shops, country, list_price, cost if costs else None)
     return Retailer(lake, names, elasticity, FIRST_DAY + timedelta(days=days - 1))
@@ -66,7 +88,7 @@ def _decimal(values: npt.NDArray[np.float64] | None, rows: int, scale: int = 4) 
     return pa.nulls(rows, kind) if values is None else pa.array(np.round(values, 4)).cast(kind, safe=False)
 
 
-def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo, cost) -> None:
+def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo, cost, rival) -> None:
     rows = len(day)
     dates = np.datetime64(FIRST_DAY) + day.astype("timedelta64[D]")
     table = pa.table(
@@ -77,14 +99,16 @@ def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo
             "currency": np.array([COUNTRIES[c] for c in ("US", "DE")])[(country == "DE").astype(int)],
             "gross_units": units.astype(float),
             "returned_units": np.zeros(rows),
-            "unit_price": pa.array(np.where(units > 0, paid, np.nan), from_pandas=True).cast(pa.decimal128(12, 4), safe=False),
+            "unit_price": pa.array(np.where(units > 0, paid, np.nan), from_pandas=True).cast(
+                pa.decimal128(12, 4), safe=False
+            ),
             "list_price": _decimal(listed, rows),
             "unit_cost": _decimal(cost, rows),
             "on_promotion": promo,
             "discount_share": np.where(promo, 1 - paid / listed, 0.0),
             "on_hand": pa.array(np.where(out, 0, 50).astype(np.int32)),
             "is_stocked_out": out,
-            "competitor_price": _decimal(np.round(listed * 1.02, 2), rows),
+            "competitor_price": _decimal(rival, rows),
         }
     )
     lake.overwrite("gold", "fct_sales_daily", table, partition_by=["business_date"])
@@ -103,8 +127,16 @@ def _write_dimensions(lake, names, category, shops, country) -> None:
     lake.overwrite("gold", "dim_product", pa.table(products))
     stores = {"store_id": shops, "country": country, "currency": [COUNTRIES[c] for c in country]}
     lake.overwrite("gold", "dim_store", pa.table(stores))
-    promotions = pa.schema([("promo_code", pa.string()), ("country", pa.string()), ("sku", pa.string()),
-                            ("starts_on", pa.date32()), ("ends_on", pa.date32()), ("discount_pct", pa.decimal128(5, 2))])
+    promotions = pa.schema(
+        [
+            ("promo_code", pa.string()),
+            ("country", pa.string()),
+            ("sku", pa.string()),
+            ("starts_on", pa.date32()),
+            ("ends_on", pa.date32()),
+            ("discount_pct", pa.decimal128(5, 2)),
+        ]
+    )
     lake.overwrite("gold", "dim_promotion", promotions.empty_table())
 
 

@@ -1,0 +1,40 @@
+"""The inputs of every listed store-SKU in memory: what a service decides from, the same rows as the batch."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import pyarrow as pa
+
+from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.inputs import DecisionInputs
+from retail_assets.resources.lake import Lake
+
+
+@dataclass(frozen=True)
+class InputBook:
+    """Inputs of one business date by store and SKU; read again when `is_stale`."""
+
+    business_date: date
+    versions: dict[str, int]
+    rows: pa.Table
+
+    @classmethod
+    def read(cls, lake: Lake) -> "InputBook":
+        """From the newest gold; raises NothingToPrice where there are no sales, LakeError where there is no gold."""
+        found = read_inputs(lake, gold_versions(lake))
+        return cls(found.business_date, found.versions, found.rows)
+
+    def is_stale(self, lake: Lake) -> bool:
+        """Whether a gold table it was read from has a newer Delta version."""
+        return gold_versions(lake) != self.versions
+
+    def inputs_of(self, store_id: str, sku: str) -> DecisionInputs | None:
+        """What is known of a store-SKU; None where it is not listed or has no price in its store's currency."""
+        row = self._index.get((store_id, sku))
+        return None if row is None else DecisionInputs(**self.rows.slice(row, 1).to_pylist()[0])
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str], int]:
+        keys = zip(self.rows["store_id"].to_pylist(), self.rows["sku"].to_pylist(), strict=True)
+        return {key: row for row, key in enumerate(keys)}

@@ -1,0 +1,114 @@
+"""Is the demand response right? Held-back weeks against two baselines, and the sanity of what was learnt.
+
+The weeks held back are the last ones. What a week sells in total in a category and country is taken as given, the same
+for every contender, so that only the answer to prices and promotions is scored: a SKU that was cheaper than usual must
+take the right share.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from retail_assets.pricing.baselines import pooled_ols, sku_ols
+from retail_assets.pricing.config import ResponseConfig
+from retail_assets.pricing.frames import FEATURES, ResponseDataError, ResponseFrame
+from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.response import fit, levels
+
+Floats = npt.NDArray[np.float64]
+
+CONTENDERS = ("model", "pooled_ols", "sku_ols", "no_response")
+SANE_ELASTICITY = -15.0
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Errors on the weeks held back, per contender; `rows` and `units` of those weeks."""
+
+    deviance: dict[str, float]
+    wape: dict[str, float]
+    rows: int
+    units: float
+
+
+def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
+    """Fits every contender without the last `holdout_days` and scores it on them.
+
+    Deviance is Poisson's, per unit sold, at least 0; WAPE is the absolute error per unit sold; lower is better in both.
+    Raises ResponseDataError where there is no earlier or no later week.
+    """
+    cutoff = frame.week.max() - np.timedelta64(config.holdout_days - 7, "D")
+    past, future = frame.where(frame.week < cutoff), frame.week >= cutoff
+    known = np.bincount(past.series_code, past.units, len(frame.sku_of_series)) > 0
+    test = frame.where(future & known[frame.series_code])
+    if not len(past.units) or not test.units.sum():
+        raise ResponseDataError(
+            f"{len(np.unique(frame.week))} weeks are too few to hold back {config.holdout_days} days",
+            todo="load more history, or lower response.holdout_days in configs/pricing.yaml",
+        )
+    coefficients = {
+        "model": fit(past, config).posterior.mean,
+        "pooled_ols": pooled_ols(past),
+        "sku_ols": sku_ols(past),
+        "no_response": np.zeros((len(frame.skus), len(FEATURES))),
+    }
+    predicted = {name: _predict(past, test, theta) for name, theta in coefficients.items()}
+    units = float(test.units.sum())
+    return Holdout(
+        deviance={name: _deviance(test.units, mean) / units for name, mean in predicted.items()},
+        wape={name: float(np.abs(test.units - mean).sum()) / units for name, mean in predicted.items()},
+        rows=len(test.units),
+        units=units,
+    )
+
+
+def metrics(model: PriceModel, holdout: Holdout) -> dict[str, float]:
+    """Everything the manifest of a pricing model records; the gates in configs/releases.yaml read these names.
+
+    `holdout_skill` is the share of the better baseline's deviance that the model avoids; higher is better, at most 1.
+    """
+    known = len(model.skus)
+    elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
+    ordered = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(model.table[:known]).all(axis=1)
+    found = {f"holdout_deviance_{name}": value for name, value in holdout.deviance.items() if name != "model"}
+    found |= {f"holdout_wape_{name}": value for name, value in holdout.wape.items() if name != "model"}
+    found |= {
+        "holdout_deviance": holdout.deviance["model"],
+        "holdout_wape": holdout.wape["model"],
+        "holdout_skill": 1
+        - holdout.deviance["model"] / min(holdout.deviance["pooled_ols"], holdout.deviance["sku_ols"]),
+        "holdout_rows": float(holdout.rows),
+        "skus": float(known),
+        "negative_share": float(np.mean(elasticity < 0)),
+        "interval_share": float(np.mean(ordered)),
+        "sane_share": float(np.mean(elasticity > SANE_ELASTICITY)),
+        "elasticity_median": float(np.median(elasticity)),
+        "interval_width_median": float(np.median(hi - lo)),
+        "own_weight_median": float(np.median(weight)),
+    }
+    return {name: round(value, 6) for name, value in sorted(found.items())}
+
+
+def elasticity_errors(estimated: Floats, lo: Floats, hi: Floats, truth: Floats) -> dict[str, float]:
+    """RMSE and bias of elasticities against a known truth, and the share of intervals that contain it."""
+    return {
+        "rmse": float(np.sqrt(np.mean((estimated - truth) ** 2))),
+        "bias": float(np.mean(estimated - truth)),
+        "coverage": float(np.mean((lo <= truth) & (truth <= hi))),
+    }
+
+
+def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
+    level = levels(past, theta)
+    response = np.einsum("nk,nk->n", test.features, theta[test.sku_code])
+    mean = test.exposure * np.exp(level[test.series_code] + np.clip(response, -10, 10))
+    sold, expected = (np.bincount(test.season_code, v) for v in (test.units, mean))
+    scale: Floats = (sold / np.maximum(expected, 1e-9))[test.season_code]
+    return mean * scale
+
+
+def _deviance(units: Floats, mean: Floats) -> float:
+    mean = np.maximum(mean, 1e-6)
+    logs = np.where(units > 0, units * np.log(np.maximum(units, 1e-9) / mean), 0.0)
+    return float(2 * np.sum(logs - (units - mean)))

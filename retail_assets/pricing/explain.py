@@ -1,0 +1,82 @@
+"""Why a price is what it is, in sentences a category manager reads. Works from a decision row alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from retail_assets.core.money import format_minor, from_minor
+from retail_assets.pricing.decisions import Decision, decision_of
+
+TOLD = ("moved", "conflict")
+BECAUSE = {
+    "objective_keep": "prices of this category are kept by policy",
+    "promotion": "a planned promotion runs",
+    "cost_unknown": "its cost is not known",
+}
+SOURCES = {
+    "sku": "{own:.0%} of what is known of its demand comes from its own sales, the rest from its category.",
+    "category": "What is known of its demand comes from its category, as it has not sold long enough itself.",
+    "chain": "What is known of its demand comes from the whole chain, as its category has not sold long enough.",
+}
+
+
+def explain(decision_row: Mapping[str, Any]) -> str:
+    """The reasons of a row of `decisions/pricing`, one sentence a line."""
+    return "\n".join(explain_lines(decision_row))
+
+
+def explain_lines(decision_row: Mapping[str, Any]) -> list[str]:
+    """The reasons of a row of `decisions/pricing`: what was decided, each step that mattered, what is expected."""
+    return reasons(decision_of(decision_row))
+
+
+def reasons(decision: Decision) -> list[str]:
+    """The reasons of a decision that has not become a row yet."""
+    told = [line for line in decision.trail if _matters(line.rule, line.status)]
+    passed = [line.rule.replace("_", " ") for line in decision.trail if line.status == "passed" and line not in told]
+    lines = [_headline(decision), *(_sentence(line.words) for line in told)]
+    if passed:
+        lines.append(f"Also checked and held: {', '.join(passed)}.")
+    return [*lines, *_expectation(decision), *_warning(decision)]
+
+
+def _matters(rule: str, status: str) -> bool:
+    return status in TOLD or rule == "objective" or (rule == "minimum_gain" and status == "passed")
+
+
+def _headline(decision: Decision) -> str:
+    inputs = decision.inputs
+    item = f"{inputs.sku} in {inputs.store_id}"
+    before, after = (format_minor(p, inputs.currency) for p in (inputs.previous_price, decision.price))
+    if decision.outcome == "changed":
+        change = decision.price / inputs.previous_price - 1
+        return f"{item}: {before} becomes {after} ({change:+.1%}) from {decision.output['effective_from']}."
+    why = {
+        "kept": "no other price is worth it",
+        "held": BECAUSE.get(decision.reason, decision.reason),
+        "conflict": "two rules cannot both hold",
+    }
+    return f"{item}: {before} stays, because {why[decision.outcome]}."
+
+
+def _expectation(decision: Decision) -> list[str]:
+    output = decision.output
+    learnt = SOURCES[output["response_source"]].format(own=output["weight"])
+    if output["units_before"] is None:
+        return [learnt]
+    units = f"{output['units_before']:.2f} to {output['units_after']:.2f} units"
+    if output["margin_before"] is None:
+        return [learnt, f"Expected per day: {units}."]
+    margin = " to ".join(f"{from_minor(round(output[name]), decision.inputs.currency):f}" for name in MARGINS)
+    return [learnt, f"Expected per day: {units}, margin {margin} {decision.inputs.currency}."]
+
+
+MARGINS = ("margin_before", "margin_after")
+
+
+def _warning(decision: Decision) -> list[str]:
+    broken = [rule.replace("_", " ") for rule in decision.output["broken"]]
+    return [f"Attention: this price is outside {', '.join(broken)}; a person has to decide."] if broken else []
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."

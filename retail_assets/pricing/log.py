@@ -1,0 +1,69 @@
+"""Appends a batch of decisions to `decisions/pricing` once: a batch that is decided again adds nothing."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.pricing.model import PRODUCT
+from retail_assets.resources.lake import Lake
+from retail_assets.serving.decision_rows import DECISION_SCHEMA
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append did: rows offered, rows that were new, and the table's Delta version after it."""
+
+    offered: int
+    added: int
+    version: int
+
+
+def batch_state(gold: dict[str, int], model_version: str, policy_hash: str, code_version: str) -> str:
+    """A name for everything a batch depends on; equal states give equal batches."""
+    document = json.dumps([gold, model_version, policy_hash, code_version], sort_keys=True)
+    return "pricing-batch-" + hashlib.sha256(document.encode()).hexdigest()[:32]
+
+
+def is_decided(lake: Lake, state: str) -> bool:
+    """Whether the batch of `state` was appended before."""
+    if not lake.exists("decisions", PRODUCT):
+        return False
+    return lake.open("decisions", PRODUCT).transaction_version(state) is not None
+
+
+def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date, state: str) -> Appended:
+    """Appends the rows whose decision id is not in the table yet, in one commit that remembers `state`."""
+    from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+
+    lake.ensure("decisions", PRODUCT, DECISION_SCHEMA, partition_by=["business_date"])
+    known = _known_ids(lake, business_date)
+    counts = {"offered": 0, "added": 0}
+
+    def fresh() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            new = batch.filter(pc.invert(pc.is_in(batch["decision_id"], value_set=known))) if len(known) else batch
+            counts["offered"] += batch.num_rows
+            counts["added"] += new.num_rows
+            yield new
+
+    write_deltalake(
+        lake.open("decisions", PRODUCT),
+        pa.RecordBatchReader.from_batches(DECISION_SCHEMA, fresh()),
+        mode="append",
+        writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+        commit_properties=CommitProperties(app_transactions=[Transaction(state, 1)]),
+    )
+    return Appended(counts["offered"], counts["added"], lake.open("decisions", PRODUCT).version())
+
+
+def _known_ids(lake: Lake, business_date: date) -> pa.Array:
+    rows = lake.query(
+        f"""select decision_id from {lake.scan("decisions", PRODUCT)}
+            where business_date = date '{business_date.isoformat()}' and mode = 'batch'"""
+    )
+    return rows["decision_id"].combine_chunks()

@@ -1,0 +1,153 @@
+"""What a person looks at: contenders, elasticities by category, demand curves, and the batch of decisions."""
+
+import base64
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from retail_assets.core.errors import RetailError
+from retail_assets.pricing.evaluation import CONTENDERS
+from retail_assets.pricing.explain import explain
+from retail_assets.pricing.model import MEASURES, PRODUCT, PriceModel
+from retail_assets.resources.lake import Lake
+
+CURVES = 4
+NAMES = {
+    "model": "shrunken to the category",
+    "pooled_ols": "least squares per category",
+    "sku_ols": "least squares per SKU",
+    "no_response": "no answer to prices",
+}
+
+
+class ReportError(RetailError):
+    """A report was asked for that has nothing to show."""
+
+
+def response_table(model: PriceModel, lake: Lake) -> pd.DataFrame:
+    """One row per SKU: sku, category, the model's MEASURES, and mean units per day and price over its stores."""
+    table = pd.DataFrame(model.table[: len(model.skus)], columns=list(MEASURES))
+    table.insert(0, "sku", list(model.skus))
+    products = lake.open("gold", "dim_product").to_pyarrow_table(columns=["sku", "category"]).to_pandas()
+    base = model.base.to_pandas().groupby("sku", as_index=False)[["units_per_day", "price"]].mean()
+    return table.merge(products, on="sku", how="left").merge(base, on="sku", how="left")
+
+
+def contender_table(metrics: dict[str, float]) -> str:
+    """A markdown table of the held-back errors of the model and what it was held against."""
+    lines = ["| | deviance per unit | absolute error per unit |", "|---|---|---|"]
+    for name in CONTENDERS:
+        suffix = "" if name == "model" else f"_{name}"
+        deviance, wape = metrics[f"holdout_deviance{suffix}"], metrics[f"holdout_wape{suffix}"]
+        lines.append(f"| {NAMES[name]} | {deviance:.4f} | {wape:.4f} |")
+    return "\n".join(lines)
+
+
+def category_table(responses: pd.DataFrame) -> str:
+    """A markdown table of elasticities by category, most elastic first."""
+    groups = responses.assign(width=responses["hi"] - responses["lo"]).groupby("category", dropna=False)
+    table = groups.agg(
+        skus=("sku", "size"), elasticity=("elasticity", "median"), lowest=("elasticity", "min"),
+        highest=("elasticity", "max"), width=("width", "median"), own=("weight", "median"),
+    ).sort_values("elasticity")  # fmt: skip
+    lines = ["| category | SKUs | median | from | to | interval | own sales |", "|---|---|---|---|---|---|---|"]
+    for name, row in zip(table.index, table.to_dict("records"), strict=True):
+        shown = [f"{row[c]:.2f}" for c in ("elasticity", "lowest", "highest", "width")]
+        lines.append(f"| {name} | {row['skus']} | {' | '.join(shown)} | {row['own']:.0%} |")
+    return "\n".join(lines)
+
+
+def demand_curves(responses: pd.DataFrame) -> str:
+    """A markdown image (inline PNG): units per day over price, with 95 % bands, from most to least elastic SKU."""
+    from matplotlib.figure import Figure
+
+    known = responses[responses["units_per_day"] > 0].sort_values("elasticity", kind="stable")
+    if known.empty:
+        raise ReportError("no SKU has sold recently: there is no demand curve to draw")
+    places = np.unique(np.linspace(0, len(known) - 1, CURVES).astype(int))
+    figure = Figure(figsize=(9.0, 2.6), dpi=80, layout="constrained")
+    for axes, row in zip(
+        np.atleast_1d(figure.subplots(1, len(places))), known.iloc[places].to_dict("records"), strict=True
+    ):
+        prices = row["price"] * np.linspace(0.75, 1.25, 41)
+        edges = [row["units_per_day"] * (prices / row["price"]) ** row[name] for name in ("lo", "hi", "elasticity")]
+        axes.fill_between(prices, edges[0], edges[1], color="#4c72b0", alpha=0.25, linewidth=0)
+        axes.plot(prices, edges[2], color="#4c72b0")
+        axes.axvline(row["price"], color="#444444", linewidth=0.7, linestyle=":")
+        axes.set_title(f"{row['sku']}: {row['elasticity']:.2f} ({row['lo']:.2f}, {row['hi']:.2f})", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.set_ylim(bottom=0)
+    return _image(figure, "units per day over price")
+
+
+def elasticity_plot(responses: pd.DataFrame) -> str:
+    """A markdown image (inline PNG): every SKU's elasticity with its 95 % interval, sorted."""
+    from matplotlib.figure import Figure
+
+    ordered = responses.sort_values("elasticity", kind="stable")
+    figure = Figure(figsize=(9.0, 2.6), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    place: npt.NDArray[np.int64] = np.arange(len(ordered))
+    axes.fill_between(place, ordered["lo"], ordered["hi"], color="#4c72b0", alpha=0.3, linewidth=0, label="95 %")
+    axes.plot(place, ordered["elasticity"], color="#4c72b0", linewidth=1.2, label="elasticity")
+    axes.axhline(-1, color="#c44e52", linewidth=0.8, linestyle=":", label="unit elastic")
+    axes.set_xlabel("SKUs, most elastic first", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=7, ncols=3, frameon=False)
+    return _image(figure, "elasticity of every SKU")
+
+
+def store_counts(lake: Lake, business_date: str) -> str:
+    """A markdown table of the newest decision of each store-SKU: how many changed, stayed, rest or conflict."""
+    rows = lake.query(
+        f"""select store_id, count(*) as decided,
+                   count(*) filter (outcome = 'changed') as changed, count(*) filter (outcome = 'kept') as kept,
+                   count(*) filter (outcome = 'held') as held, count(*) filter (outcome = 'conflict') as conflict
+            from ({newest_decisions(lake, business_date)}) group by 1 order by 1"""
+    )
+    return _markdown(rows)
+
+
+def biggest_changes(lake: Lake, business_date: str, limit: int = 10) -> str:
+    """A markdown table of the largest relative changes of the newest decisions."""
+    rows = lake.query(
+        f"""select store_id, sku, previous_price as "before", price as "after", currency,
+                   format('{{:+.1f}} %', 100.0 * (price - previous_price) / previous_price) as change
+            from ({newest_decisions(lake, business_date)}) where outcome = 'changed'
+            order by abs(price - previous_price) / previous_price desc, store_id, sku limit {limit}"""
+    )
+    return _markdown(rows)
+
+
+def example_in_words(lake: Lake, business_date: str) -> str:
+    """The reasons of the change with the largest gain in expected margin; empty when no price changed."""
+    rows = lake.query(
+        f"""select * exclude (outcome) from ({newest_decisions(lake, business_date)}) where outcome = 'changed'
+            order by (output::json->>'margin_after')::double - (output::json->>'margin_before')::double desc nulls last,
+                     store_id, sku limit 1"""
+    ).to_pylist()
+    return explain(rows[0]) if rows else ""
+
+
+def newest_decisions(lake: Lake, business_date: str) -> str:
+    """SQL for the newest batch decision of each store-SKU of a business date, with its `outcome`."""
+    return f"""
+        select *, output::json->>'outcome' as outcome from {lake.scan("decisions", PRODUCT)}
+        where mode = 'batch' and business_date = date '{business_date}'
+        qualify row_number() over (partition by store_id, sku order by "at" desc, decision_id desc) = 1"""
+
+
+def _markdown(rows: pa.Table) -> str:
+    names = rows.column_names
+    head = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    cells = zip(*(rows[name].to_pylist() for name in names), strict=True)
+    return "\n".join([*head, *("| " + " | ".join(map(str, row)) + " |" for row in cells)])
+
+
+def _image(figure: "Figure", title: str) -> str:  # type: ignore[name-defined]  # noqa: F821
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
