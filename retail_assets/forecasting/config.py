@@ -76,8 +76,8 @@ class IntervalConfig(_Frozen):
     @field_validator("levels")
     @classmethod
     def _ascending(cls, levels: list[float]) -> list[float]:
-        if levels != sorted(set(levels)) or 0.5 not in levels:
-            raise ValueError(f"levels must ascend without repetition and contain 0.5, not {levels}")
+        if levels != sorted(set(levels)) or not {0.05, 0.5, 0.95} <= set(levels):
+            raise ValueError(f"levels must ascend without repetition and contain 0.05, 0.5 and 0.95, not {levels}")
         return levels
 
 

@@ -5,6 +5,7 @@ of the target day, as announced by the origin. `units` is demand: gross units, r
 where demand cannot be known: the shelf was empty at close, the SKU was not listed, or the store sent no file.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 KEYS = ("store_id", "sku")
+TABLES = ("fct_sales_daily", "dim_calendar", "dim_promotion", "dim_store", "dim_product")
 HORIZON_STEP = 11  # spreads the draws of one origin over all weekdays
 
 ACTIVE = """
@@ -80,18 +82,20 @@ order by d.row
 class Gold:
     """Gold opened once for one training or forecast: sales up to `until`, dimensions, calendar, promotions."""
 
-    def __init__(self, lake: Lake, until: date) -> None:
-        self.lake = lake
+    def __init__(self, lake: Lake, until: date, versions: Mapping[str, int] | None = None) -> None:
+        """`versions` pins gold tables to Delta versions; a table it does not name is read at its newest."""
+        pinned = versions or {}
+        scan = {name: lake.scan("gold", name, pinned.get(name)) for name in TABLES}
         self.until = until
         self.db: DuckDBPyConnection = lake.connect()
         sales = f"""select store_id, sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion
-                    from {lake.scan("gold", "fct_sales_daily")} where business_date <= date '{until}'"""
+                    from {scan["fct_sales_daily"]} where business_date <= date '{until}'"""
         self.db.execute(f"create temp table sales as {sales}")
-        self.db.execute(f"create temp table calendar as {CALENDAR.format(calendar=lake.scan('gold', 'dim_calendar'))}")
-        promotions = PROMOTIONS.format(promotions=lake.scan("gold", "dim_promotion"))
-        self.db.execute(f"create temp table promotions as {promotions}")
-        for name in ("store", "product"):
-            self.db.execute(f"create temp table {name}s as from {lake.scan('gold', f'dim_{name}')}")
+        self.db.execute(f"create temp table calendar as {CALENDAR.format(calendar=scan['dim_calendar'])}")
+        self.db.execute(f"create temp table promotions as {PROMOTIONS.format(promotions=scan['dim_promotion'])}")
+        self.db.execute(f"create temp table stores as select store_id, country from {scan['dim_store']}")
+        products = f"select sku, category, department, discontinued_on from {scan['dim_product']}"
+        self.db.execute(f"create temp table products as {products}")
         self.db.execute(STORE_DAYS)
 
     def close(self) -> None:

@@ -104,10 +104,16 @@ def write_gold(lake: Lake, sales: pd.DataFrame, frame: pd.DataFrame) -> Lake:
     """Writes the tables that forecasting reads, in the columns it reads."""
     facts = sales.assign(business_date=sales["day"].dt.date, on_hand=np.where(sales["is_stocked_out"], 0, 9))
     columns = ["store_id", "sku", "business_date", "gross_units", "on_hand", "is_stocked_out", "on_promotion"]
-    lake.overwrite("gold", "fct_sales_daily", pa.Table.from_pandas(facts[columns], preserve_index=False), ["business_date"])
-    lake.overwrite("gold", "feat_store_product_daily", pa.Table.from_pandas(frame, preserve_index=False), ["business_date"])
+    lake.overwrite(
+        "gold", "fct_sales_daily", pa.Table.from_pandas(facts[columns], preserve_index=False), ["business_date"]
+    )
+    lake.overwrite(
+        "gold", "feat_store_product_daily", pa.Table.from_pandas(frame, preserve_index=False), ["business_date"]
+    )
     lake.overwrite("gold", "dim_calendar", retail_calendar(FIRST, date(2026, 12, 31), sorted(STORES.values())))
-    stores = [{"store_id": s, "country": c, "time_zone": "Europe/Berlin", "is_inferred": False} for s, c in STORES.items()]
+    stores = [
+        {"store_id": s, "country": c, "time_zone": "Europe/Berlin", "is_inferred": False} for s, c in STORES.items()
+    ]
     lake.overwrite("gold", "dim_store", pa.Table.from_pylist(stores))
     schema = pa.schema([("sku", pa.string()), ("category", pa.string()), ("department", pa.string()),
                         ("launched_on", pa.date32()), ("discontinued_on", pa.date32())])  # fmt: skip

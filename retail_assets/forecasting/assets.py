@@ -1,0 +1,162 @@
+"""Assets of forecasting: the demand model, its proof, and the forecasts that the live model makes."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pyarrow as pa
+
+from retail_assets.forecasting.config import ForecastingConfig
+from retail_assets.forecasting.evaluation import by_segment
+from retail_assets.forecasting.model import DemandForecaster
+from retail_assets.forecasting.policy import needs_training
+from retail_assets.forecasting.report import plots, segment_table
+from retail_assets.forecasting.training import (
+    CODE_VERSION,
+    FEATURE_TABLE,
+    PRODUCT,
+    SERVICE,
+    feature_span,
+    forecast,
+    gold_versions,
+    manifest_of,
+    recorded_config,
+    run_training,
+)
+from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
+
+GROUP = "forecasting"
+OWNERS = ["team:forecasting"]
+PROOF = "forecast_backtest"
+HEADLINES = ("wape", "wape_seasonal_naive", "wape_weekday_mean", "rmse", "bias", "pinball", "coverage_90", "rows")
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
+
+
+@dg.asset(
+    key=["forecasting", "demand_model"],
+    deps=[["gold", "fct_sales_daily"], ["gold", FEATURE_TABLE], ["gold", "dim_promotion"], ["gold", "dim_calendar"],
+          ["gold", "dim_store"], ["gold", "dim_product"], ["features", "definitions"]],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"lightgbm", "bentoml"},
+    code_version=CODE_VERSION,
+    freshness_policy=DAILY,
+    description="One LightGBM over all store-SKU series: mean and quantiles for each of the next 28 days. A version in "
+    "the model store per change of data, code or configuration.",
+)  # fmt: skip
+def demand_model(
+    lake: dg.ResourceParam[Lake],
+    feature_store: dg.ResourceParam[FeatureStore],
+    model_store: dg.ResourceParam[ModelStore],
+) -> dg.MaterializeResult:
+    """Trains, proves and stores a version, unless the newest one was made from exactly this."""
+    config = ForecastingConfig.load()
+    versions, features = gold_versions(lake, feature_store), feature_store.features(SERVICE)
+    stored = model_store.versions(PRODUCT)
+    newest = model_store.manifest(PRODUCT, stored[-1]) if stored else None
+    verdict = needs_training(newest, versions, features, recorded_config(config))
+    span = feature_span(lake)
+    if span is None:
+        return dg.MaterializeResult(metadata={"status": "no sales yet"})
+    if not verdict.passed and newest is not None:
+        return dg.MaterializeResult(metadata={"status": "unchanged", "version": newest.version})
+    training = run_training(lake, feature_store, config, versions, span)
+    files, manifest = training.forecaster.files(), manifest_of(training, config, versions, features)
+    proof = pa.Table.from_pandas(training.proof, preserve_index=False)
+    lake.overwrite("reports", PROOF, proof, metadata={"model_version": manifest.sealed(files).version})
+    version = model_store.save(PRODUCT, files, manifest)  # last: a killed run has no model, so it is repeated whole
+    return dg.MaterializeResult(
+        metadata={
+            "status": "trained: " + "; ".join(verdict.reasons),
+            "version": version,
+            "dagster/row_count": training.rows,
+            "train_from": str(training.train_from),
+            "train_until": str(training.windows.newest),
+            **{name: training.metrics[name] for name in HEADLINES},
+        }
+    )
+
+
+@dg.asset(
+    key=["forecasting", "backtest_report"],
+    deps=[demand_model],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python"},
+    code_version=CODE_VERSION,
+    description="The newest model against seasonal naive and weekday mean on days that were held back, one row per "
+    "segment, with the worst and the median series to look at.",
+)
+def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Reads the proof of the newest model, writes the scores per segment and draws two series."""
+    if not lake.exists("reports", PROOF):
+        return dg.MaterializeResult(metadata={"status": "no model yet"})
+    version = written_with(lake, "reports", PROOF).get("model_version", "")
+    if written_with(lake, "reports", "forecast_segments").get("model_version") == version:
+        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": version})
+    proof = lake.open("reports", PROOF).to_pyarrow_table().to_pandas()
+    scores = by_segment(proof, ForecastingConfig.load())
+    table = pa.Table.from_pandas(scores, preserve_index=False)
+    delta = lake.overwrite("reports", "forecast_segments", table, metadata={"model_version": version})
+    drawn = plots(lake, proof)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "reported",
+            "model_version": version,
+            "delta_version": delta,
+            "dagster/row_count": len(scores),
+            "segments": dg.MetadataValue.md(segment_table(scores)),
+            **{f"{name}_series": dg.MetadataValue.md(image) for name, image in drawn.items()},
+        }
+    )
+
+
+@dg.asset(
+    key=["forecasting", "forecasts"],
+    deps=[["serving", "releases"], ["gold", FEATURE_TABLE], ["gold", "dim_promotion"], ["gold", "dim_calendar"]],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"lightgbm", "deltalake"},
+    code_version=CODE_VERSION,
+    freshness_policy=DAILY,
+    description="gold/forecasts: one row per active store-SKU, forecast origin and day ahead, by the live model.",
+)
+def forecasts(
+    lake: dg.ResourceParam[Lake],
+    feature_store: dg.ResourceParam[FeatureStore],
+    model_store: dg.ResourceParam[ModelStore],
+) -> dg.MaterializeResult:
+    """Forecasts from the newest origin with the version the ledger says is live; replaces that origin's rows."""
+    live, span = Ledger(lake).live(PRODUCT), feature_span(lake)
+    if live is None or span is None:
+        return dg.MaterializeResult(metadata={"status": "no forecasting model is live" if span else "no sales yet"})
+    config, origin = ForecastingConfig.load(), span[1]
+    made_from = {"model_version": live.version, "gold": json.dumps(gold_versions(lake, feature_store), sort_keys=True)}
+    before = written_with(lake, "gold", "forecasts")
+    if all(before.get(name) == value for name, value in made_from.items()):
+        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": live.version})
+    forecaster = DemandForecaster.load(model_store.path(PRODUCT, live.version))
+    rows = forecast(lake, feature_store, forecaster, live.version, origin, config)
+    delta = lake.overwrite_days("gold", "forecasts", rows, [origin], metadata=made_from)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "forecast",
+            "model_version": live.version,
+            "origin": str(origin),
+            "delta_version": delta,
+            "dagster/row_count": len(rows),
+            "series": len(rows) // config.horizon,
+            "made_at": datetime.now(UTC).isoformat(),
+        }
+    )
+
+
+def written_with(lake: Lake, layer: str, name: str) -> dict[str, str]:
+    """The metadata of the newest commit of a table; empty when there is no table."""
+    return lake.open(layer, name).history(1)[0] if lake.exists(layer, name) else {}
+
+
+ASSETS = [demand_model, backtest_report, forecasts]

@@ -1,0 +1,85 @@
+"""What a person looks at: the table of segments and the plots of the worst and the median series."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retail_assets.resources.lake import Lake
+
+HISTORY_DAYS = 84
+COLUMNS = {
+    "rows": "{:,.0f}",
+    "wape": "{:.3f}",
+    "wape_seasonal_naive": "{:.3f}",
+    "wape_weekday_mean": "{:.3f}",
+    "rmse": "{:.2f}",
+    "rmse_baseline": "{:.2f}",
+    "bias": "{:+.3f}",
+    "pinball": "{:.3f}",
+    "coverage_90": "{:.1%}",
+}
+TITLES = ("segment", "value", "rows", "WAPE", "seasonal naive", "weekday mean", "RMSE", "best baseline's", "bias",
+          "pinball", "90 % covers")  # fmt: skip
+
+
+def segment_table(scores: pd.DataFrame) -> str:
+    """A markdown table of `scores` (segment, value and the columns above), in the order given."""
+    head = ["| " + " | ".join(TITLES) + " |", "|" + "---|" * len(TITLES)]
+    cells = {name: scores[name].map(form.format) for name, form in COLUMNS.items()}
+    lines = zip(scores["segment"], scores["value"], *cells.values(), strict=True)
+    return "\n".join([*head, *("| " + " | ".join(map(str, line)) + " |" for line in lines)])
+
+
+def worst_and_median(proof: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """The series with the largest absolute error in units, and the one in the middle of all series that sold."""
+    sums = (
+        proof.assign(error=(proof["units"] - proof["mean"]).abs())
+        .groupby(["store_id", "sku"])[["error", "units"]]
+        .sum()
+    )
+    sold = sums[sums["units"] > 0] if (sums["units"] > 0).any() else sums
+    order = sold.sort_values("error", kind="stable").index
+    return {"worst": order[-1], "median": order[len(order) // 2]}
+
+
+def series_history(lake: Lake, store_id: str, sku: str, until: Any) -> pd.DataFrame:
+    """Units per day (business_date, units) of one series before and during its proving window."""
+    sql = f"""select business_date, gross_units as units from {lake.scan("gold", "fct_sales_daily")}
+              where store_id = $1 and sku = $2 and business_date > $3::date - {HISTORY_DAYS} and business_date <= $3
+              order by 1"""
+    with lake.connect() as db:
+        return db.execute(sql, [store_id, sku, until]).df()
+
+
+def plot_series(history: pd.DataFrame, proof: pd.DataFrame, title: str) -> str:
+    """A markdown image (inline PNG, about 40 KB): actual units, the forecast's mean and its 90 % interval."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 2.8), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    days = pd.to_datetime(proof["target_date"])
+    axes.plot(pd.to_datetime(history["business_date"]), history["units"], color="#444444", linewidth=1, label="units")
+    axes.fill_between(days, proof["q05"], proof["q95"], color="#4c72b0", alpha=0.25, linewidth=0, label="90 %")
+    axes.plot(days, proof["mean"], color="#4c72b0", linewidth=1.6, label="forecast")
+    axes.plot(days, proof["seasonal_naive"], color="#c44e52", linewidth=0.8, linestyle=":", label="seasonal naive")
+    axes.set_title(title, fontsize=9)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def plots(lake: Lake, proof: pd.DataFrame) -> dict[str, str]:
+    """Markdown images of the worst and the median series of a proof."""
+    made = {}
+    for name, (store_id, sku) in worst_and_median(proof).items():
+        rows = proof[(proof["store_id"] == store_id) & (proof["sku"] == sku)].sort_values("target_date")
+        error = float(np.abs(rows["units"] - rows["mean"]).sum() / max(rows["units"].sum(), 1.0))
+        history = series_history(lake, store_id, sku, rows["target_date"].max())
+        made[name] = plot_series(history, rows, f"{name} series: {sku} in {store_id}, WAPE {error:.2f}")
+    return made

@@ -1,0 +1,153 @@
+"""From a lake to a stored model, and from the live model to gold/forecasts: what the assets and the benchmarks call."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.core.manifest import Manifest, installed
+from retail_assets.forecasting.config import ForecastingConfig, quantile_name
+from retail_assets.forecasting.evaluation import Training, origin_days, train
+from retail_assets.forecasting.frames import TABLES, Gold, crossed
+from retail_assets.forecasting.model import DemandForecaster
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.source_control import git_commit
+
+PRODUCT = "forecasting"
+SERVICE = "demand_forecast"
+FEATURE_TABLE = "feat_store_product_daily"
+LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
+CODE_VERSION = "1"
+SERIES_AT_ONCE = 5000
+
+
+class TrainingSource(Protocol):
+    """What training needs of the feature store."""
+
+    def training_set(
+        self, service: str, start: date, end: date, *, version: Mapping[str, int] | None = None
+    ) -> pa.Table:
+        """Features per key and day from `start` to `end`, as known when each day was closed, of gold at `version`."""
+
+    def features(self, service: str) -> list[str]:
+        """Names of the feature columns, in order."""
+
+    def gold_versions(self, service: str) -> dict[str, int]:
+        """Delta versions of the gold tables behind the service."""
+
+
+def recorded_config(config: ForecastingConfig) -> dict[str, Any]:
+    """What the manifest keeps of configuration and code."""
+    return {"code_version": CODE_VERSION, **config.model_dump(mode="json")}
+
+
+def gold_versions(lake: Lake, source: TrainingSource) -> dict[str, int]:
+    """Delta versions of every gold table that training reads; raises LakeError when one is missing."""
+    return source.gold_versions(SERVICE) | {name: lake.open("gold", name).version() for name in TABLES}
+
+
+def feature_span(lake: Lake) -> tuple[date, date] | None:
+    """First and newest business date with features; None when there are none."""
+    days = [date.fromisoformat(str(p["business_date"])) for p in lake.open("gold", FEATURE_TABLE).partitions()]
+    return (min(days), max(days)) if days else None
+
+
+def run_training(
+    lake: Lake, source: TrainingSource, config: ForecastingConfig, versions: dict[str, int], span: tuple[date, date]
+) -> Training:
+    """Trains and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
+    names = source.features(SERVICE)
+    gold = Gold(lake, span[1], versions)
+    try:
+        return train(gold, features_of(source, origin_days(*span, config)), names, config)
+    finally:
+        gold.close()
+
+
+def features_of(source: TrainingSource, days: list[date]) -> pa.Table:
+    """The training set of the listed days, sorted by store, SKU and day."""
+    order = [(name, "ascending") for name in ("store_id", "sku", "business_date")]
+    wanted = pa.array(days, pa.date32())
+    found = source.training_set(SERVICE, days[0], days[-1])
+    return found.filter(pc.is_in(found["business_date"], value_set=wanted)).sort_by(order)
+
+
+def manifest_of(
+    training: Training, config: ForecastingConfig, versions: dict[str, int], features: list[str]
+) -> Manifest:
+    """The manifest of a training; the model store adds files and version."""
+    return Manifest(
+        product=PRODUCT,
+        created_at=datetime.now(UTC),
+        gold=versions,
+        feature_service=SERVICE,
+        features=features,
+        git_commit=git_commit(),
+        config=recorded_config(config),
+        seed=config.seed,
+        metrics=training.metrics,
+        train_from=training.train_from,
+        train_until=training.windows.newest,
+        rows=training.rows,
+        libraries=installed(*LIBRARIES),
+    )
+
+
+def forecast(
+    lake: Lake,
+    source: TrainingSource,
+    model: DemandForecaster,
+    version: str,
+    origin: date,
+    config: ForecastingConfig,
+) -> pa.Table:
+    """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`."""
+    gold = Gold(lake, origin)
+    try:
+        series = gold.at_origin(newest_features(source, origin, config), origin, config.series)
+        parts = [
+            _forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
+            for first in range(0, len(series), SERIES_AT_ONCE)
+        ]
+    finally:
+        gold.close()
+    made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=forecast_schema(config).names)
+    made = made.assign(origin_date=origin, business_date=origin, model_version=version)
+    return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
+
+
+def newest_features(source: TrainingSource, origin: date, config: ForecastingConfig) -> pa.Table:
+    """Features of the days that a forecast from `origin` may start from."""
+    return source.training_set(SERVICE, origin - timedelta(days=config.series.origin_days - 1), origin)
+
+
+def _forecast_part(
+    gold: Gold, series: pa.Table, model: DemandForecaster, origin: date, config: ForecastingConfig
+) -> pd.DataFrame:
+    frame = gold.examples(crossed(series, config.horizon, origin))
+    target = frame["target_date"].dt.date
+    keys = frame[["store_id", "sku"]].assign(target_date=target)
+    keys["horizon"] = (frame["target_date"] - np.datetime64(origin)).dt.days
+    return pd.concat([keys, model.predict(frame, config.threads)], axis=1)
+
+
+def forecast_schema(config: ForecastingConfig) -> pa.Schema:
+    """The Arrow schema of gold/forecasts."""
+    quantiles = [(quantile_name(level), pa.float64()) for level in config.intervals.levels]
+    return pa.schema(
+        [
+            ("store_id", pa.string()),
+            ("sku", pa.string()),
+            ("target_date", pa.date32()),
+            ("horizon", pa.int32()),
+            ("mean", pa.float64()),
+            *quantiles,
+            ("origin_date", pa.date32()),
+            ("model_version", pa.string()),
+            ("business_date", pa.date32()),
+        ]
+    )

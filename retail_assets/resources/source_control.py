@@ -1,0 +1,33 @@
+"""The git commit of the running code, for manifests and decision rows."""
+
+import os
+import subprocess
+from functools import lru_cache
+
+from retail_assets.environments import PROJECT_ROOT
+
+UNKNOWN = "unknown"
+CODE = ("retail_assets", "configs", "dbt_project", "feature_repo", "bento")
+
+
+@lru_cache(maxsize=1)
+def git_commit() -> str:
+    """40 hex characters, with `+changed` where the code differs from the commit.
+
+    An image that was built without git states its commit in RETAIL_GIT_COMMIT; without either it is "unknown".
+    """
+    if stated := os.environ.get("RETAIL_GIT_COMMIT"):
+        return stated
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return UNKNOWN
+    return f"{commit}+changed" if _git("status", "--porcelain", "--", *CODE) else commit
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(PROJECT_ROOT), *arguments]
+    try:
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return completed.stdout.strip() if completed.returncode == 0 else None

@@ -1,0 +1,70 @@
+"""Assets of serving: the releases that the gates let through."""
+
+import dagster as dg
+
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.policy import ReleaseDecision
+from retail_assets.serving.releases import ReleaseConfig, release_if_passed
+
+PRODUCTS = ("forecasting", "pricing")
+BY = "retail refresh"
+
+
+@dg.asset(
+    key=["serving", "releases"],
+    deps=[["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["pricing", "demand_response_model"]],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"deltalake", "bentoml"},
+    code_version="1",
+    description="ops/releases, one row per release: the newest version of each product goes live on the cloud when its "
+    "gates pass.",
+)
+def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
+    """Holds the newest version of every product against its gates and what is live."""
+    decisions = newest_decisions(lake, model_store)
+    ledger = Ledger(lake)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(ledger.log()),
+            "delta_version": ledger.version() if ledger.version() is not None else "no release yet",
+            "decisions": dg.MetadataValue.md(decision_table(decisions)),
+            "comparisons": dg.MetadataValue.md(comparison_table(decisions)),
+        }
+    )
+
+
+def newest_decisions(lake: Lake, model_store: ModelStore) -> list[ReleaseDecision]:
+    """Decides on, and where it passed releases, the newest version of each product that has one."""
+    config, ledger = ReleaseConfig.load(), Ledger(lake)
+    stored = {product: model_store.versions(product) for product in PRODUCTS}
+    return [
+        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY)
+        for product, versions in stored.items()
+        if versions
+    ]
+
+
+def decision_table(decisions: list[ReleaseDecision]) -> str:
+    """A markdown table: what became of each candidate and why."""
+    lines = [
+        f"| {d.product} | {d.version} | {d.live or 'nothing'} | {d.outcome} | {'; '.join(d.reasons) or 'passed'} |"
+        for d in decisions
+    ]
+    return "\n".join(["| product | candidate | live before | outcome | why |", "|---|---|---|---|---|", *lines])
+
+
+def comparison_table(decisions: list[ReleaseDecision]) -> str:
+    """A markdown table of every number that was compared."""
+    lines = [
+        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} | {'yes' if c.passed else '**no**'} |"
+        for d in decisions
+        if d.report
+        for c in d.report.comparisons
+    ]
+    return "\n".join(["| product | metric | against | value | limit | passed |", "|---|---|---|---|---|---|", *lines])
+
+
+ASSETS = [releases]

@@ -1,0 +1,56 @@
+"""May this version go live by itself? A pure decision over metrics, gates and the history of releases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from retail_assets.core.gates import Gate, GateReport, evaluate
+from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release
+
+Outcome = Literal["promote", "already live", "withheld", "rejected"]
+
+
+@dataclass(frozen=True)
+class ReleaseDecision:
+    """What is to be done with a version and why; `report` holds the numbers, None where no gate was asked."""
+
+    product: str
+    version: str
+    live: str | None
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    report: GateReport | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the version is live after this decision."""
+        return self.outcome in ("promote", "already live")
+
+
+def decide(
+    product: str,
+    version: str,
+    metrics: Mapping[str, float],
+    live_metrics: Mapping[str, float] | None,
+    gates: Sequence[Gate],
+    log: Sequence[Release],
+    target: str = CLOUD,
+) -> ReleaseDecision:
+    """Promote when every gate passes and nobody has decided otherwise.
+
+    `live_metrics` are those of the live version, None when nothing is live. A version that somebody rolled back from is
+    withheld for good, and a pinned target keeps its version: both were decisions of a person.
+    """
+    rows = [r for r in log if (r.product, r.target) == (product, target) and r.action in LIVE_ACTIONS]
+    live = rows[-1] if rows else None
+    before = live.version if live else None
+    if before == version:
+        return ReleaseDecision(product, version, before, "already live", (), None)
+    if live is not None and live.action == "pin":
+        return ReleaseDecision(product, version, before, "withheld", (f"{target} is pinned to {before}",), None)
+    undone = [r for r in rows if r.action == "rollback" and r.previous == version]
+    if undone:
+        reason = f"{undone[-1].by} rolled back from it: {undone[-1].reason}"
+        return ReleaseDecision(product, version, before, "withheld", (reason,), None)
+    report = evaluate(gates, metrics, live_metrics)
+    return ReleaseDecision(product, version, before, "promote" if report.passed else "rejected", report.reasons, report)

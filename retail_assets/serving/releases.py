@@ -1,0 +1,75 @@
+"""Gates in action: the newest version of each product goes live when it proves itself, else the old one stays."""
+
+import json
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.gates import Gate
+from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import CLOUD, Ledger
+from retail_assets.serving.policy import ReleaseDecision, decide
+
+CONFIG_FILE = PROJECT_ROOT / "configs" / "releases.yaml"
+
+
+class ReleaseConfigError(RetailError):
+    """configs/releases.yaml has an unknown key or a gate that decides nothing."""
+
+
+class ReleaseConfig(BaseModel):
+    """The gates of each product."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    forecasting: list[Gate]
+    pricing: list[Gate]
+
+    @classmethod
+    def load(cls, file: Path = CONFIG_FILE) -> "ReleaseConfig":
+        """Reads and checks `file`; raises ReleaseConfigError that names the key and the value."""
+        try:
+            return cls.model_validate(yaml.safe_load(file.read_text()))
+        except (ValidationError, yaml.YAMLError) as error:
+            raise ReleaseConfigError(str(error), where=str(file), todo="correct the file") from error
+
+    def gates(self, product: str) -> list[Gate]:
+        """The gates of `product`; raises ReleaseConfigError for a product without any."""
+        if product not in type(self).model_fields:
+            raise ReleaseConfigError(f"{product!r} has no gates", where=str(CONFIG_FILE), todo="add them")
+        found: list[Gate] = getattr(self, product)
+        return found
+
+
+def decide_newest(
+    product: str, version: str, store: ModelStore, ledger: Ledger, gates: list[Gate], target: str = CLOUD
+) -> ReleaseDecision:
+    """What is to be done with a stored version now; changes nothing."""
+    live = ledger.live(product, target)
+    metrics = store.manifest(product, version).metrics
+    live_metrics = store.manifest(product, live.version).metrics if live else None
+    return decide(product, version, metrics, live_metrics, gates, ledger.log(), target)
+
+
+def release_if_passed(
+    product: str, version: str, store: ModelStore, ledger: Ledger, gates: list[Gate], *, by: str, target: str = CLOUD
+) -> ReleaseDecision:
+    """Decides on a stored version and promotes it in the ledger when it passed; a rejected one changes nothing.
+
+    The bytes of the version are verified before it goes live. Raises ModelStoreError when they were changed, and
+    LedgerConflict when somebody released the product meanwhile.
+    """
+    decision = decide_newest(product, version, store, ledger, gates, target)
+    if decision.outcome == "promote" and decision.report is not None:
+        store.path(product, version)
+        report = json.dumps(decision.report.as_dict(), sort_keys=True)
+        ledger.promote(product, version, by=by, reason=_reason(decision), target=target, gate_report=report)
+    return decision
+
+
+def _reason(decision: ReleaseDecision) -> str:
+    compared = len(decision.report.comparisons) if decision.report else 0
+    return f"passed {compared} comparisons with floors, baselines and {decision.live or 'nothing live before it'}"

@@ -1,0 +1,61 @@
+"""Each metric against a figure worked out by hand, and NaN where there is nothing to measure."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail_assets.core import accuracy
+
+ACTUAL = np.array([0.0, 2.0, 4.0, 4.0])
+FORECAST = np.array([1.0, 2.0, 2.0, 5.0])
+
+
+def test_metrics_by_hand() -> None:
+    assert accuracy.wape(ACTUAL, FORECAST) == 0.4
+    assert accuracy.bias(ACTUAL, FORECAST) == 0.0
+    assert accuracy.bias(ACTUAL, FORECAST + 1.0) == 0.4
+    assert accuracy.rmse(ACTUAL, FORECAST) == pytest.approx(math.sqrt(1.5))
+    assert accuracy.scaled_rmse(ACTUAL, FORECAST, ACTUAL + 2.0) == pytest.approx(math.sqrt(1.5) / 2.0)
+    assert accuracy.coverage(ACTUAL, FORECAST - 1.0, FORECAST + 1.0) == 0.75
+
+
+def test_pinball_by_hand() -> None:
+    levels = np.array([0.1, 0.9])
+    quantiles = np.array([[1.0, 3.0]])
+    assert accuracy.pinball(np.array([2.0]), quantiles, levels) == pytest.approx((0.1 + 0.1) / 2)
+    assert accuracy.pinball(np.array([5.0]), quantiles, levels) == pytest.approx((0.4 + 1.8) / 2)
+
+
+def test_the_median_of_a_slow_seller_may_be_zero() -> None:
+    actual = np.array([0.0] * 60 + [1.0] * 40)
+    zero, one = np.zeros((100, 1)), np.ones((100, 1))
+    assert accuracy.calibration_gap(actual, zero, np.array([0.5])) == 0.0
+    assert accuracy.calibration_gap(actual, zero, np.array([0.7])) == pytest.approx(0.1)
+    assert accuracy.calibration_gap(actual, one, np.array([0.5])) == pytest.approx(0.1)
+
+
+def test_nothing_to_measure_is_not_a_number() -> None:
+    none = np.array([])
+    values = [
+        accuracy.wape(none, none),
+        accuracy.bias(none, none),
+        accuracy.rmse(none, none),
+        accuracy.scaled_rmse(none, none, none),
+        accuracy.pinball(none, np.empty((0, 2)), np.array([0.1, 0.9])),
+        accuracy.coverage(none, none, none),
+        accuracy.calibration_gap(none, np.empty((0, 1)), np.array([0.5])),
+        accuracy.wape(np.zeros(3), np.ones(3)),
+        accuracy.scaled_rmse(np.ones(3), np.zeros(3), np.ones(3)),
+    ]
+    assert all(math.isnan(value) for value in values)
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.floats(0.01, 0.99), st.floats(0, 100))
+def test_the_empirical_quantile_has_the_least_pinball_loss(units: list[int], level: float, other: float) -> None:
+    actual, levels = np.array(units, float), np.array([level])
+    best = float(np.quantile(actual, level, method="inverted_cdf"))
+    loss = accuracy.pinball(actual, np.full((len(units), 1), best), levels)
+    assert loss <= accuracy.pinball(actual, np.full((len(units), 1), other), levels) + 1e-9
