@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.pricing import report
+from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Provenance, decide_rows
+from retail_assets.pricing.decisions import Provenance
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch, batch_state, is_decided
 from retail_assets.pricing.model import PRODUCT, PriceModel
@@ -121,8 +122,8 @@ def response_report(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[
     kinds={"deltalake"},
     code_version=DECISION_CODE,
     freshness_policy=DAILY,
-    description="decisions/pricing: one row per listed store-SKU and business date with its price for the next day, the "
-    "inputs and the trail of guardrails, decided by the model that the release ledger says is live. Append-only; "
+    description="decisions/pricing: one row per listed store-SKU and business date with its price for the next day, "
+    "the inputs and the trail of guardrails, decided by the model that the release ledger says is live. Append-only; "
     "deciding the same again adds nothing.",
 )
 def price_decisions(

@@ -58,5 +58,5 @@ def _solve(outcome: Floats, features: Floats, group: Ints, groups: int) -> Float
     for i in range(k):
         for j in range(k):
             moments[:, i, j] = np.bincount(group, features[:, i] * features[:, j], groups)
-    solved: Floats = np.linalg.solve(moments + RIDGE * np.eye(k), target[:, :, None])[:, :, 0]
-    return solved
+    solved = np.linalg.solve(moments + RIDGE * np.eye(k), target[:, :, None])[:, :, 0]
+    return solved.astype(np.float64, copy=False)

@@ -127,7 +127,8 @@ def _rule_holds(lake: Lake, rule: str, condition: str, number: str) -> dg.AssetC
                      (guardrails::json->>'$[{place}].numbers.{number}')::bigint as {number}
               from ({newest_decisions(lake, day)}))"""
     rows = lake.query(
-        f"""select count(*) filter (outcome = 'changed') as breaches, count(*) filter (outcome <> 'changed') as standing,
+        f"""select count(*) filter (outcome = 'changed') as breaches,
+                   count(*) filter (outcome <> 'changed') as standing,
                    coalesce(list(store_id || ' ' || sku order by store_id, sku)[1:10], []) as named
             from ({decisions}) where {condition}"""
     ).to_pylist()[0]

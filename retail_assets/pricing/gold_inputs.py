@@ -6,6 +6,7 @@ and not discontinued. The price in force comes from the price history in the sto
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,6 +14,9 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.money import digits
 from retail_assets.pricing.inputs import INPUTS
 from retail_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
 
 SALES = "fct_sales_daily"
 READS = (SALES, "fct_price_history", "dim_store", "dim_product", "dim_promotion")
@@ -163,7 +167,7 @@ def read_inputs(lake: Lake, versions: dict[str, int], today: date | None = None)
     return BatchInputs(day, rows, listed[0] if listed else 0, missing, versions)
 
 
-def _newest_day(connection: "duckdb.DuckDBPyConnection", sales: str) -> date:  # noqa: F821
+def _newest_day(connection: "duckdb.DuckDBPyConnection", sales: str) -> date:
     row = connection.execute(f"select max(business_date) from {sales}").fetchone()
     if row is None or row[0] is None:
         raise NothingToPrice(

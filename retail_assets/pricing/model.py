@@ -27,6 +27,7 @@ SOURCES = ("sku", "category", "chain")
 MEASURES = ("elasticity", "standard_error", "lo", "hi", "prior", "weight")
 
 Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
 
 
 class PriceModelError(RetailError):
@@ -103,7 +104,7 @@ class PriceModel:
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         return {RESPONSE_FILE: text.encode(), BASE_FILE: _write_base(self.base)}
 
-    def response(self, skus: Sequence[str], categories: Sequence[str | None]) -> Response:
+    def response(self, skus: Sequence[str] | Texts, categories: Sequence[str | None] | Texts) -> Response:
         """The response of each (SKU, category): the SKU's own, else its category's, else the chain's."""
         sku_row = self._sku_index.get_indexer(pd.Index(skus, dtype=object))
         category_row = self._category_index.get_indexer(pd.Index(categories, dtype=object))
@@ -111,7 +112,8 @@ class PriceModel:
         row = np.where(sku_row >= 0, sku_row, row)
         source = np.where(sku_row >= 0, 0, np.where(category_row >= 0, 1, 2)).astype(np.int8)
         picked = self.table[row]
-        return Response(*(np.ascontiguousarray(picked[:, i]) for i in range(len(MEASURES))), source=source)
+        measures = {name: np.ascontiguousarray(picked[:, i]) for i, name in enumerate(MEASURES)}
+        return Response(**measures, source=source)
 
     def base_demand(self, store_id: str, sku: str) -> BaseDemand | None:
         """What the store sold of the SKU in the recent past; None where it sold none in that time."""

@@ -7,6 +7,7 @@ whole batch and, with arrays of one, a single price.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,6 @@ import pyarrow as pa
 from retail_assets.core import guardrails
 from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, Ints, Line
 from retail_assets.core.money import digits
-from retail_assets.pricing.inputs import INPUTS
 from retail_assets.pricing.model import PriceModel, Response
 from retail_assets.pricing.rulebook import UNSET, Kind, Rulebook, Rules
 
@@ -130,15 +130,15 @@ class _Columns:
         for values, codes in parts:
             code = code * (len(values) + 1) + codes
         _, first, kind = np.unique(code, return_index=True, return_inverse=True)
-        kinds = [tuple(values[codes[row]] for values, codes in parts) for row in first]
-        return kinds, kind  # type: ignore[return-value]
+        kinds: list[Any] = [tuple(values[codes[row]] for values, codes in parts) for row in first]
+        return kinds, kind
 
     def digits(self) -> Ints:
         values, codes = _dictionary(self.table["currency"])
         return np.array([digits(currency) for currency in values], dtype=np.int64)[codes]
 
 
-def _dictionary(column: pa.ChunkedArray) -> tuple[list, Ints]:
+def _dictionary(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     encoded = column.combine_chunks().dictionary_encode()
     values = [value if value is not None else "" for value in encoded.dictionary.to_pylist()]
     codes = encoded.indices
@@ -221,8 +221,3 @@ def _gain(elasticity: Floats, previous: Ints, price: Ints, cost: Ints) -> Floats
     before = (previous - cost).astype(np.float64)
     after = (price - cost) * np.exp(elasticity * np.log(price / previous))
     return np.divide(after - before, before, where=before > 0, out=np.full(len(before), np.inf))
-
-
-def check_inputs(inputs: pa.Table) -> pa.Table:
-    """`inputs` cast to the schema INPUTS; raises pyarrow.ArrowInvalid for a column that does not fit."""
-    return inputs.select(INPUTS.names).cast(INPUTS)

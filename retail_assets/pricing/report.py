@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from retail_assets.pricing.evaluation import CONTENDERS
 from retail_assets.pricing.explain import explain
 from retail_assets.pricing.model import MEASURES, PRODUCT, PriceModel
 from retail_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CURVES = 4
 NAMES = {
@@ -147,7 +151,7 @@ def _markdown(rows: pa.Table) -> str:
     return "\n".join([*head, *("| " + " | ".join(map(str, row)) + " |" for row in cells)])
 
 
-def _image(figure: "Figure", title: str) -> str:  # type: ignore[name-defined]  # noqa: F821
+def _image(figure: "Figure", title: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

@@ -40,7 +40,7 @@ class Fit:
     season: Floats
     store_week: Floats
     noise: Floats
-    iterations: int
+    rounds: int
 
 
 def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
@@ -48,7 +48,7 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
     prior = Prior.start(START_MEAN, USUAL_VARIANCE, len(frame.categories))
     theta = np.tile(START_MEAN, (len(frame.skus), 1))
     effects = _Effects.zero(frame)
-    for iteration in range(1, config.iterations + 1):
+    for rounds in range(1, config.iterations + 1):  # noqa: B007
         effects.balance(frame, np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]))
         mean = effects.mean
         noise = _noise(frame, mean)
@@ -68,7 +68,7 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         season=effects.season,
         store_week=effects.store_week,
         noise=noise,
-        iterations=iteration,
+        rounds=rounds,
     )
 
 

@@ -64,7 +64,7 @@ def _posterior(evidence: Floats, precision: Floats, category: Ints, prior: Prior
     total = precision.copy()
     diagonal = np.arange(evidence.shape[1])
     total[:, diagonal, diagonal] += inverse
-    covariance = np.linalg.inv(total)
+    covariance = np.linalg.inv(total).astype(np.float64, copy=False)
     return np.einsum("sij,sj->si", covariance, evidence + inverse * prior.mean[category]), covariance
 
 

@@ -1,0 +1,124 @@
+"""A whole batch of decisions as rows: the columns and words of `decisions.decision_row`, made by SQL over Arrow."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from retail_assets.core.guardrails import RULES
+from retail_assets.pricing.decisions import Provenance, output_numbers
+from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN
+from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
+from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.trail import steps_of
+from retail_assets.pricing.trail_sql import register_columns, step_json
+from retail_assets.serving.decision_rows import DECISION_SCHEMA
+
+CHUNK_ROWS = 100_000
+
+
+def decide_rows(
+    model: PriceModel, rulebook: Rulebook, inputs: pa.Table, provenance: Provenance
+) -> Iterator[pa.RecordBatch]:
+    """Decides `inputs` (schema INPUTS, one business date) and yields decision rows, a chunk at a time.
+
+    Decision ids follow from the content: the same inputs, model and policy give the same ids.
+    """
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for start in range(0, inputs.num_rows, CHUNK_ROWS):
+            chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
+            batch = decide_batch(model, rulebook, chunk)
+            sql, table = _statement(chunk, batch, model, rulebook, provenance)
+            connection.register("chunk", table)
+            yield from connection.execute(sql).to_arrow_table().cast(DECISION_SCHEMA).to_batches()
+            connection.unregister("chunk")
+
+
+def _statement(
+    chunk: pa.Table, batch: Batch, model: PriceModel, rulebook: Rulebook, provenance: Provenance
+) -> tuple[str, pa.Table]:
+    """The query that turns a decided chunk into rows, and the table it reads as `chunk`."""
+    steps, numbers = steps_of(batch), output_numbers(batch)
+    columns: dict[str, Any] = {name: chunk[name] for name in INPUTS.names}
+    for index, step in enumerate(steps):
+        columns |= register_columns(step, index)
+    columns |= {f"o_{name}": values for name, values in numbers.items()}
+    columns |= {"digits": batch.digits, "price_minor": batch.price, "broken": _broken(batch)}
+    columns |= {n: getattr(batch, n) for n in ("outcome", "reason", "cost_source")}
+    columns["source"] = batch.response.source
+    trail = " || ',' || ".join(step_json(step, index) for index, step in enumerate(steps))
+    sql = f"""
+        with text as (
+            select *, {_inputs_sql()} as inputs_json, '[' || {trail} || ']' as trail_json,
+                   {_output_sql(list(numbers))} as output_json
+            from chunk
+        ),
+        named as (
+            select *, md5(inputs_json || '|{model.version}|{rulebook.policy_hash}') as digest,
+                   format('{{:012x}}', epoch_ms(business_date::timestamp)) as instant
+            from text
+        )
+        select instant[1:8] || '-' || instant[9:12] || '-7' || digest[1:3] || '-a' || digest[4:6] || '-'
+                   || digest[7:18] as decision_id,
+               timestamptz '{provenance.at.isoformat()}' as at, '{PRODUCT}' as product, store_id, sku,
+               inputs_json as inputs, '{model.version}' as model_version, '{rulebook.policy_hash}' as policy_hash,
+               trail_json as guardrails, output_json as output, {_amount("price_minor")} as price, currency,
+               {_amount("previous_price")} as previous_price, '{provenance.mode}' as mode,
+               {_quoted(provenance.dagster_run_id)} as dagster_run_id, {_quoted(provenance.git_commit)} as git_commit,
+               business_date
+        from named
+    """
+    return sql, pa.table(columns)
+
+
+def _broken(batch: Batch) -> np.ndarray[Any, Any]:
+    """Bit k: the decided price is outside rule k."""
+    return sum((flags.astype(np.int64) << k for k, flags in enumerate(batch.broken)), np.zeros(1, dtype=np.int64))
+
+
+def _inputs_sql() -> str:
+    def value(name: str) -> str:
+        kind = INPUTS.field(name).type
+        if pa.types.is_string(kind):
+            return f"coalesce(to_json({name})::varchar, 'null')"
+        if pa.types.is_date(kind):
+            return f"coalesce('\"' || {name}::varchar || '\"', 'null')"
+        return f"coalesce({name}::varchar, 'null')"
+
+    plain = [f"'\"{name}\":' || {value(name)}" for name in PLAIN]
+    measured = [
+        f"'\"{name}\":{{\"value\":' || {value(name)} || ',\"at\":' || {value(f'{name}_at')} || '}}'"
+        for name in MEASURED
+    ]
+    return "'{' || " + " || ',' || ".join(plain + measured) + " || '}'"
+
+
+def _output_sql(numbers: list[str]) -> str:
+    parts = [
+        f"'\"outcome\":\"' || {_choice('outcome', OUTCOMES)} || '\"'",
+        f"'\"reason\":\"' || {_choice('reason', REASONS)} || '\"'",
+        "'\"effective_from\":\"' || (business_date + 1)::varchar || '\"'",
+        f"'\"cost_source\":\"' || {_choice('cost_source', COST_SOURCES)} || '\"'",
+        f"'\"response_source\":\"' || {_choice('source', SOURCES)} || '\"'",
+        *(f"'\"{name}\":' || case when isnan(o_{name}) then 'null' else o_{name}::varchar end" for name in numbers),
+    ]
+    names = ", ".join(f"case when broken & {1 << k} > 0 then '\"{rule}\"' end" for k, rule in enumerate(RULES))
+    broken = f"'\"broken\":[' || case broken when 0 then '' else concat_ws(',', {names}) end || ']'"
+    return "'{' || " + " || ',' || ".join([*parts, broken]) + " || '}'"
+
+
+def _choice(column: str, values: tuple[str, ...]) -> str:
+    return f"case {column} " + " ".join(f"when {i} then '{value}'" for i, value in enumerate(values)) + " end"
+
+
+def _amount(column: str) -> str:
+    return f"case digits when 2 then {column}::decimal(14,0) * 0.01::decimal(2,2) else {column} end::decimal(12,2)"
+
+
+def _quoted(text: str | None) -> str:
+    return "null::varchar" if text is None else "'" + text.replace("'", "''") + "'"
