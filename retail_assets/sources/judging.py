@@ -1,0 +1,253 @@
+"""The SQL that types raw rows, moves times to UTC, finds the business date and says why a row breaks the contract.
+
+One text serves both passes: the first computes only whether a row is good (DuckDB prunes what it does not need), the
+second computes the reasons of the rows that are not.
+"""
+
+import re
+from dataclasses import dataclass
+
+from retail_assets.sources.config import Column, Contract, Dialect, Expression, Feed, Rule
+from retail_assets.sources.raw import Layout
+from retail_assets.sources.staging import literal, quoted
+
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+}
+FIELD_OF_ROW = r"\b{name}\.(\w+)"
+
+
+def sql_type(type_name: str) -> str:
+    """The DuckDB type of a contract type."""
+    return SQL_TYPES.get(type_name, type_name.upper())
+
+
+@dataclass(frozen=True)
+class Judge:
+    """SQL for the rows of one feed in one layout under one contract (overrides already applied)."""
+
+    contract: Contract
+    feed: Feed
+    layout: Layout
+    from_json: bool = False
+
+    def good_rows(self, view: str) -> str:
+        """SELECT of canonical columns, _file, _line, business_date, delivered_at, content_hash and `_ok`."""
+        columns = ", ".join(quoted(name) for name in self.contract.columns)
+        return (
+            f"{self._steps(view)} SELECT _file, _line, {columns}, business_date, delivered_at, content_hash, "
+            f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated"
+        )
+
+    def rejected_rows(self, view: str) -> str:
+        """SELECT of _file, _line, _raw, reasons, business_date, delivered_at of the rows that break the contract."""
+        cases = ", ".join(f"CASE WHEN {bad} THEN {reason} END" for bad, reason in self._violations())
+        return (
+            f"{self._steps(view)} SELECT _file, _line, _raw, "
+            f"CASE WHEN _problem IS NOT NULL THEN [_problem] "
+            f"ELSE list_filter([{cases}], reason -> reason IS NOT NULL) END AS reasons, business_date, delivered_at "
+            f"FROM dated WHERE NOT ({self._ok()})"
+        )
+
+    def missing_columns(self) -> tuple[str, ...]:
+        """Required canonical columns for which the layout has no column at all."""
+        return tuple(
+            name for name, spec in self.contract.columns.items() if spec.required and self._value(name) is None
+        )
+
+    def _steps(self, view: str) -> str:
+        return f"WITH typed AS NOT MATERIALIZED ({self._typed(view)}), dated AS NOT MATERIALIZED ({self._dated()})"
+
+    # --- first step: values, types, referenced rows -----------------------------------------------------------------
+
+    def _typed(self, view: str) -> str:
+        items = [
+            "raw._file",
+            "raw._line",
+            "raw._raw",
+            self._whole_problem() + " AS _problem",
+            "(md5_number_lower(raw._raw) >> 1)::BIGINT AS content_hash",
+            "file.file_delivered_at AS _file_delivered_at",
+            "file.file_date",
+        ]
+        for name, spec in self.contract.columns.items():
+            value = self._value(name)
+            typed = "NULL" if value is None else self._cast(name, spec, value)
+            items.append(f"CAST({typed} AS {sql_type(spec.type)}) AS {quoted(name)}")
+            if value is not None and spec.type != "text":
+                items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
+        for i, rule in enumerate(self.feed.rules):
+            items.append(f"coalesce(({rule.quarantine_if}), false) AS _rule_{i}")
+            items.append(f"({rule.detail or 'NULL'})::VARCHAR AS _detail_{i}")
+        joins = ""
+        for reference in self.contract.references:
+            table, known = f"_row_{reference.name}", f"_known_{reference.name}"
+            value = self._value(reference.column) or "NULL"
+            joins += f" LEFT JOIN reference_{reference.name} AS {table} ON {table}._key = CAST(({value}) AS VARCHAR)"
+            items += [f"{table}._key IS NOT NULL AS {known}", f"{table}.{reference.name} AS {reference.name}"]
+        return f"SELECT {', '.join(items)} FROM {view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+
+    def _whole_problem(self) -> str:
+        missing = self.missing_columns()
+        if not missing:
+            return "raw._problem"
+        there = ", ".join(self.layout) or "no columns"
+        text = literal(f"missing_column: {', '.join(missing)} (the file has {there})")
+        return f"coalesce(raw._problem, {text})"
+
+    def _value(self, column: str) -> str | None:
+        """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
+        given = self.feed.columns.get(column)
+        if isinstance(given, Expression):
+            return f"({given.sql})"
+        present = [name for name in self.feed.names(column) if name in self.layout]
+        if present:
+            named = [f"raw.{quoted(name)}" for name in present]
+            return f"coalesce({', '.join(named)})" if len(named) > 1 else named[0]
+        if column in self.feed.constants:
+            return literal(self.feed.constants[column])
+        if self.from_json and given is not None:
+            # A key that is absent from every object of the slice is a null, not a missing column.
+            return "NULL::VARCHAR"
+        return None
+
+    def _is_text(self, column: str) -> bool:
+        return any(self.layout.get(name) == "VARCHAR" for name in self.feed.names(column))
+
+    def _cast(self, column: str, spec: Column, value: str) -> str:
+        if spec.type == "text":
+            return f"nullif(CAST({value} AS VARCHAR), '')"
+        target = sql_type(spec.type)
+        if not self._is_text(column):
+            return f"TRY_CAST({value} AS {target})"
+        return _from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
+
+    # --- second step: UTC, business date, delivery ------------------------------------------------------------------
+
+    def _dated(self) -> str:
+        local = self.feed.timestamps == "local"
+        times = [name for name, spec in self.contract.columns.items() if spec.type == "timestamp"]
+        column = self.contract.business_date.column
+        joins, replaced = "", []
+        zone = "coalesce(store.time_zone, 'UTC')" if self.feed.time_zone == "store" else literal(self.feed.time_zone)
+        for name in times if local else [column] if column in times else []:
+            joins += (
+                f" LEFT JOIN {'local_days' if local else 'utc_days'} AS _day_{name} "
+                f"ON _day_{name}.zone = {zone} AND _day_{name}.day = CAST(typed.{quoted(name)} AS DATE)"
+            )
+            if local:
+                replaced.append(f"{_to_utc(name, zone)} AS {quoted(name)}")
+        day = self._business_date(column, column in times, zone)
+        replace = f" REPLACE ({', '.join(replaced)})" if replaced else ""
+        delivered = {
+            "business_day_end": f"CAST(timezone({zone}, CAST({day} AS TIMESTAMP) + INTERVAL 1 DAY) AS TIMESTAMP)"
+        }.get(str(self.feed.delivered_at), "_file_delivered_at")
+        return (
+            f"SELECT typed.*{replace}, {day} AS business_date, {delivered} AS delivered_at FROM typed{joins}"
+        )
+
+    def _business_date(self, column: str, is_time: bool, zone: str) -> str:
+        if column == "delivered_at":
+            return "CAST(_file_delivered_at AS DATE)"
+        if not is_time or self.feed.timestamps == "local":
+            return f"CAST(typed.{quoted(column)} AS DATE)"
+        return f"CAST({_to_local(column, zone)} AS DATE)"
+
+    # --- third step: the verdict ------------------------------------------------------------------------------------
+
+    def _ok(self) -> str:
+        bad = " OR ".join(f"coalesce({condition}, false)" for condition, _ in self._violations())
+        return f"(_problem IS NULL AND NOT ({bad}))" if bad else "(_problem IS NULL)"
+
+    def _violations(self) -> list[tuple[str, str]]:
+        """(SQL condition, SQL text of the reason) for everything that can be wrong with a row that could be split."""
+        found = [(f"_rule_{i}", _reason(rule, f"_detail_{i}")) for i, rule in enumerate(self.feed.rules)]
+        for name, spec in self.contract.columns.items():
+            found += self._column_violations(name, spec)
+        for reference in self.contract.references:
+            column = quoted(reference.column)
+            shown = f"'unknown_{reference.column}: {reference.column}=''' || {column} || ''''"
+            found.append((f"{column} IS NOT NULL AND NOT _known_{reference.name}", shown))
+        found += [(f"({rule.quarantine_if})", _reason(rule, rule.detail)) for rule in self.contract.rules]
+        when = self.contract.business_date.column
+        if when != "delivered_at" and not self.contract.columns[when].required:
+            found.append((f"{quoted(when)} IS NULL", literal(f"missing: {when}, which gives the business date")))
+        return found
+
+    def _column_violations(self, name: str, spec: Column) -> list[tuple[str, str]]:
+        column, shown = quoted(name), f"'{name}=''' || CAST({quoted(name)} AS VARCHAR) || ''''"
+        found: list[tuple[str, str]] = []
+        typed = spec.type != "text" and self._value(name) is not None
+        if typed:
+            raw = quoted("_raw_" + name)
+            wrong = f"{column} IS NULL AND {raw} IS NOT NULL"
+            article = "an" if spec.type[0] in "aeio" else "a"
+            found.append((wrong, f"'not_{article}_{spec.type.split('(')[0]}: {name}=''' || {raw} || ''''"))
+        if spec.required:
+            empty = f"{column} IS NULL" + (f" AND {quoted('_raw_' + name)} IS NULL" if typed else "")
+            found.append((empty, literal(f"missing: {name}")))
+        if spec.between is not None:
+            low, high = spec.between
+            parts = [f"{column} < {low}"] if low is not None else []
+            parts += [f"{column} > {high}"] if high is not None else []
+            text = f"'out_of_range: ' || {shown} || {literal(f', allowed {low} to {high}')}"
+            found.append(("(" + " OR ".join(parts) + ")", text))
+        if spec.allowed is not None:
+            listed = ", ".join(literal(value) for value in spec.allowed)
+            found.append((f"{column} NOT IN ({listed})", f"'not_allowed: ' || {shown}"))
+        if spec.pattern is not None:
+            found.append((f"NOT regexp_full_match({column}, {literal(spec.pattern)})", f"'bad_format: ' || {shown}"))
+        return found
+
+    def _key_hash(self) -> str:
+        key = self.contract.key
+        return f"hash({', '.join(quoted(c) for c in key.columns) or 'content_hash'})"
+
+
+def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
+    """The fields of the referenced row `name` that any rule or expression of `contract` or its feeds reads."""
+    texts = [t for r in contract.rules for t in (r.quarantine_if, r.detail or "")]
+    for feed in contract.feeds:
+        texts += [t for r in feed.rules for t in (r.quarantine_if, r.detail or "")]
+        texts += [v.sql for v in feed.columns.values() if isinstance(v, Expression)]
+        texts += ["store.time_zone"] if feed.time_zone == "store" else []
+    pattern = FIELD_OF_ROW.format(name=re.escape(name))
+    return tuple(sorted({field for text in texts for field in re.findall(pattern, text)}))
+
+
+def _reason(rule: Rule, detail: str | None) -> str:
+    return literal(rule.name) if detail is None else f"concat_ws(': ', {literal(rule.name)}, {detail})"
+
+
+def _from_text(value: str, type_name: str, dialect: Dialect, timestamps: str) -> str:
+    if type_name in ("integer", "bigint"):
+        # DuckDB would round '3.7' to 4; a count with a fraction is an error of the file.
+        return f"TRY_CAST(CASE WHEN NOT contains({value}, '.') THEN {value} END AS {sql_type(type_name)})"
+    if type_name.startswith("decimal") or type_name == "double":
+        if dialect.decimal == ",":
+            value = f"CASE WHEN NOT contains({value}, '.') THEN replace({value}, ',', '.') END"
+        return f"TRY_CAST({value} AS {sql_type(type_name)})"
+    if type_name == "date" and dialect.date is not None:
+        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.date)}) AS DATE)"
+    if type_name == "timestamp" and dialect.timestamp is not None:
+        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.timestamp)}) AS TIMESTAMP)"
+    if type_name == "timestamp" and timestamps == "offset":
+        return f"CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    return f"TRY_CAST({value} AS {sql_type(type_name)})"
+
+
+def _to_utc(name: str, zone: str) -> str:
+    # Almost every day has one offset; only days with a clock change need the time zone database per row.
+    slow = f"CAST(timezone({zone}, typed.{quoted(name)}) AS TIMESTAMP)"
+    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} - _day_{name}.ahead ELSE {slow} END"
+
+
+def _to_local(name: str, zone: str) -> str:
+    slow = f"timezone({zone}, CAST(typed.{quoted(name)} AS TIMESTAMPTZ))"
+    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} + _day_{name}.ahead ELSE {slow} END"

@@ -1,0 +1,107 @@
+"""Bytes of text files into bounded blocks of whole lines, with physical line numbers and without losing a byte."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+BLOCK_BYTES = 64 << 20
+LINE_LIMIT = 1 << 20
+BOM = b"\xef\xbb\xbf"
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of one file as UTF-8: `data` ends with a line end (added when the file's last one is `cut`).
+
+    `first_line` is the 1-based number of the first line; `problems` maps a line number to what is wrong with its bytes.
+    """
+
+    data: bytes
+    first_line: int
+    cut: bool = False
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -> Iterator[Block]:
+    """The lines of `path` in blocks of about `limit` bytes. Bytes that are no text of `encoding` become `\\xNN`."""
+    line = 1
+    for data in _whole_lines(path, limit):
+        if line == 1:
+            data = data.removeprefix(BOM)
+        cut = not data.endswith(b"\n")
+        block = _decoded(data + b"\n" if cut else data, encoding, line, cut)
+        yield block
+        line += block.data.count(b"\n")
+
+
+def _whole_lines(path: Path, limit: int) -> Iterator[bytes]:
+    """Blocks of whole lines; what follows the last line end of the file comes with the last block."""
+    block = rest = b""
+    with path.open("rb") as file:
+        while read := file.read(limit):
+            end = read.rfind(b"\n") + 1
+            if end == 0:
+                rest = (rest + read)[: max(LINE_LIMIT + 1, limit)]
+                continue
+            if block:
+                yield block
+            block, rest = rest + read[:end], read[end:]
+    if block or rest:
+        yield block + rest
+
+
+def _decoded(data: bytes, encoding: str, first_line: int, cut: bool) -> Block:
+    if encoding != "utf-8":
+        # cp1252 leaves five byte values undefined; they are kept visible instead of failing the file.
+        data = data.decode(encoding, errors="backslashreplace").encode()
+    if data.isascii():
+        return Block(data, first_line, cut)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        problems = _undecodable(data, first_line)
+        return Block(data.decode(errors="backslashreplace").encode(), first_line, cut, problems)
+    return Block(data, first_line, cut)
+
+
+def _undecodable(data: bytes, first_line: int) -> dict[int, str]:
+    """Line number -> reason, for the lines that hold bytes which are not UTF-8."""
+    text = data.decode(errors="surrogateescape")
+    problems: dict[int, str] = {}
+    line, position = first_line, 0
+    for match in _ESCAPED_BYTE.finditer(text):
+        line += text.count("\n", position, match.start())
+        position = match.start()
+        problems.setdefault(line, f"not_utf8: byte 0x{ord(match.group()) - 0xDC00:02X}")
+    return problems
+
+
+def line_array(data: bytes) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+    """The lines of `data` (line ends included) as an Arrow array over the same memory, and their n + 1 offsets."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+    offsets = np.zeros(len(ends) + 1, np.int32)
+    np.add(ends, 1, out=offsets[1:], casting="unsafe")
+    lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
+    return lines, offsets
+
+
+def blank_lines(data: bytes, offsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Which lines hold nothing but their line end; such lines are no rows."""
+    lengths = np.diff(offsets)
+    blank = lengths == 1
+    two = np.flatnonzero(lengths == 2)
+    blank[two] = np.frombuffer(data, np.uint8)[offsets[two]] == 13
+    return np.asarray(blank)
+
+
+def text_of(lines: pa.StringArray) -> tuple[bytes, npt.NDArray[np.int32]]:
+    """The bytes of all values of `lines` in a row, and their n + 1 offsets."""
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return bytes(memoryview(data)[int(ends[0]) : int(ends[-1])]), ends - ends[0]

@@ -1,0 +1,143 @@
+"""Landing files into bronze and quarantine: crash-safe, each row accounted for."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Home
+from retail_assets.resources.lake import Lake
+from retail_assets.sources.batches import BatchLoader
+from retail_assets.sources.config import Contract, Mapping, load_contracts, load_mapping
+from retail_assets.sources.discover import Discovery, discover, known_loads
+from retail_assets.sources.raw import RawFile
+from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
+from retail_assets.sources.tables import ensure_bronze
+
+BATCH_BYTES = 96 << 20
+PARQUET_WEIGHT = 6
+Progress = Callable[[str, int, int], None]
+FaultPoint = Callable[[str], None]
+
+
+class LoadInProgress(RetailError):
+    """Another process is loading the same source into the same lake."""
+
+
+def load_landing(
+    lake: Lake, home: Home, config_dir: Path | None = None, progress: Progress | None = None
+) -> LoadReport:
+    """Loads every new file below `home.landing` into bronze and quarantine, sources in the order of their references.
+
+    `progress(source, files_done, files_total)` is called after each batch. A second call with nothing new adds nothing.
+    """
+    contracts = load_contracts(config_dir)
+    ensure_bronze(lake, contracts)
+    reports = [load_source(lake, home.landing, contract, progress=progress) for contract in contracts.values()]
+    return LoadReport(sources=tuple(reports))
+
+
+def import_retailer(
+    lake: Lake,
+    home: Home,
+    mapping_path: Path,
+    path: Path,
+    progress: Progress | None = None,
+    config_dir: Path | None = None,
+) -> LoadReport:
+    """Loads a real retailer's files below `path`, laid out as the mapping says, into the lake of `home`.
+
+    Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError when a feed finds no file.
+    """
+    contracts = load_contracts(config_dir)
+    mapping = load_mapping(mapping_path, contracts)
+    ensure_bronze(lake, contracts)
+    reports = [
+        load_source(lake, path, contract, progress=progress, prefix=f"{mapping.mapping}/")
+        for contract in mapped_contracts(mapping, contracts)
+    ]
+    return LoadReport(sources=tuple(reports), skipped=_skipped(mapping, path))
+
+
+def mapped_contracts(mapping: Mapping, contracts: dict[str, Contract]) -> list[Contract]:
+    """The contracts that `mapping` fills, with its feeds instead of the sample's, in reference order."""
+    feeds = {name: tuple(f for f in mapping.feeds if f.source == name) for name in contracts}
+    return [c.model_copy(update={"feeds": feeds[name]}) for name, c in contracts.items() if feeds[name]]
+
+
+def load_source(
+    lake: Lake,
+    root: Path,
+    contract: Contract,
+    *,
+    progress: Progress | None = None,
+    prefix: str = "",
+    fault_point: FaultPoint | None = None,
+) -> SourceReport:
+    """Loads the new files of one source below `root`. The tables must exist (ensure_bronze).
+
+    Batches that an earlier process left unfinished are rolled back first. `prefix` goes before feed names in ops/loads.
+    `fault_point` is called with the name of each step, for tests that kill the process there.
+    """
+    started = time.perf_counter()
+    with _only_one(lake, contract.source):
+        known = known_loads(lake, contract.source)
+        with BatchLoader(lake, contract, known, prefix, fault_point or (lambda _: None)) as loader:
+            loader.roll_back_unfinished()
+            found = discover(root, contract.source, contract.feeds, known)
+            _load_batches(loader, found, contract.source, progress)
+            report = loader.report()
+    return report.model_copy(
+        update={"seconds": time.perf_counter() - started, "delta_version": lake.version("bronze", contract.source)}
+    )
+
+
+def _load_batches(loader: BatchLoader, found: Discovery, source: str, progress: Progress | None) -> None:
+    done = 0
+    for batch in _batched(found.new):
+        loader.load(batch)
+        done += len(batch)
+        if progress:
+            progress(source, done, len(found.new))
+    loader.record_repeated(found.repeated)
+
+
+def _batched(files: tuple[RawFile, ...]) -> Iterator[list[RawFile]]:
+    batch: list[RawFile] = []
+    weight = 0
+    for file in files:
+        heavy = file.size * (PARQUET_WEIGHT if file.feed.format == "parquet" else 1)
+        if batch and weight + heavy > BATCH_BYTES:
+            yield batch
+            batch, weight = [], 0
+        batch.append(file)
+        weight += heavy
+    if batch:
+        yield batch
+
+
+@contextmanager
+def _only_one(lake: Lake, source: str) -> Iterator[None]:
+    """Holds a lock that the operating system lets go when the process dies; lakes in object stores have none."""
+    if "://" in lake.uri:
+        yield
+        return
+    folder = Path(lake.uri) / "ops"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{source}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LoadInProgress(
+                f"another process is loading {source}", where=lake.uri, todo="wait until it is done"
+            ) from error
+        yield
+
+
+def _skipped(mapping: Mapping, path: Path) -> tuple[SkippedReport, ...]:
+    return tuple(
+        SkippedReport(files=tuple(p.relative_to(path).as_posix() for p in sorted(path.glob(s.files))), reason=s.reason)
+        for s in mapping.skipped
+    )

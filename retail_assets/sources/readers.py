@@ -1,0 +1,166 @@
+"""Landing files of every format into bounded slices of raw rows that know their file and line.
+
+Small files of one feed and layout come together in one slice; a large file comes in several.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retail_assets.sources.csv_lines import split_header
+from retail_assets.sources.lines import LINE_LIMIT, Block, read_blocks
+from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
+from retail_assets.sources.text_files import csv_slice, json_slice
+
+ROWS_PER_SLICE = 500_000
+READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
+
+
+@dataclass
+class Waiting:
+    """Small pieces that wait for others like them."""
+
+    csv: dict[tuple[str, tuple[str, ...]], list[tuple[RawFile, Block]]] = field(default_factory=dict)
+    json: dict[str, list[tuple[RawFile, Block]]] = field(default_factory=dict)
+    tables: dict[tuple[str, bool, tuple[tuple[str, str], ...]], list[Slice]] = field(default_factory=dict)
+
+    def add_table(self, piece: Slice) -> None:
+        """Keeps `piece` until all files are read."""
+        key = (piece.feed.name, piece.parse_json, tuple(piece.layout.items()))
+        self.tables.setdefault(key, []).append(piece)
+
+    def slices(self) -> Iterator[Slice]:
+        """Everything that waited, put together."""
+        for (_, names), blocks in self.csv.items():
+            yield csv_slice(blocks, names)
+        for blocks in self.json.values():
+            yield json_slice(blocks)
+        for pieces in self.tables.values():
+            yield _joined(pieces)
+
+
+def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
+    """The rows of `files` in bounded slices. Every file is counted in `read` of some slice, an empty one with 0."""
+    waiting = Waiting()
+    for file in files:
+        if file.feed.derive is not None:
+            waiting.add_table(_derived(file))
+        elif file.feed.format == "csv":
+            yield from _csv(file, waiting)
+        elif file.feed.format == "parquet":
+            yield from _parquet(file, waiting)
+        elif file.feed.format == "json" and _is_array(file):
+            waiting.add_table(_json_array(file))
+        else:
+            yield from _json_lines(file, waiting)
+    yield from waiting.slices()
+
+
+def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    names: tuple[str, ...] = ()
+    last: Block | None = None
+    for block in read_blocks(file.path, file.feed.dialect.encoding):
+        if last is not None:
+            yield csv_slice([(file, last)], names)
+        if block.first_line == 1:
+            header, _, body = block.data.partition(b"\n")
+            names = split_header(header.decode(), file.feed.dialect.delimiter)
+            block = Block(body, 2, block.cut, block.problems)
+        last = block
+    if last is None or not last.data:
+        waiting.add_table(_without_rows(file, dict.fromkeys(names, "VARCHAR")))
+    else:
+        waiting.csv.setdefault((file.feed.name, names), []).append((file, last))
+
+
+def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    last: Block | None = None
+    for block in read_blocks(file.path, file.feed.dialect.encoding):
+        if last is not None:
+            yield json_slice([(file, last)])
+        last = block
+    if last is None:
+        waiting.add_table(_without_rows(file, {}))
+    else:
+        waiting.json.setdefault(file.feed.name, []).append((file, last))
+
+
+def _is_array(file: RawFile) -> bool:
+    with file.path.open("rb") as content:
+        return content.read(1024).lstrip()[:1] == b"["
+
+
+def _json_array(file: RawFile) -> Slice:
+    content = file.path.read_bytes()
+    try:
+        elements = [json.dumps(element, ensure_ascii=False) for element in json.loads(content)]
+    except ValueError as error:
+        return _unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
+    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array(elements, pa.string()))
+    return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
+
+
+def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    try:
+        parquet = pq.ParquetFile(file.path)
+    except (pa.ArrowInvalid, OSError) as error:
+        waiting.add_table(_unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
+        return
+    layout = _arrow_layout(parquet.schema_arrow)
+    first, last = 1, _typed_slice(file, parquet.schema_arrow.empty_table(), layout, 1)
+    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
+        if last.rows.num_rows:
+            yield last
+        last = _typed_slice(file, pa.Table.from_batches([batch]), layout, first)
+        first += batch.num_rows
+    waiting.add_table(last)
+
+
+def _derived(file: RawFile) -> Slice:
+    """Rows that the feed's SQL makes out of the whole file, seen as `rows`; numbered in the order it gives."""
+    path = str(file.path).replace("'", "''")
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
+        table = connection.execute(file.feed.derive or "").to_arrow_table()
+    return _typed_slice(file, table, _arrow_layout(table.schema), 1)
+
+
+def _typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:
+    rows = raw_rows(file, data.num_rows, first)
+    for name in data.column_names:
+        rows = rows.append_column(name, data[name])
+    return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
+
+
+def _without_rows(file: RawFile, layout: Layout) -> Slice:
+    """A file without rows has no columns to judge, but it has been read, and its layout is known."""
+    return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})
+
+
+def _unreadable(file: RawFile, problem: str, content: str) -> Slice:
+    """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
+    rows = raw_rows(file, 1).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
+    rows = rows.set_column(3, "_problem", pa.array([problem]))
+    return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
+
+
+def _joined(pieces: list[Slice]) -> Slice:
+    first = pieces[0]
+    return Slice(
+        first.feed,
+        first.layout,
+        pa.concat_tables([piece.rows for piece in pieces]),
+        {file: count for piece in pieces for file, count in piece.read.items()},
+        {file: layout for piece in pieces for file, layout in piece.layouts.items()},
+        first.parse_json,
+    )
+
+
+def _arrow_layout(schema: pa.Schema) -> Layout:
+    with duckdb.connect() as connection:
+        connection.register("sample", schema.empty_table())
+        return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

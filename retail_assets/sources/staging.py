@@ -1,0 +1,81 @@
+"""Raw slices as DuckDB views `raw_<n>`: _file, _line, _raw, _problem and the columns of the files."""
+
+import json
+
+import duckdb
+import pyarrow as pa
+
+from retail_assets.sources.raw import Layout, Slice
+
+
+def quoted(name: str) -> str:
+    """`name` as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """`value` as a SQL literal."""
+    return str(value) if isinstance(value, (int, float)) else "'" + str(value).replace("'", "''") + "'"
+
+
+def stage(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) -> Slice:
+    """Creates `view` over `piece` and returns the piece with the layout the view has (and per file, for JSON)."""
+    connection.register(f"{view}_arrow", piece.rows)
+    if not piece.parse_json:
+        raw = "_raw" if _has_raw(piece.rows) else f"coalesce(_raw, CAST(to_json({_struct(piece.layout)}) AS VARCHAR))"
+        columns = "".join(f", {quoted(name)}" for name in piece.layout)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {view} AS "
+            f"SELECT _file, _line, {raw} AS _raw, _problem{columns} FROM {view}_arrow"
+        )
+        return piece
+    return _stage_json(connection, piece, view)
+
+
+def release(connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    """Drops `view` and lets go of its memory."""
+    connection.execute(f"DROP VIEW IF EXISTS {view}; DROP TABLE IF EXISTS {view}_json")
+    connection.unregister(f"{view}_arrow")
+
+
+def _has_raw(rows: pa.Table) -> bool:
+    return rows["_raw"].null_count == 0
+
+
+def _struct(layout: Layout) -> str:
+    return "struct_pack(" + ", ".join(f"{quoted(name)} := {quoted(name)}" for name in layout) + ")"
+
+
+def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) -> Slice:
+    valid = "_problem IS NULL AND json_valid(_raw)"
+    found = connection.execute(
+        f"SELECT DISTINCT _file, json_keys(CASE WHEN {valid} THEN _raw END) FROM {view}_arrow"
+    ).fetchall()
+    layouts: dict[int, Layout] = {file: {} for file in piece.read}
+    for file, keys in found:
+        layouts[file] |= dict.fromkeys(sorted(keys or ()), "VARCHAR")
+    layout: Layout = {name: "VARCHAR" for each in layouts.values() for name in each}
+    layout = _without_case_twins(layout)
+    structure = literal(json.dumps(layout or {"_nothing": "VARCHAR"}))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {view}_json AS SELECT _file, _line, rtrim(_raw, chr(10) || chr(13)) AS _raw, "
+        f"CASE WHEN _problem IS NOT NULL THEN _problem WHEN NOT json_valid(_raw) THEN 'not_json: not valid JSON' "
+        f"WHEN json_type(_raw) <> 'OBJECT' THEN 'not_json: not a JSON object' END AS _problem, "
+        f"from_json(CASE WHEN {valid} THEN _raw END, {structure}) AS fields FROM {view}_arrow"
+    )
+    columns = "".join(f", fields.{quoted(name)} AS {quoted(name)}" for name in layout)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT _file, _line, _raw, _problem{columns} FROM {view}_json"
+    )
+    return Slice(piece.feed, layout, piece.rows, piece.read, layouts, parse_json=True)
+
+
+def _without_case_twins(layout: Layout) -> Layout:
+    """Keys that differ from an earlier one only in case cannot be columns; they stay visible as unknown keys."""
+    seen: set[str] = set()
+    return {n: t for n, t in layout.items() if not (n.lower() in seen or seen.add(n.lower()))}  # type: ignore[func-returns-value]
+
+
+def rebuild(layout: Layout) -> str:
+    """The SQL expression that turns a quarantined JSON row `_raw` back into a struct typed as it was read."""
+    return f"from_json(_raw, {literal(json.dumps(layout))})"

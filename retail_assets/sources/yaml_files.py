@@ -1,0 +1,87 @@
+"""YAML files into frozen Pydantic models; every mistake is reported with its file and line."""
+
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from retail_assets.core.errors import RetailError
+
+Location = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SourceConfigError(RetailError):
+    """A source or mapping file that says something the contract does not allow."""
+
+
+class Lines:
+    """Line numbers (1-based) of everything in one YAML file, looked up by the path of keys that leads there."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._by_path: dict[Location, int] = {(): 1}
+
+    def mark(self, path: Location, line: int) -> None:
+        """Remembers that `path` starts on `line`."""
+        self._by_path[path] = line
+
+    def at(self, location: Iterable[str | int]) -> str:
+        """`file:line` of the deepest known part of `location`; parts that only name a Pydantic union are skipped."""
+        path: Location = ()
+        for part in location:
+            if (*path, part) in self._by_path:
+                path = (*path, part)
+        return f"{self.file}:{self._by_path[path]}"
+
+
+def read_yaml(file: Path) -> tuple[Any, Lines]:
+    """The content of `file` and its line numbers; raises SourceConfigError for bad YAML and for repeated keys."""
+    lines = Lines(file)
+    try:
+        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        return (None if node is None else _construct(loader, node, (), lines)), lines
+    except FileNotFoundError as error:
+        raise SourceConfigError("the file does not exist", where=str(file)) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SourceConfigError(f"not valid YAML: {error.problem}", where=f"{file}:{line}") from error
+
+
+def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: Lines) -> Any:
+    if path not in lines._by_path or path == ():
+        lines.mark(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(loader, child, (*path, i), lines) for i, child in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+    content: dict[Hashable, Any] = {}
+    for key_node, child in node.value:
+        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        line = key_node.start_mark.line + 1
+        if key in content:
+            raise SourceConfigError(f"the key {key!r} is given twice", where=f"{lines.file}:{line}")
+        lines.mark((*path, key), line)
+        content[key] = _construct(loader, child, (*path, key), lines)
+    return content
+
+
+def read_model(file: Path, model: type[Model]) -> tuple[Model, Lines]:
+    """`file` as a `model`; raises SourceConfigError naming file, line and key of the first mistakes."""
+    content, lines = read_yaml(file)
+    try:
+        return model.model_validate(content), lines
+    except ValidationError as error:
+        found = [f"{lines.at(e['loc'])}: {_dotted(e['loc'])}: {e['msg']}" for e in error.errors()[:5]]
+        raise SourceConfigError(
+            f"{file.name} is not a valid {model.__name__.lower()}: " + "; ".join(found),
+            where=lines.at(error.errors()[0]["loc"]),
+            todo="correct the line; docs/add-a-source.md lists every key",
+        ) from error
+
+
+def _dotted(location: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in location) or "the file"
