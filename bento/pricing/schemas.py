@@ -1,8 +1,8 @@
 """What the pricing service is asked and what it answers. Money is a decimal in text, as in the decision log."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,15 +40,15 @@ class PriceAnswer(BaseModel):
     sku: str
     price: Decimal
     currency: str
-    previous_price: Decimal | None
-    changed: bool
-    reasons: Annotated[list[str], Field(description="The trail in words: the optimum and what each guardrail did")]
+    previous_price: Annotated[Decimal, Field(description="The list price in force")]
+    outcome: Literal["changed", "kept", "held", "conflict"]
+    effective_from: date
+    reasons: Annotated[list[str], Field(description="Sentences: the decision, each step that mattered, what is expected")]
     model_version: str
     policy_hash: str
     decided_at: datetime
-    features_at: Annotated[datetime | None, Field(description="End of the business day the features describe")]
-    feature_age_s: Annotated[float | None, Field(description="Age of the features at the retailer's newest day")]
-    fallback: Annotated[bool, Field(description="True: the last batch price, because features were stale or missing")]
+    business_date: Annotated[date, Field(description="The business day the inputs are of")]
+    fallback: Annotated[bool, Field(description="True: the newest batch price, because the inputs were too old")]
     fallback_reason: str | None
 
 

@@ -17,18 +17,24 @@ class Every(threading.Thread):
         self._seconds = seconds
         self._what = what
         self._stop_requested = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def once(self) -> None:
+        """One call, as a future, so that any exception of it is a value here: logged and counted, never raised."""
+        error = self._pool.submit(self._what).exception()
+        if error is not None:
+            self.failures += 1
+            logger.error("%s failed and is tried again", self.name, exc_info=error)
 
     def run(self) -> None:
-        """The loop. Each call runs as a future, so that any exception of it is a value here."""
-        with ThreadPoolExecutor(1, thread_name_prefix=self.name) as pool:
-            while not self._stop_requested.is_set():
-                error = pool.submit(self._what).exception()
-                if error is not None:
-                    self.failures += 1
-                    logger.error("%s failed and is tried again", self.name, exc_info=error)
-                self._stop_requested.wait(self._seconds)
+        """The loop."""
+        while not self._stop_requested.is_set():
+            self.once()
+            self._stop_requested.wait(self._seconds)
 
     def stop(self) -> None:
         """Asks the loop to end and waits until it has."""
         self._stop_requested.set()
-        self.join()
+        if self.is_alive():
+            self.join()
+        self._pool.shutdown(wait=True)

@@ -43,19 +43,23 @@ class Runtime(Generic[Model]):
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)
         self._also_poll = also_poll
         self._parent = os.getppid()
-        self._following = Every(POLL_EVERY_S, self._poll, f"follow-{product}")
+        self._following = Every(POLL_EVERY_S, self._follow, f"follow-{product}")
+        self._refreshing = Every(POLL_EVERY_S, self._refresh, f"refresh-{product}")
 
     def start(self) -> None:
-        """Loads what is live now, then follows the ledger each second."""
+        """Reads what is known and loads what is live now, then follows both each second."""
         self.log.start()
-        self._poll()
-        self._following.start()
+        for loop in (self._refreshing, self._following):
+            loop.once()
+            loop.start()
 
-    def _poll(self) -> None:
-        self.live.poll()
+    def _refresh(self) -> None:
         self.catalogue.poll()
         if self._also_poll is not None:
             self._also_poll()
+
+    def _follow(self) -> None:
+        self.live.poll()
         if os.getppid() != self._parent:
             logger.error("the process that started this service is gone: it stops too")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -100,11 +104,13 @@ class Runtime(Generic[Model]):
             "decision_log_shipped_rows": ("Decisions moved to the lake since the start", backlog.shipped_rows),
             "decision_log_recovered_rows": ("Decisions found from a process that died", backlog.recovered_rows),
             "decision_log_failures": ("Attempts to reach the lake that failed", backlog.failures),
+            "refresh_failures": ("Looks at gold that failed", self._refreshing.failures),
             "follow_failures": ("Looks at the ledger that failed", self._following.failures),
         }
 
     def close(self) -> None:
         """Stops following, moves what is logged to the lake and gives the spool back."""
         self._following.stop()
+        self._refreshing.stop()
         self.live.close()
         self.log.close()

@@ -1,0 +1,53 @@
+"""The forecasting service: HTTP in front of retail_assets.serving.forecast_answers. `retail dev` starts it, or:
+
+bentoml serve bento.forecasting.service:ForecastingService --port 3001
+"""
+
+import bentoml
+from fastapi import FastAPI, Request, Response
+
+from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
+from retail_assets.environments import current
+from retail_assets.serving.forecast_answers import ForecastDesk
+from retail_assets.serving.service_app import ERRORS, CountRequests, answer, attach, create_app
+
+app: FastAPI = create_app(
+    "forecasting", "Demand per store and SKU for up to 28 days, with quantiles, by the live model."
+)
+app.add_middleware(CountRequests, owner=app, routes=frozenset({"/forecast", "/version"}))
+
+
+@app.post("/forecast", response_model=ForecastAnswer, responses=ERRORS, summary="Forecast the demand of one SKU")
+async def forecast(asked: ForecastRequest, request: Request) -> Response:
+    """Mean and quantiles of the units of each of the next days."""
+    desk: ForecastDesk = request.app.state.desk
+    return answer(desk.forecast(asked.store_id, asked.sku, asked.horizon))
+
+
+@bentoml.service(
+    name="forecasting",
+    workers=1,
+    http={"host": "127.0.0.1", "port": 3001},
+    logging={"access": {"enabled": False}},
+    traffic={"timeout": 30.0},
+)
+@bentoml.asgi_app(app)
+class ForecastingService:
+    """Holds the desk of this process; BentoML brings /livez, /readyz and /metrics."""
+
+    def __init__(self) -> None:
+        self.desk = ForecastDesk(current())
+        attach(app, self.desk.runtime)
+        app.state.desk = self.desk
+        self.desk.runtime.start()
+
+    def __is_ready__(self) -> bool:
+        return self.desk.runtime.ready()
+
+    def __metrics__(self, bentoml_text: str) -> str:
+        return bentoml_text + self.desk.runtime.metrics.text()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Moves the last decisions to the lake."""
+        self.desk.runtime.close()

@@ -1,0 +1,191 @@
+"""Answers of the pricing service: the batch's own inputs and decision code, one price at a time, each a logged row."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.manifest import Manifest
+from retail_assets.core.money import from_minor
+from retail_assets.environments import Environment
+from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.config import load_config
+from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_of, decision_row
+from retail_assets.pricing.explain import reasons
+from retail_assets.pricing.gold_inputs import READS
+from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.catalogue import NotListed, UnknownKey
+from retail_assets.serving.clock import Clock
+from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.live import Live
+from retail_assets.serving.runtime import Runtime
+from retail_assets.serving.service_app import NoAnswer
+
+logger = logging.getLogger(__name__)
+
+OLDEST_INPUTS_DAYS = 3
+REMEMBERED = 100_000
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A decision as a log row and as an answer; both lack only what is its own each time: `decision_id` and time."""
+
+    row: dict[str, Any]
+    answer: dict[str, Any]
+
+    @classmethod
+    def of(cls, decision: Decision, provenance: Provenance, fallback: str | None = None) -> "Priced":
+        """Dresses a decision; `fallback` says why it is not of now."""
+        row = decision_row(decision, provenance, decision_id="")
+        return cls(row, _answer(row, decision, fallback))
+
+    def again(self) -> "Priced":
+        """The same decision taken now, under an id of its own."""
+        at, decision_id = datetime.now(UTC), new_decision_id()
+        row = self.row | {"decision_id": decision_id, "at": at}
+        return Priced(row, self.answer | {"decision_id": decision_id, "decided_at": at})
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Decisions already made from one model and one price book. Replaced as a whole when either changes."""
+
+    live: Live[PriceModel]
+    book: InputBook
+    priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
+
+
+class PriceDesk:
+    """Decides prices with what is live. A decision is a pure function of model, policy and inputs, so the same
+    question is computed once until one of them changes; every answer is a decision of its own in the log.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.rulebook = Rulebook.of(load_config().policy)
+        self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, _load, also_poll=self._refresh)
+        self._lake = environment.lake
+        self._clock = Clock(environment, "fct_sales_daily")
+        self._book: InputBook | None = None
+        self._memory: _Memory | None = None
+        self._commit = git_commit()
+
+    def _refresh(self) -> None:
+        self._clock.poll()
+        if any(self._lake.version("gold", name) is None for name in READS):
+            return
+        if self._book is None or self._book.is_stale(self._lake):
+            book = InputBook.read(self._lake)
+            book.inputs_of("", "")  # builds its index here and not under the first request
+            self._book = book
+
+    def price(self, store_id: str, sku: str) -> dict[str, Any]:
+        """One answer (see PriceAnswer); its decision is in the log before this returns.
+
+        Raises UnknownKey or NotListed, NothingLive, NoAnswer, DecisionLogError.
+        """
+        priced = self._decide(store_id, sku)
+        self._record([priced.row])
+        return priced.answer
+
+    def prices(self, items: Sequence[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[RetailError | None]]:
+        """Answers of those items that have one, and per item the error of those that have none.
+
+        Raises NothingLive and DecisionLogError, which concern every item.
+        """
+        self.runtime.live.require()
+        made: list[Priced] = []
+        errors: list[RetailError | None] = []
+        for store_id, sku in items:
+            try:
+                made.append(self._decide(store_id, sku))
+            except (UnknownKey, NoAnswer) as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+        self._record([priced.row for priced in made])
+        return [priced.answer for priced in made], errors
+
+    def _record(self, rows: list[dict[str, Any]]) -> None:
+        self.runtime.log.record(rows)
+        self.runtime.metrics.decided(len(rows))
+
+    def _decide(self, store_id: str, sku: str) -> Priced:
+        live = self.runtime.live.require()
+        self.runtime.catalogue.require(store_id, sku)
+        book = self._book
+        age = None if book is None else self._clock.days_since(book.business_date)
+        if book is None or age is None:
+            return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
+        if age > OLDEST_INPUTS_DAYS:
+            return self._fall_back(store_id, sku, "stale", f"the inputs are {age} days old")
+        return self._priced(live, book, store_id, sku).again()
+
+    def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
+        memory = self._memory
+        if memory is None or memory.live is not live or memory.book is not book:
+            memory = self._memory = _Memory(live, book)
+        priced = memory.priced.get((store_id, sku))
+        if priced is None:
+            inputs = book.inputs_of(store_id, sku)
+            if inputs is None:
+                raise NotListed(store_id, sku)
+            decision = decide_one(live.model, self.rulebook, inputs)
+            priced = Priced.of(decision, Provenance(datetime.now(UTC), "service", None, self._commit))
+            if len(memory.priced) < REMEMBERED:
+                memory.priced[store_id, sku] = priced
+        return priced
+
+    def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:
+        """The newest batch price, as it was decided, marked as such."""
+        row = newest_batch_row(self._lake, store_id, sku)
+        if row is None:
+            raise NoAnswer(
+                f"{store_id} {sku} has no price: {why}, and no batch price to fall back to",
+                todo="refresh the data: `retail run`",
+            )
+        self.runtime.metrics.fallback(kind)
+        provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"])
+        return Priced.of(decision_of(row), provenance, fallback=why).again()
+
+
+def newest_batch_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:
+    """The newest row of mode `batch` of a store-SKU in decisions/pricing."""
+    if not lake.exists("decisions", "pricing"):
+        return None
+    with lake.connect() as connection:
+        rows = connection.execute(
+            f"""select * from {lake.scan("decisions", "pricing")}
+                where mode = 'batch' and store_id = $store and sku = $sku order by at desc limit 1""",
+            {"store": store_id, "sku": sku},
+        ).to_arrow_table()
+    return rows.to_pylist()[0] if rows.num_rows else None
+
+
+def _load(folder: Any, _: Manifest) -> PriceModel:
+    return PriceModel.load(folder)
+
+
+def _answer(row: dict[str, Any], decision: Decision, fallback: str | None) -> dict[str, Any]:
+    return {
+        "decision_id": row["decision_id"],
+        "store_id": row["store_id"],
+        "sku": row["sku"],
+        "price": str(row["price"]),
+        "currency": row["currency"],
+        "previous_price": str(from_minor(decision.previous_price, decision.inputs.currency)),
+        "outcome": decision.outcome,
+        "effective_from": decision.output["effective_from"],
+        "reasons": reasons(decision),
+        "model_version": row["model_version"],
+        "policy_hash": row["policy_hash"],
+        "decided_at": row["at"],
+        "business_date": row["business_date"],
+        "fallback": fallback is not None,
+        "fallback_reason": fallback,
+    }
