@@ -58,7 +58,7 @@ def sample(
     from retail_assets import demo as story
 
     summary = story.simulate(current(), scale, seed, days, errors if as_json else console)
-    print_json(summary) if as_json else console.print(summary)
+    print_json(summary) if as_json else story.show_sample(summary, console)
 
 
 @app.command()
@@ -195,5 +195,7 @@ def main() -> None:
     except RetailError as error:
         errors.print(f"[bold red]error:[/] {error}", highlight=False)
         sys.exit(1)
+
+
 if __name__ == "__main__":
     main()

@@ -10,8 +10,8 @@ from rich.table import Table
 from retail_assets.environments import Environment
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
-from retail_assets.sources.load import LoadReport
 from retail_assets.serving.ledger import Release
+from retail_assets.sources.report import LoadReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
 
 STAGES = {
@@ -42,9 +42,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def simulate(
-    environment: Environment, scale: str, seed: int, days: int | None, console: Console
-) -> SampleSummary:
+def simulate(environment: Environment, scale: str, seed: int, days: int | None, console: Console) -> SampleSummary:
     """Writes the sample retailer's landing files with a progress bar over its days."""
     from retail_assets.sample.simulate import simulate as simulate_days
 
@@ -66,7 +64,10 @@ def refresh_with_progress(environment: Environment, console: Console) -> Refresh
     keys = defs.resolve_asset_graph().materializable_asset_keys
     totals = Counter(key.path[0] for key in keys)
     with _progress(console) as progress:
-        tasks = {stage: progress.add_task(STAGES.get(stage, stage), total=totals[stage], start=False) for stage in _order(totals)}
+        tasks = {
+            stage: progress.add_task(STAGES.get(stage, stage), total=totals[stage], start=False)
+            for stage in _order(totals)
+        }
 
         def on_asset(key: dg.AssetKey) -> None:
             task = tasks[key.path[0]]
@@ -137,14 +138,47 @@ def _show_prices(prices: PriceStatus, console: Console) -> None:
         console.print(example["reasons"], highlight=False)
 
 
+def show_sample(summary: SampleSummary, console: Console) -> None:
+    """Prints what the simulator wrote, per kind of file."""
+    title = f"{summary.days} days, {summary.first_day} to {summary.last_day}, {summary.faults} planted faults"
+    table = Table("source", title=title, title_justify="left")
+    table.add_column("files", justify="right")
+    table.add_column("rows", justify="right")
+    for source, files in summary.files.items():
+        table.add_row(source, f"{files:,}", f"{summary.rows[source]:,}")
+    console.print(table)
+
+
 def show_load(report: LoadReport, console: Console) -> None:
-    """Prints what a load read, kept, refused and recognised."""
-    console.print(report)
+    """Prints what a load read, kept, refused and recognised, and the changes of layout it saw."""
+    _show_sources(
+        [
+            SourceStatus(
+                source=source.source,
+                files=source.files,
+                read=source.rows_read,
+                bronze=source.rows_bronze,
+                quarantined=source.rows_quarantined,
+                duplicate=source.rows_duplicate,
+                reasons=source.quarantined_by_reason,
+            )
+            for source in report.sources
+        ],
+        console,
+    )
+    for source in report.sources:
+        for change in source.schema_changes:
+            console.print(f"[yellow]{source.source}[/]: {change.change} ({change.file})", highlight=False)
+    for skipped in report.skipped:
+        console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
+    console.print("Next: [bold]retail run[/]")
 
 
 def show_releases(releases: list[Release], console: Console) -> None:
     """Prints live releases as a table."""
     table = Table("product", "target", "version", "action", "share", "since", "by", "reason")
     for r in releases:
-        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M}", r.by, r.reason)
+        table.add_row(
+            r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M}", r.by, r.reason
+        )
     console.print(table if releases else "No model is live yet.")

@@ -82,9 +82,7 @@ def _events(
                 child.wait()
 
 
-def _follow(
-    instance: dg.DagsterInstance, run_id: str, child: "subprocess.Popen[bytes]"
-) -> Iterator[dg.DagsterEvent]:
+def _follow(instance: dg.DagsterInstance, run_id: str, child: "subprocess.Popen[bytes]") -> Iterator[dg.DagsterEvent]:
     cursor: str | None = None
     while True:
         ended = child.poll() is not None

@@ -151,7 +151,7 @@ def price_status(lake: Lake) -> PriceStatus | None:
 
 
 def _readable(decision: dict[str, Any]) -> dict[str, Any]:
-    from retail_assets.pricing.policy import explain
+    from retail_assets.pricing.explain import explain
 
     return {
         "decision_id": decision["decision_id"],

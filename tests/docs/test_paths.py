@@ -29,7 +29,11 @@ def test_every_named_path_exists(document: Path) -> None:
 def test_every_named_make_target_exists(document: Path) -> None:
     help_text = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"make ([a-z]+)", help_text))
-    named = {t for block in re.findall(r"`[^`]+`|^\s*make [a-z]+.*$", document.read_text(), re.M) for t in TARGETS.findall(block)}
+    named = {
+        t
+        for block in re.findall(r"`[^`]+`|^\s*make [a-z]+.*$", document.read_text(), re.M)
+        for t in TARGETS.findall(block)
+    }
     assert named - known == set()
 
 
