@@ -202,9 +202,9 @@ class Simulation:
         if quirks.foreign_currency[shop]:
             faults.note("currency_mixup", delivery, "amounts are GBP, the currency column says USD")
         if code == "UK" and day == first_open["renamed"]:
-            faults.note("renamed_column", delivery, "rrp is called list_price from this file on")
+            faults.note("renamed_column", delivery, "rrp is called list_price from this file on", rows=0)
         if code == "US" and day == first_open["new"]:
-            faults.note("new_column", delivery, "loyalty_points is added from this file on")
+            faults.note("new_column", delivery, "loyalty_points is added from this file on", rows=0)
 
     def _first_open(self, day: int, shop: int) -> int:
         return next(d for d in range(day, day + 30) if self.world.open(d)[shop])

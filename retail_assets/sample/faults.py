@@ -21,7 +21,7 @@ PLAN: tuple[tuple[str, str, int, float], ...] = (
     ("unknown_sku", "pos_lines", 1, 0.0012),
     ("unknown_store", "pos_lines", 1, 0.0006),
     ("duplicate_file", "click_events", 1, 0.002),
-    ("late_file", "click_events", 1, 0.002),
+    ("late_file", "click_events", 0, 0.0015),
     ("truncated_line", "click_events", 1, 0.002),
     ("wrong_type", "click_events", 1, 0.002),
     ("unknown_sku", "click_events", 1, 0.002),

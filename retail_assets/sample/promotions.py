@@ -112,7 +112,10 @@ class PromotionPlanner:
             last=first + days - 1,
             percent=percent.astype(np.int64),
             announced=np.full(skus.size, announced),
-            codes=[f"{THEMES[code]} {text}" if sku % 23 == 7 else text for text, sku in zip(plain, skus, strict=True)],
+            codes=[
+                f"{THEMES[code]} {text}" if (sku + first) % 9 == 0 else text
+                for text, sku in zip(plain, skus, strict=True)
+            ],
         )
 
     def running(self, day: int) -> Ints:

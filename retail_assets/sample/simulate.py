@@ -68,6 +68,8 @@ def simulate(
     """
     started = time.perf_counter()
     chosen = scale_named(scale) if isinstance(scale, str) else scale
+    if days is not None and days < 1:
+        raise SampleError(f"days={days}: at least one day is needed")
     wanted = _Manifest(seed=seed, scale=chosen, days=days or chosen.days, generator=generator_hash())
     home = Home.at(home_root)
     found = _existing(home)
