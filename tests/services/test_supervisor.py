@@ -14,6 +14,7 @@ import pytest
 
 from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.serving.processes import ServerError, dev_servers, require_free, service_spec
+from tests.services.harness import free_port
 
 SUPERVISE = textwrap.dedent(
     """
@@ -34,13 +35,6 @@ SUPERVISE = textwrap.dedent(
     sys.exit(Supervisor(specs, say).run())
     """
 )
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -1,0 +1,162 @@
+"""A running service follows the ledger within two seconds, refuses what it cannot trust, and survives kill -9."""
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from retail_assets.environments import Home
+from retail_assets.pricing.book import InputBook
+from retail_assets.resources.lake import Lake
+from tests.services.harness import Served, eventually, serving
+from tests.services.releases import damage, ledger, live_version, promote, variation
+
+NOTICED_WITHIN_S = 2.0
+
+
+@pytest.fixture
+def question(tiny_copy: Home) -> dict[str, str]:
+    """One store-SKU that has a price."""
+    return InputBook.read(Lake.at(tiny_copy.lake)).rows.select(["store_id", "sku"]).to_pylist()[0]
+
+
+class Traffic(threading.Thread):
+    """Asks the same question again and again; keeps the id and version of each answer, and other statuses."""
+
+    def __init__(self, served: Served, question: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.answered: list[tuple[str, str]] = []
+        self.statuses: Counter[int] = Counter()
+        self._client = httpx.Client(base_url=served.spec.url or "", timeout=10)
+        self._question = question
+        self._enough = threading.Event()
+
+    def run(self) -> None:
+        """The loop; a connection that is cut is a request without an answer."""
+        while not self._enough.is_set():
+            try:
+                response = self._client.post("/price", json=self._question)
+            except httpx.TransportError:
+                self.statuses[0] += 1
+                continue
+            self.statuses[response.status_code] += 1
+            if response.status_code == 200:
+                answer = response.json()
+                self.answered.append((answer["decision_id"], answer["model_version"]))
+
+    def gets_answers(self, count: int) -> bool:
+        """Whether so many more answers come within a minute."""
+        wanted = len(self.answered) + count
+        return eventually(lambda: len(self.answered) >= wanted, within=60)
+
+    def stop(self) -> None:
+        """Ends the loop."""
+        self._enough.set()
+        self.join()
+        self._client.close()
+
+
+@contextmanager
+def traffic(served: Served, question: dict[str, str]) -> Iterator[Traffic]:
+    """Questions in the background while the block runs."""
+    asking = Traffic(served, question)
+    asking.start()
+    try:
+        yield asking
+    finally:
+        asking.stop()
+
+
+def answers_with(served: Served, question: dict[str, str], version: str) -> bool:
+    """Whether the service answers with that version now."""
+    return bool(served.client.post("/price", json=question).json().get("model_version") == version)
+
+
+def logged_ids(home: Home) -> list[str]:
+    """Decision ids of services in the lake."""
+    lake = Lake.at(home.lake)
+    rows = lake.query(f"select decision_id from {lake.scan('decisions', 'pricing')} where mode = 'service'")
+    return rows["decision_id"].to_pylist()
+
+
+def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(tiny_copy: Home, question: dict[str, str]) -> None:
+    first, second = live_version(tiny_copy, "pricing"), variation(tiny_copy, "pricing", seed=11)
+    with serving("pricing", tiny_copy) as served, traffic(served, question) as asking:
+        promote(tiny_copy, "pricing", second)
+        assert eventually(lambda: answers_with(served, question, second), within=NOTICED_WITHIN_S)
+        assert served.client.get("/version").json()["previous"] == first
+        ledger(tiny_copy).rollback("pricing", by="test", reason="worse")
+        assert eventually(lambda: answers_with(served, question, first), within=NOTICED_WITHIN_S)
+    assert set(asking.statuses) == {200}
+    versions = [version for _, version in asking.answered]
+    assert {first, second} == set(versions)
+    changes = sum(a != b for a, b in zip(versions, versions[1:], strict=False))
+    assert changes == 2, "each swap happens once, between two requests"
+
+
+def test_a_corrupted_version_is_refused_and_the_old_one_answers(tiny_copy: Home, question: dict[str, str]) -> None:
+    good, bad = live_version(tiny_copy, "pricing"), variation(tiny_copy, "pricing", seed=12)
+    damage(tiny_copy, "pricing", bad)
+    with serving("pricing", tiny_copy) as served:
+        promote(tiny_copy, "pricing", bad)
+        assert eventually(lambda: served.client.get("/version").json()["refused"] is not None, within=NOTICED_WITHIN_S)
+        refused = served.client.get("/version").json()["refused"]
+        assert (refused["version"], "was changed" in refused["reason"]) == (bad, True)
+        assert answers_with(served, question, good)
+        assert served.ready()
+        assert served.metrics()['retail_model_refusals{product="pricing"}'] == 1
+        assert f"pricing {bad} is refused, {good} stays" in served.log()
+
+
+def test_before_the_first_release_it_stays_up_and_says_why(tiny_copy: Home, question: dict[str, str]) -> None:
+    version = live_version(tiny_copy, "pricing")
+    shutil.rmtree(tiny_copy.lake / "ops" / "releases")
+    with serving("pricing", tiny_copy) as served:
+        assert served.client.get("/readyz").status_code == 503
+        response = served.client.post("/price", json=question)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert response.json()["detail"] == "no version of pricing is live on cloud"
+        assert served.client.get("/version").json()["version"] is None
+        promote(tiny_copy, "pricing", version)
+        assert eventually(served.ready, within=NOTICED_WITHIN_S)
+        assert answers_with(served, question, version)
+
+
+def test_a_home_without_any_data_still_gets_a_service(home: Home) -> None:
+    with serving("pricing", home) as served:
+        response = served.client.post("/price", json={"store_id": "UK-001", "sku": "SKU-00001"})
+        assert response.status_code == 503
+        assert "Traceback" not in served.log()
+
+
+def test_kill_9_under_traffic_loses_and_doubles_no_decision(tiny_copy: Home, question: dict[str, str]) -> None:
+    with serving("pricing", tiny_copy) as served:
+        with traffic(served, question) as asking:
+            for _ in range(2):
+                assert asking.gets_answers(200)
+                served.worker().kill()
+                assert asking.gets_answers(50)
+        assert served.metrics()['retail_decision_log_recovered_rows{product="pricing"}'] > 0
+    in_lake = logged_ids(tiny_copy)
+    answered = [decision_id for decision_id, _ in asking.answered]
+    assert len(in_lake) == len(set(in_lake))
+    assert set(answered) <= set(in_lake)
+    assert len(in_lake) - len(answered) <= 2, "at most the request that was in the air at each kill"
+
+
+def test_sigterm_moves_every_decision_to_the_lake(tiny_copy: Home, question: dict[str, str]) -> None:
+    with serving("pricing", tiny_copy) as served:
+        answered = {served.client.post("/price", json=question).json()["decision_id"] for _ in range(20)}
+    assert set(logged_ids(tiny_copy)) == answered
+    assert not list((tiny_copy.root / "spool").rglob("*.jsonl"))
+
+
+def test_a_service_whose_supervisor_is_killed_does_not_linger(tiny_copy: Home) -> None:
+    with serving("pricing", tiny_copy) as served:
+        worker = served.worker()
+        served.process.kill()
+        assert eventually(lambda: not worker.is_running(), within=20)
