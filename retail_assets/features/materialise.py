@@ -17,6 +17,7 @@ from retail_assets.features.point_in_time import EVENT, ViewQuery, latest_rows
 from retail_assets.features.registry import gold_table, repository
 
 if TYPE_CHECKING:
+    import duckdb
     import feast
 
     from retail_assets.resources.feature_store import FeatureStore
@@ -33,7 +34,7 @@ STATE_SCHEMA = pa.schema(
         ("rows", pa.int64()),
         ("days", pa.int64()),
         ("until", pa.timestamp("us", tz="UTC")),
-        ("at", pa.timestamp("us", tz="UTC")),
+        ("materialised_at", pa.timestamp("us", tz="UTC")),
     ]
 )
 PROBED_KEYS = 5
@@ -41,7 +42,7 @@ PROBED_KEYS = 5
 
 @dataclass(frozen=True)
 class Materialised:
-    """What was done for one view: `mode` is unchanged, changed or full; `days` are the business days written."""
+    """What was done for one view: `mode` is unchanged, changed or full; `days` are the days that were written."""
 
     view: str
     gold_table: str
@@ -66,108 +67,99 @@ def materialise(features: "FeatureStore") -> list[Materialised]:
     Raises FeatureError when a gold table is missing. A run that dies repeats its work: state is written after rows.
     """
     definitions = repository().digest()
-    states = _states(features)
     done = []
-    for view in repository().views:
-        if view.online:
-            result = _materialise_view(features, view, states.get(view.name), definitions)
-            done.append(result)
-            if result.mode != "unchanged":
-                _record(features, result, definitions)
+    with features.lake.connect() as db:
+        states = _states(features, db)
+        for view in repository().views:
+            if view.online:
+                result = _materialise_view(features, db, view, states.get(view.name), definitions)
+                done.append(result)
+                if result.mode != "unchanged":
+                    _record(features, result, definitions)
     return done
 
 
-def newest_instant(features: "FeatureStore", table: str, version: int) -> datetime | None:
-    """The newest event timestamp of a gold feature table, None while it is empty."""
-    found = features.lake.query(
-        f"select max({EVENT})::timestamptz as t from {features.lake.scan('gold', table, version)}"
-    )["t"][0].as_py()
-    return found.astimezone(UTC) if found else None
+def servable_rows(
+    features: "FeatureStore", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", version: int
+) -> tuple[str | None, datetime | None]:
+    """The query of the newest row of each active key at a version of gold, and the newest instant that it knows.
 
-
-def view_query(features: "FeatureStore", view: "feast.FeatureView", version: int) -> ViewQuery:
-    """How to read `view` at a version of its gold table."""
-    if view.ttl is None:
+    A key without a row within the time to live before that instant is not active: it would be withheld anyway. Both
+    are None while the table is empty.
+    """
+    source = features.lake.scan("gold", gold_table(view), version)
+    until = db.execute(f"select max({EVENT})::timestamptz from {source}").fetchall()[0][0]
+    if until is None:
+        return None, None
+    if not view.ttl:
         raise FeatureError(f"the view {view.name} has no time to live", where="feature_repo/feature_views.py")
-    return ViewQuery(
-        source=features.lake.scan("gold", gold_table(view), version),
+    query = ViewQuery(
+        source=source,
         join_keys={column.name: column.name for column in view.entity_columns},
         columns={feature.name: feature.name for feature in view.features},
         ttl=view.ttl,
     )
-
-
-def servable_rows(features: "FeatureStore", view: "feast.FeatureView", version: int) -> str | None:
-    """The query of the newest row of each key that may still be believed when `version` is the newest knowledge.
-
-    Keys without a row within the time to live are not active and would be withheld. None for an empty table.
-    """
-    until = newest_instant(features, gold_table(view), version)
-    query = view_query(features, view, version)
-    return latest_rows(query, until - query.ttl, until) if until else None
+    until = until.astimezone(UTC)
+    return latest_rows(query, until - view.ttl, until), until
 
 
 def _materialise_view(
-    features: "FeatureStore", view: "feast.FeatureView", state: State | None, definitions: str
+    features: "FeatureStore",
+    db: "duckdb.DuckDBPyConnection",
+    view: "feast.FeatureView",
+    state: State | None,
+    definitions: str,
 ) -> Materialised:
     table = gold_table(view)
     version = features.lake.version("gold", table)
     if version is None:
         raise FeatureError(f"gold has no {table}", where=features.lake.uri, todo="run `retail run`")
-    until = newest_instant(features, table, version)
-    wanted = servable_rows(features, view, version)
+    wanted, until = servable_rows(features, db, view, version)
     if wanted is None:
         return Materialised(view.name, table, version, "unchanged", 0, 0, None)
-    trusted = state is not None and state.definitions == definitions and _still_there(features, view, wanted)
-    if state and trusted and state.gold_version == version:
+    if state and not (state.definitions == definitions and _still_there(features, db, view, wanted)):
+        state = None
+    if state and state.gold_version == version:
         return Materialised(view.name, table, version, "unchanged", 0, 0, until)
-    before = state.gold_version if state and trusted else None
-    rows = _rows(features, view, wanted, before)
+    known = servable_rows(features, db, view, state.gold_version)[0] if state else None
+    changed = f"({wanted}) except ({known})" if known else wanted
+    rows = db.execute(f"select * from ({changed}) order by {EVENT}").to_arrow_table()
     days = 0
     for day in _by_day(rows):
-        _write(features, view, day)
+        features.open().write_to_online_store(view.name, df=day.to_pandas())
         days += 1
-    return Materialised(view.name, table, version, "full" if before is None else "changed", rows.num_rows, days, until)
+    return Materialised(view.name, table, version, "changed" if state else "full", rows.num_rows, days, until)
 
 
-def _rows(features: "FeatureStore", view: "feast.FeatureView", wanted: str, before: int | None) -> pa.Table:
-    """The wanted rows, oldest first; without those that were the same at version `before` of the gold table."""
-    known = servable_rows(features, view, before) if before is not None else None
-    changed = f"({wanted}) except ({known})" if known else wanted
-    return features.lake.query(f"select * from ({changed}) order by {EVENT}")
-
-
-def _still_there(features: "FeatureStore", view: "feast.FeatureView", wanted: str) -> bool:
-    """Whether the online store still holds keys of `view`: a file that was deleted or a server that was emptied
+def _still_there(
+    features: "FeatureStore", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", wanted: str
+) -> bool:
+    """Whether the online store holds the first keys of `view`: a file that was deleted or a server that was emptied
     makes the state void."""
-    keys = [column.name for column in view.entity_columns]
-    sample = features.lake.query(f"select {', '.join(keys)} from ({wanted}) order by all limit {PROBED_KEYS}").to_pylist()
+    keys = ", ".join(column.name for column in view.entity_columns)
+    sample = db.execute(f"select {keys} from ({wanted}) order by all limit {PROBED_KEYS}").to_arrow_table()
     feature = f"{view.name}:{view.features[0].name}"
-    answer = features.open().get_online_features([feature], sample, full_feature_names=True).proto
-    return all(stamp.seconds > 0 for stamp in answer.results[-1].event_timestamps)
+    answer = features.open().get_online_features([feature], sample.to_pylist()).proto
+    return any(stamp.seconds > 0 for stamp in answer.results[-1].event_timestamps)
 
 
 def _by_day(rows: pa.Table) -> Iterator[pa.Table]:
-    """The rows of each UTC day of their event timestamps; `rows` are sorted by it."""
+    """The rows of each UTC day of their event timestamps."""
     days = pc.cast(rows[EVENT], pa.date32())
     for day in pc.unique(days):
         yield rows.filter(pc.equal(days, day))
 
 
-def _write(features: "FeatureStore", view: "feast.FeatureView", rows: pa.Table) -> None:
-    features.open().write_to_online_store(view.name, df=rows.to_pandas())
-
-
-def _states(features: "FeatureStore") -> dict[str, State]:
+def _states(features: "FeatureStore", db: "duckdb.DuckDBPyConnection") -> dict[str, State]:
     """The last state of each view in this online store."""
     if not features.lake.exists("ops", STATE):
         return {}
-    target = features.online_target.replace("'", "''")
-    newest = features.lake.query(
-        f"select view, arg_max(gold_version, at) as gold_version, arg_max(definitions, at) as definitions "
-        f"from {features.lake.scan('ops', STATE)} where target = '{target}' group by view"
-    )
-    return {row["view"]: State(row["gold_version"], row["definitions"]) for row in newest.to_pylist()}
+    newest = db.execute(
+        "select view, arg_max(gold_version, materialised_at), arg_max(definitions, materialised_at) "
+        f"from {features.lake.scan('ops', STATE)} where target = ? group by view",
+        [features.online_target],
+    ).fetchall()
+    return {view: State(version, definitions) for view, version, definitions in newest}
 
 
 def _record(features: "FeatureStore", done: Materialised, definitions: str) -> None:
@@ -181,6 +173,6 @@ def _record(features: "FeatureStore", done: Materialised, definitions: str) -> N
         "rows": done.rows,
         "days": done.days,
         "until": done.until,
-        "at": datetime.now(UTC),
+        "materialised_at": datetime.now(UTC),
     }
     features.lake.append("ops", STATE, pa.Table.from_pylist([row], schema=STATE_SCHEMA))

@@ -37,13 +37,14 @@ from retail_assets.features.point_in_time import (
 from retail_assets.resources.lake import Lake
 
 ENTITY_ROWS = "entity_rows"
-STORE = "retail_assets.features.offline_store.GoldOfflineStore"
 
 
 class GoldOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """Where the lake is, and which Delta version of each gold table to read (the newest where none is named)."""
 
-    type: Literal["retail_assets.features.offline_store.GoldOfflineStore"] = STORE
+    type: Literal["retail_assets.features.offline_store.GoldOfflineStore"] = (
+        "retail_assets.features.offline_store.GoldOfflineStore"
+    )
     lake: str
     storage_options: dict[str, str] = {}
     versions: dict[str, int] = {}
@@ -102,9 +103,7 @@ class GoldRetrievalJob(RetrievalJob):
         """Features, keys and the range of instants that were asked for."""
         return self._metadata
 
-    def persist(
-        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
-    ) -> None:
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Raises FeatureError: a training set is named by its gold versions, not by a copy."""
         raise FeatureError("training sets are not persisted", todo="record the gold versions and build it again")
 
@@ -117,13 +116,15 @@ class GoldOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
         """The point-in-time join. `entity_df` is a data frame, or a query with an `event_timestamp` column."""
+        if entity_df is None:
+            raise FeatureError("a point-in-time join needs keys and instants", todo="pass a data frame or a query")
         store = _store(config)
         instant = "event_timestamp"
         if not isinstance(entity_df, str):

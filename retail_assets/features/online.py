@@ -84,6 +84,26 @@ def online(
     ]
 
 
+def read_online(
+    features: "FeatureStore", view: "feast.FeatureView", keys: Sequence[Mapping[str, str]]
+) -> list[tuple[datetime | None, dict[str, Value]]]:
+    """What is stored for `keys` in one view, whatever its age: event timestamp (None: nothing) and values."""
+    if not keys:
+        return []
+    names = [feature.name for feature in view.features]
+    rows = [dict(key) for key in keys]
+    answer = features.open().get_online_features([f"{view.name}:{name}" for name in names], rows).proto
+    found = {name: place for place, name in enumerate(answer.metadata.feature_names.val)}
+    places = [found[name] for name in names]
+    return [
+        (
+            _event_timestamp(answer.results[places[0]], number),
+            dict(zip(names, _values(answer.results, places, number), strict=True)),
+        )
+        for number in range(len(rows))
+    ]
+
+
 def knowledge_time(features: "FeatureStore", service_name: str) -> datetime:
     """The newest instant at which a decision of `service_name` could be taken on what gold knows.
 

@@ -75,7 +75,8 @@ def latest_rows(view: ViewQuery, after: datetime, until: datetime) -> str:
 
 def rows_between(view: ViewQuery, after: datetime | None, until: datetime | None) -> str:
     """Every row of the view with `after` < event timestamp <= `until`, its keys and timestamps included."""
-    columns = [quoted(column) for column in [*view.join_keys, *view.columns, view.event, view.created]]
+    columns = [quoted(column) for column in [*view.join_keys, *view.columns]]
+    columns += [f"{column}::timestamptz as {column}" for column in (view.event, view.created)]
     lower = f"{view.event} > {literal(after)}" if after else "true"
     upper = f"{view.event} <= {literal(until)}" if until else "true"
     return f"select {', '.join(columns)} from {view.source} where {lower} and {upper}"

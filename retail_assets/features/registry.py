@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retail_assets.features.errors import FeatureError
 
@@ -32,7 +32,8 @@ class Repository:
     def digest(self) -> str:
         """A sha256 that changes with any definition and with nothing else."""
         parts = []
-        for definition in (*self.entities, *self.views, *self.services):
+        definitions: list[Any] = [*self.entities, *self.views, *self.services]
+        for definition in definitions:
             proto = definition.to_proto()
             proto.ClearField("meta")
             parts.append(proto.SerializeToString(deterministic=True).hex())
@@ -60,7 +61,9 @@ def apply(store: "feast.FeatureStore", folder: Path) -> bool:
     if (folder / "registry.db").exists() and known.exists() and known.read_text() == digest:
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    store.apply([*wanted.entities, *wanted.views, *wanted.services], objects_to_delete=_gone(store, wanted), partial=False)
+    store.apply(
+        [*wanted.entities, *wanted.views, *wanted.services], objects_to_delete=_gone(store, wanted), partial=False
+    )
     known.write_text(digest)
     return True
 
@@ -78,7 +81,7 @@ def _gone(store: "feast.FeatureStore", wanted: Repository) -> list:
     ]
 
 
-def _named(definitions: tuple, name: str, kind: str):  # type: ignore[no-untyped-def]
+def _named(definitions: tuple, name: str, kind: str) -> Any:
     for definition in definitions:
         if definition.name == name:
             return definition

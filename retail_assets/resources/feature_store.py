@@ -1,4 +1,4 @@
-"""The feature store of a home: Feast over gold, SQLite or Redis online. Feast (seconds to import) loads on first use."""
+"""The feature store of a home: Feast over gold, SQLite or Redis online. Feast takes seconds to import: on first use."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -90,9 +90,7 @@ class FeatureStore(BaseModel):
 
         return training.training_set(self, service, start, end, version)
 
-    def online(
-        self, service: str, keys: Sequence[Mapping[str, str]], at: datetime | None = None
-    ) -> "list[OnlineRow]":
+    def online(self, service: str, keys: Sequence[Mapping[str, str]], at: datetime | None = None) -> "list[OnlineRow]":
         """The features of `keys` that may still be believed at `at` (default: now); see features/online.py."""
         from retail_assets.features import online
 
