@@ -11,7 +11,7 @@ from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
-    from dagster_dbt import DbtCliResource
+    from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 MANIFEST = PROJECT_DIR / "target" / "manifest.json"
@@ -59,3 +59,12 @@ def dbt_resource(home: Home, lake: Lake) -> "DbtCliResource":
     from dagster_dbt import DbtCliResource
 
     return DbtCliResource(project_dir=PROJECT_DIR, profiles_dir=PROJECT_DIR, dbt_executable=DBT)
+
+
+def release_file(invocation: "DbtCliInvocation") -> None:
+    """Closes the DuckDB file that dagster-dbt opened to read columns and counts: dbt-duckdb would keep it for ever."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if invocation.adapter is not None:
+        invocation.adapter.cleanup_connections()
+        DuckDBConnectionManager.close_all_connections()

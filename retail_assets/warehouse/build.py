@@ -73,7 +73,10 @@ def building(plan: Plan, home: Home) -> Iterator[None]:
         began = before.model_copy(update={"complete": False, "full": False, "unfinished": plan.days})
     state.write(home, began)
     yield
-    state.write(home, state.BuildState(complete=True, full=full, pending=_pending(plan, before), **_inputs(plan)))
+    pending, digests = _pending(plan, before), before.digests if before else {}
+    state.write(
+        home, state.BuildState(complete=True, full=full, pending=pending, digests=digests, **_inputs(plan))
+    )
 
 
 def _inputs(plan: Plan) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from retail_assets.resources.lake import Lake
-from retail_assets.warehouse.manifest import models
+from retail_assets.warehouse.manifest import models, models_in_order
 
 SAME_DAY = ("pos_lines", "click_events", "payments", "stock_levels", "weather", "competitor_prices")
 ACTIVITY = ("pos_lines", "click_events", "payments", "stock_levels")
@@ -108,13 +108,13 @@ def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[da
 def spread(manifest: dict[str, Any], sources: Mapping[str, set[date]], last: date) -> dict[str, list[date]]:
     """Business dates of every model that change when those of `sources` (bronze tables) did.
 
-    Follows the dependencies of the manifest. A model whose meta says `days_before` or `days_after` looks at neighbouring
-    days: that many days around a changed one change with it, as far as `last`.
+    Follows the dependencies of the manifest. A model whose meta says `days_before` or `days_after` looks at
+    neighbouring days: that many days around a changed one change with it, as far as `last`.
     """
     nodes = models(manifest)
     days: dict[str, set[date]] = {node["unique_id"]: set() for node in nodes.values()}
     days |= {node["unique_id"]: sources.get(node["name"], set()) for node in manifest["sources"].values()}
-    for name in _in_order(manifest):
+    for name in models_in_order(manifest):
         node = nodes[name]
         parents = set().union(*(days.get(parent, set()) for parent in node["depends_on"]["nodes"]))
         meta = node["config"]["meta"]
@@ -127,12 +127,3 @@ def _widen(days: set[date], before: int, after: int, last: date) -> set[date]:
         return days
     offsets = [timedelta(days=offset) for offset in range(-before, after + 1)]
     return {day + offset for day in days for offset in offsets if day + offset <= max(last, day)}
-
-
-def _in_order(manifest: dict[str, Any]) -> list[str]:
-    from graphlib import TopologicalSorter
-
-    nodes = models(manifest)
-    names = {node["unique_id"]: name for name, node in nodes.items()}
-    parents = {name: {names[p] for p in node["depends_on"]["nodes"] if p in names} for name, node in nodes.items()}
-    return list(TopologicalSorter(parents).static_order())

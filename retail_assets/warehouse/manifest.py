@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def write_manifest() -> None:
 def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every model by its name."""
     return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+
+
+def models_in_order(manifest: dict[str, Any]) -> list[str]:
+    """Names of the models, each after those it reads."""
+    nodes = models(manifest)
+    names = {node["unique_id"]: name for name, node in nodes.items()}
+    parents = {name: {names[p] for p in node["depends_on"]["nodes"] if p in names} for name, node in nodes.items()}
+    return list(TopologicalSorter(parents).static_order())
 
 
 def gold_marts(manifest: dict[str, Any]) -> list[str]:

@@ -44,8 +44,8 @@ class Plan(BaseModel):
 def make_plan(lake: Lake, home: Home, days: Sequence[date] | None = None, full: bool = False) -> Plan:
     """Compares what bronze and the dbt code are now with what the DuckDB file was built from.
 
-    `days` are rebuilt in every model whether or not they changed; `full` rebuilds everything. Raises WarehouseError when
-    a bronze table is missing.
+    `days` are rebuilt in every model whether or not they changed; `full` rebuilds everything. Raises WarehouseError
+    when a bronze table is missing.
     """
     manifest = load_manifest()
     bronze = impact.versions(lake, _sources(manifest))

@@ -29,7 +29,6 @@ PUBLISHES = pa.schema(
         ("days", pa.list_(pa.date32())),
         ("rows", pa.int64()),
         ("total_rows", pa.int64()),
-        ("digest", pa.string()),
         ("code_hash", pa.string()),
         ("published_at", pa.timestamp("us", tz="UTC")),
     ]
@@ -58,26 +57,29 @@ def publish_mart(lake: Lake, home: Home, mart: str) -> Publish:
     """
     built = state.read(home)
     if built is None or not built.complete:
-        raise WarehouseError(f"{mart} cannot be published: the last build did not end", todo="build the warehouse again")
+        raise WarehouseError(
+            f"{mart} cannot be published: the last build did not end", todo="build the warehouse again"
+        )
     pending = built.pending.get(mart, state.Pending())
     there = lake.exists("gold", mart)
     if there and pending.is_empty:
         return _unchanged(lake, mart)
     manifest = load_manifest()
-    with _open(home) as connection:
+    with open_warehouse(home) as connection:
         by_day = is_by_day(manifest, mart)
         digest = None if by_day else _digest(connection, mart)
-        if there and digest is not None and digest == _last_digest(lake, mart):
+        if there and digest is not None and digest == built.digests.get(mart):
             state.published(home, mart)
             return _unchanged(lake, mart)
         days = list(pending.days) if by_day and there and not pending.whole else None
         done = _write(lake, connection, mart, mart_columns(manifest, mart), by_day, days, built)
-    _record(lake, done, built, digest)
-    state.published(home, mart)
+    _record(lake, done, built)
+    state.published(home, mart, digest)
     return done
 
 
-def _open(home: Home) -> "duckdb.DuckDBPyConnection":
+def open_warehouse(home: Home) -> "duckdb.DuckDBPyConnection":
+    """The private DuckDB file, to read; nobody may build meanwhile."""
     import duckdb
 
     connection = duckdb.connect(str(home.warehouse), read_only=True)
@@ -100,15 +102,6 @@ def _digest(connection: "duckdb.DuckDBPyConnection", mart: str) -> str:
     return "-".join(str(part) for part in found or ())
 
 
-def _last_digest(lake: Lake, mart: str) -> str | None:
-    if not lake.exists("ops", "publishes"):
-        return None
-    scan = lake.scan("ops", "publishes")
-    found = lake.query(f"SELECT arg_max(digest, (published_at, delta_version)) AS digest FROM {scan} WHERE mart = '{mart}'")
-    digest: str | None = found.column("digest")[0].as_py()
-    return digest
-
-
 def _write(
     lake: Lake,
     connection: "duckdb.DuckDBPyConnection",
@@ -118,7 +111,9 @@ def _write(
     days: Sequence[date] | None,
     built: state.BuildState,
 ) -> Publish:
-    where = "" if days is None else f" WHERE business_date IN ({', '.join(f'DATE {day.isoformat()!r}' for day in days)})"
+    where = (
+        "" if days is None else f" WHERE business_date IN ({', '.join(f'DATE {day.isoformat()!r}' for day in days)})"
+    )
     rows = _count(connection, f"marts.{mart}{where}")
     stream = connection.execute(f"SELECT {_select(columns)} FROM marts.{mart}{where} {_order(columns)}")
     reader = stream.to_arrow_reader(BATCH_ROWS)
@@ -144,7 +139,9 @@ def _count(connection: "duckdb.DuckDBPyConnection", relation: str) -> int:
 
 def _select(columns: dict[str, str]) -> str:
     """Instants leave as instants (UTC): a Delta timestamp without a zone is a feature that few readers know."""
-    return ", ".join(f"{name}::TIMESTAMPTZ AS {name}" if kind == "timestamp" else name for name, kind in columns.items())
+    return ", ".join(
+        f"{name}::TIMESTAMPTZ AS {name}" if kind == "timestamp" else name for name, kind in columns.items()
+    )
 
 
 def _order(columns: dict[str, str]) -> str:
@@ -153,10 +150,9 @@ def _order(columns: dict[str, str]) -> str:
     return f"ORDER BY {', '.join(keys)}"
 
 
-def _record(lake: Lake, done: Publish, built: state.BuildState, digest: str | None) -> None:
+def _record(lake: Lake, done: Publish, built: state.BuildState) -> None:
     row = done.model_dump() | {
         "bronze": json.dumps(built.bronze, sort_keys=True),
-        "digest": digest,
         "code_hash": built.code_hash,
         "published_at": datetime.now(UTC),
     }

@@ -30,14 +30,20 @@ def write_calendar(lake: Lake) -> bool:
 
 
 def _span(lake: Lake) -> tuple[date, date] | None:
-    scans = [f"SELECT business_date FROM {lake.scan('bronze', table)}" for table in DATED if lake.exists("bronze", table)]
+    scans = [
+        f"SELECT business_date FROM {lake.scan('bronze', table)}" for table in DATED if lake.exists("bronze", table)
+    ]
     if not scans:
         return None
-    found = lake.query(f"SELECT min(business_date) AS first, max(business_date) AS last FROM ({' UNION ALL '.join(scans)})")
+    found = lake.query(
+        f"SELECT min(business_date) AS first, max(business_date) AS last FROM ({' UNION ALL '.join(scans)})"
+    )
     first, last = found.to_pylist()[0].values()
     if first is None:
         return None
-    return fiscal_year_start(fiscal_year_of(first)), fiscal_year_start(fiscal_year_of(last + AHEAD) + 1) - timedelta(days=1)
+    return fiscal_year_start(fiscal_year_of(first)), fiscal_year_start(fiscal_year_of(last + AHEAD) + 1) - timedelta(
+        days=1
+    )
 
 
 def _countries(lake: Lake) -> list[str]:

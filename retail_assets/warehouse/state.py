@@ -39,7 +39,7 @@ class BuildState(BaseModel):
 
     `complete` is false from before dbt starts until after it succeeded: the file then holds a mixture, `full` when
     everything was being built, else on the `unfinished` days of each model. `bronze` is the Delta version of each table
-    by name, `lake` the URI they are below.
+    by name, `lake` the URI they are below. `digests` stand for the rows of marts that were published whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,7 @@ class BuildState(BaseModel):
     bronze: dict[str, int]
     unfinished: dict[str, list[date]] = {}
     pending: dict[str, Pending] = {}
+    digests: dict[str, str] = {}
 
 
 def path(home: Home) -> Path:
@@ -74,9 +75,11 @@ def write(home: Home, state: BuildState) -> None:
     draft.replace(target)
 
 
-def published(home: Home, mart: str) -> None:
-    """Notes that nothing of `mart` waits any more."""
+def published(home: Home, mart: str, digest: str | None = None) -> None:
+    """Notes that nothing of `mart` waits any more, and the digest of what gold holds now."""
     state = read(home)
-    if state is not None and mart in state.pending:
-        left = {name: pending for name, pending in state.pending.items() if name != mart}
-        write(home, state.model_copy(update={"pending": left}))
+    if state is None:
+        return
+    left = {name: pending for name, pending in state.pending.items() if name != mart}
+    digests = state.digests | ({mart: digest} if digest else {})
+    write(home, state.model_copy(update={"pending": left, "digests": digests}))

@@ -27,12 +27,7 @@ described as (
         row_number() over (
             partition by sku
             order by
-                case country
-                    {%- for country in var('catalogue_countries') %}
-                    when '{{ country }}' then {{ loop.index }}
-                    {%- endfor %}
-                    else 1000
-                end asc,
+                country in ({{ listed(var('catalogue_countries')) }}) desc,
                 country desc
         ) = 1
 ),

@@ -1,0 +1,4 @@
+{#- A list of strings as SQL writes it. -#}
+{% macro listed(values) -%}
+    '{{ values | join("', '") }}'
+{%- endmacro %}
