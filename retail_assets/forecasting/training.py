@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Training, origin_days, train
-from retail_assets.forecasting.frames import TABLES, Gold, crossed
+from retail_assets.forecasting.frames import KEYS, TABLES, Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
@@ -23,6 +23,7 @@ FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
 CODE_VERSION = "1"
 SERIES_AT_ONCE = 5000
+DAYS_AT_ONCE = 24
 
 
 class TrainingSource(Protocol):
@@ -61,19 +62,27 @@ def run_training(
 ) -> Training:
     """Trains and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
     names = source.features(SERVICE)
+    features = features_of(source, origin_days(*span, config), versions)
     gold = Gold(lake, span[1], versions)
     try:
-        return train(gold, features_of(source, origin_days(*span, config)), names, config)
+        return train(gold, features, names, config)
     finally:
         gold.close()
 
 
-def features_of(source: TrainingSource, days: list[date]) -> pa.Table:
-    """The training set of the listed days, sorted by store, SKU and day."""
-    order = [(name, "ascending") for name in ("store_id", "sku", "business_date")]
+def features_of(source: TrainingSource, days: list[date], versions: Mapping[str, int]) -> pa.Table:
+    """The training set of the listed days of gold at `versions`, sorted by store, SKU and day.
+
+    Asked for in stretches, of which only the listed days are kept: memory does not grow with the days in between.
+    """
+    pinned = {name: versions[name] for name in source.gold_versions(SERVICE)}
     wanted = pa.array(days, pa.date32())
-    found = source.training_set(SERVICE, days[0], days[-1])
-    return found.filter(pc.is_in(found["business_date"], value_set=wanted)).sort_by(order)
+    parts = []
+    for first in range(0, len(days), DAYS_AT_ONCE):
+        stretch = days[first : first + DAYS_AT_ONCE]
+        found = source.training_set(SERVICE, stretch[0], stretch[-1], version=pinned)
+        parts.append(found.filter(pc.is_in(found["business_date"], value_set=wanted)).replace_schema_metadata())
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in (*KEYS, "business_date")])
 
 
 def manifest_of(

@@ -73,7 +73,7 @@ class Features:
     def gold_versions(self, service: str) -> dict[str, int]:
         return {"feat_store_product_daily": 0}
 
-    def training_set(self, service: str, start: date, end: date) -> pa.Table:
+    def training_set(self, service: str, start: date, end: date, *, version: dict[str, int] | None = None) -> pa.Table:
         rows = self.frame[(self.frame["business_date"] >= start) & (self.frame["business_date"] <= end)]
         return pa.Table.from_pandas(rows, preserve_index=False)
 
@@ -138,6 +138,7 @@ def config() -> ForecastingConfig:
     """The shipped configuration with fewer rows and trees."""
     shipped = ForecastingConfig.load()
     small = {
+        "threads": 1,
         "training": shipped.training.model_copy(update={"rows": 20_000}),
         "lightgbm": shipped.lightgbm.model_copy(update={"num_iterations": 60, "num_leaves": 15}),
         "intervals": shipped.intervals.model_copy(update={"rows_per_band": 100}),

@@ -1,0 +1,183 @@
+"""A version goes live when it proved itself and nobody decided otherwise; else the old one stays."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from retail_assets.core.gates import Gate
+from retail_assets.core.manifest import Manifest
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
+from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions, releases
+from retail_assets.serving.checks import release_checks
+from retail_assets.serving.ledger import Ledger, Release
+from retail_assets.serving.policy import decide
+from retail_assets.serving.releases import ReleaseConfig, ReleaseConfigError, release_if_passed
+
+GATES = [Gate(metric="wape", better="lower", floor=0.5, baseline="wape_baseline", live_gain=0.0)]
+GOOD, BETTER, WORSE = (
+    {"wape": wape, "wape_baseline": 0.45} for wape in (0.4, 0.3, 0.42)
+)  # fmt: skip
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.at(tmp_path / "lake")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore.at(tmp_path / "models")
+
+
+def saved(store: ModelStore, metrics: dict[str, float], day: int = 1, product: str = "forecasting") -> str:
+    manifest = Manifest(
+        product=product, created_at=datetime(2026, 11, day, tzinfo=UTC), gold={}, feature_service="s", features=[],
+        git_commit="c", config={}, seed=day, metrics=metrics, train_from=date(2026, 1, 1),
+        train_until=date(2026, 11, day), rows=1,
+    )  # fmt: skip
+    return store.save(product, {"model.json": b"{}"}, manifest)
+
+
+def release(store: ModelStore, lake: Lake, version: str, gates: list[Gate] = GATES) -> str:
+    return release_if_passed("forecasting", version, store, Ledger(lake), gates, by="test").outcome
+
+
+def row(version: str, action: str, previous: str | None, hour: int) -> Release:
+    return Release.model_validate(
+        {"product": "p", "version": version, "action": action, "by": "ann", "reason": "odd prices",
+         "previous": previous, "at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour)}
+    )  # fmt: skip
+
+
+def test_the_first_version_goes_live_with_its_gate_report(store: ModelStore, lake: Lake) -> None:
+    version = saved(store, GOOD)
+    assert release(store, lake, version) == "promote"
+    live = Ledger(lake).live("forecasting")
+    assert live is not None and live.version == version and live.previous is None
+    assert json.loads(live.gate_report or "")["passed"] is True
+
+
+def test_the_same_version_is_released_once(store: ModelStore, lake: Lake) -> None:
+    version = saved(store, GOOD)
+    assert [release(store, lake, version), release(store, lake, version)] == ["promote", "already live"]
+    assert len(Ledger(lake).log()) == 1
+
+
+def test_better_replaces_and_worse_does_not(store: ModelStore, lake: Lake) -> None:
+    first, worse, better = saved(store, GOOD, 1), saved(store, WORSE, 2), saved(store, BETTER, 3)
+    assert [release(store, lake, v) for v in (first, worse, better)] == ["promote", "rejected", "promote"]
+    assert [r.version for r in Ledger(lake).log()] == [first, better]
+
+
+def test_a_first_version_that_loses_to_its_baseline_leaves_nothing_live(store: ModelStore, lake: Lake) -> None:
+    version = saved(store, {"wape": 0.46, "wape_baseline": 0.45})
+    decision = release_if_passed("forecasting", version, store, Ledger(lake), GATES, by="test")
+    assert decision.outcome == "rejected" and "baseline" in decision.reasons[0] and not decision.passed
+    assert Ledger(lake).log() == []
+
+
+def test_changed_bytes_never_go_live(store: ModelStore, lake: Lake) -> None:
+    version = saved(store, GOOD)
+    (store.home / "models" / "forecasting" / version / "model.json").write_bytes(b"[]")
+    with pytest.raises(ModelStoreError, match="was changed"):
+        release(store, lake, version)
+    assert Ledger(lake).log() == []
+
+
+def test_what_a_person_rolled_back_from_does_not_come_back_by_itself(store: ModelStore, lake: Lake) -> None:
+    first, second, third = saved(store, GOOD, 1), saved(store, BETTER, 2), saved(store, BETTER, 3)
+    release(store, lake, first)
+    release(store, lake, second)
+    Ledger(lake).rollback("forecasting", by="ann", reason="odd prices")
+    decision = release_if_passed("forecasting", second, store, Ledger(lake), GATES, by="test")
+    assert decision.outcome == "withheld" and decision.reasons == ("ann rolled back from it: odd prices",)
+    assert release(store, lake, third) == "promote"
+
+
+def test_a_pinned_target_stays_where_it_is() -> None:
+    log = [row("a", "promote", None, 0), row("b", "pin", "a", 1)]
+    decision = decide("p", "c", BETTER, GOOD, GATES, log)
+    assert decision.outcome == "withheld" and "pinned to b" in decision.reasons[0]
+
+
+def test_another_target_and_another_product_are_other_matters() -> None:
+    log = [row("a", "promote", None, 0), row("b", "pin", "a", 1)]
+    assert decide("p", "c", GOOD, None, GATES, log, target="store-238").outcome == "promote"
+    assert decide("q", "c", GOOD, None, GATES, log).outcome == "promote"
+
+
+def test_a_canary_is_not_live_and_may_be_promoted() -> None:
+    log = [row("a", "promote", None, 0), row("b", "canary", "a", 1)]
+    assert decide("p", "b", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
+def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> None:
+    config = ReleaseConfig.load()
+    assert config.gates("forecasting") and config.gates("pricing")
+    with pytest.raises(ReleaseConfigError, match="'recommender' has no gates"):
+        config.gates("recommender")
+    file = tmp_path / "releases.yaml"
+    file.write_text("forecasting: [{metric: wape, better: sideways, floor: 1}]\npricing: []\n")
+    with pytest.raises(ReleaseConfigError, match="better"):
+        ReleaseConfig.load(file)
+
+
+def proven(**changes: float) -> dict[str, float]:
+    good = {
+        "wape": 0.6, "wape_baseline": 0.7, "rmse": 1.0, "rmse_baseline": 1.2, "scaled_rmse": 0.7,
+        "absolute_bias": 0.02, "calibration_gap": 0.01, "rmse/country=US": 1.0, "rmse_baseline/country=US": 1.1,
+    }  # fmt: skip
+    return good | changes
+
+
+@pytest.mark.parametrize(
+    ("metrics", "outcome"),
+    [
+        (proven(), "promote"),
+        (proven(absolute_bias=0.2), "rejected"),
+        (proven(calibration_gap=0.08), "rejected"),
+        (proven(rmse=1.3), "rejected"),
+        ({k: v for k, v in proven().items() if k != "scaled_rmse"}, "rejected"),
+        (proven(**{"rmse/country=US": 1.2}), "rejected"),
+    ],
+)
+def test_the_shipped_gates_of_forecasting(
+    metrics: dict[str, float], outcome: str, store: ModelStore, lake: Lake
+) -> None:
+    assert release(store, lake, saved(store, metrics), ReleaseConfig.load().gates("forecasting")) == outcome
+
+
+def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(store: ModelStore, lake: Lake) -> None:
+    good = saved(store, proven(), 1)
+    releases(lake=lake, model_store=store)
+    first = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
+    assert first == {"newest_versions_are_live": True, "live_versions_are_intact": True}
+    saved(store, proven(wape=0.9, rmse=2.0), 2)
+    made = releases(lake=lake, model_store=store)
+    assert made.metadata is not None and "rejected" in str(made.metadata["decisions"])
+    second = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
+    assert second == {"newest_versions_are_live": False, "live_versions_are_intact": True}
+    assert [r.version for r in Ledger(lake).live_all()] == [good]
+
+
+def test_the_check_finds_a_live_model_that_was_changed(store: ModelStore, lake: Lake) -> None:
+    version = saved(store, proven())
+    releases(lake=lake, model_store=store)
+    (store.home / "models" / "forecasting" / version / "model.json").write_bytes(b"[]")
+    found = {r.check_name: r for r in release_checks(lake=lake, model_store=store)}
+    assert not found["live_versions_are_intact"].passed
+
+
+def test_without_any_model_nothing_is_released(store: ModelStore, lake: Lake) -> None:
+    releases(lake=lake, model_store=store)
+    assert newest_decisions(lake, store) == [] and Ledger(lake).log() == []
+
+
+def test_the_tables_show_every_number(store: ModelStore, lake: Lake) -> None:
+    saved(store, proven(wape=0.9))
+    decisions = newest_decisions(lake, store)
+    assert "wape fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
+    assert "| forecasting | wape | baseline | 0.9 | 0.7 | **no** |" in comparison_table(decisions)
