@@ -1,19 +1,78 @@
 """Checks of pricing: what must hold of every price before it reaches a shelf."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
 from retail_assets.core.guardrails import RULES
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.report import newest_decisions
 from retail_assets.pricing.training import newest_day
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
+if TYPE_CHECKING:
+    import duckdb
+
 MODEL = dg.AssetKey(["pricing", "demand_response_model"])
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
 TRAIL = ("objective", *RULES, "minimum_gain")
-NOTHING = dg.AssetCheckResult(passed=True, metadata={"status": "no decisions yet"})
+BREACHES = {
+    "margin_floor_holds": "cost > 0 and (price_minor - cost) * 10000 < floor_bp * price_minor",
+    "max_change_holds": "abs(price_minor - previous_minor) * 10000 > change_bp * previous_minor",
+}
+SPECS = [
+    dg.AssetCheckSpec(
+        "margin_floor_holds",
+        asset=DECISIONS,
+        blocking=True,
+        description="Every price that changes leaves the margin floor above its cost. Prices that stay below it because "
+        "another rule stands against raising them are counted and named.",
+    ),
+    dg.AssetCheckSpec(
+        "max_change_holds",
+        asset=DECISIONS,
+        blocking=True,
+        description="No price moves by more than the policy allows in one step.",
+    ),
+    dg.AssetCheckSpec(
+        "trail_is_complete",
+        asset=DECISIONS,
+        blocking=True,
+        description="Every decision carries its inputs and one line of trail per rule, in the order of the rules, from "
+        "the price before to the price decided.",
+    ),
+    dg.AssetCheckSpec(
+        "every_listed_item_has_a_price",
+        asset=DECISIONS,
+        description="Every store-SKU that is listed has a decision for the newest business date.",
+    ),
+]
+
+NEWEST = """
+create temp table newest as
+    select store_id, sku, price, previous_price, output::json->>'$.outcome' as outcome,
+           (output::json->>'$.cost')::bigint as cost, (inputs::json->>'$.previous_price.value')::bigint as known_price,
+           (guardrails::json->>'$[{last}].after')::bigint as price_minor,
+           (guardrails::json->>'$[0].before')::bigint as previous_minor,
+           (guardrails::json->>'$[{floor}].numbers.floor_bp')::bigint as floor_bp,
+           (guardrails::json->>'$[{change}].numbers.change_bp')::bigint as change_bp,
+           list_transform(guardrails::json->'$[*].rule', lambda r: r->>'$') as rules,
+           list_transform(guardrails::json->'$[*].words', lambda w: w->>'$') as words
+    from {decisions}
+    where mode = 'batch' and business_date = date '{day}'
+    qualify row_number() over (partition by store_id, sku order by "at" desc, decision_id desc) = 1
+"""
+
+BROKEN_TRAILS = """
+select count(*) from newest
+where rules is distinct from {rules} or coalesce(list_contains(words, ''), true)
+   or known_price is distinct from previous_minor
+   or (price * 100 <> price_minor and price <> price_minor)
+   or (previous_price * 100 <> previous_minor and previous_price <> previous_minor)
+   or price_minor is null or previous_minor is null
+"""
 
 
 @dg.asset_check(
@@ -27,140 +86,71 @@ def elasticities_are_negative(model_store: dg.ResourceParam[ModelStore]) -> dg.A
     if not versions:
         return dg.AssetCheckResult(passed=True, metadata={"status": "no model yet"})
     model = PriceModel.load(model_store.path(PRODUCT, versions[-1]))
-    response = model.response([*model.skus, *[""] * (len(model.categories) + 1)], [None] * len(model.table))
-    sane = (response.lo <= response.elasticity) & (response.elasticity <= response.hi) & (response.hi < 0)
-    wrong = [sku for sku, fine in zip(model.skus, sane.tolist(), strict=False) if not fine]
-    return dg.AssetCheckResult(passed=bool(sane.all()), metadata={"model_version": model.version, "wrong": wrong[:20]})
+    rows, wrong = model.unsound()
+    return dg.AssetCheckResult(passed=rows == 0, metadata={"model_version": model.version, "wrong": wrong[:20]})
 
 
-@dg.asset_check(
-    asset=DECISIONS,
-    blocking=True,
-    description="Every price that changes leaves the margin floor above its cost. Prices that stay below it because "
-    "another rule stood against raising them are counted and named.",
-)
-def margin_floor_holds(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-    """Computes the floor again from the recorded cost and floor."""
-    return _rule_holds(
-        lake,
-        "margin_floor",
-        "cost > 0 and (price_minor - cost) * 10000 < floor_bp * price_minor",
-        "floor_bp",
-    )
-
-
-@dg.asset_check(
-    asset=DECISIONS,
-    blocking=True,
-    description="No price moves by more than the policy allows in one step.",
-)
-def max_change_holds(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-    """Computes the change again from the recorded prices."""
-    condition = "abs(price_minor - previous_minor) * 10000 > change_bp * previous_minor"
-    return _rule_holds(lake, "max_change", condition, "change_bp")
-
-
-@dg.asset_check(
-    asset=DECISIONS,
-    description="Every store-SKU that is listed has a decision for the newest business date.",
-)
-def every_listed_item_has_a_price(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-    """Compares the store-SKUs that gold lists with the decisions of that day."""
-    day = _newest_decided(lake)
-    if day is None:
-        return NOTHING
-    inputs = read_inputs(lake, gold_versions(lake))
-    if inputs.business_date.isoformat() != day:
-        return dg.AssetCheckResult(
-            passed=False,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"newest_business_date": inputs.business_date.isoformat(), "newest_decided": day},
-        )
-    decided = _one(lake, f"select count(*) from ({newest_decisions(lake, day)})")
-    missing = [f"{row['store_id']} {row['sku']}" for row in inputs.without_price.slice(0, 20).to_pylist()]
-    return dg.AssetCheckResult(
-        passed=decided >= inputs.listed,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"listed": inputs.listed, "decided": decided, "without_a_known_price": missing},
-    )
-
-
-@dg.asset_check(
-    asset=DECISIONS,
-    blocking=True,
-    description="Every decision carries its inputs and one line of trail per rule, in the order of the rules, from the "
-    "price before to the price decided.",
-)
-def trail_is_complete(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-    """Looks at rule names, words and both ends of every trail."""
-    day = _newest_decided(lake)
-    if day is None:
-        return NOTHING
-    expected = "[" + ", ".join(f"'{rule}'" for rule in TRAIL) + "]"
-    broken = _one(
-        lake,
-        f"""with trails as (
-                select price, previous_price, inputs, guardrails::json->'$[*].rule' as rules,
-                       guardrails::json->'$[*].words' as words, (guardrails::json->>'$[0].before')::bigint as first,
-                       (guardrails::json->>'$[{len(TRAIL) - 1}].after')::bigint as last
-                from ({newest_decisions(lake, day)}))
-            select count(*) from trails
-            where list_transform(rules, lambda r: r->>'$') <> {expected}
-               or list_contains(list_transform(words, lambda w: w->>'$'), '')
-               or (price * 100 <> last and price <> last) or (previous_price * 100 <> first and previous_price <> first)
-               or coalesce((inputs::json->>'$.previous_price.value')::bigint, -1) <> first""",
-    )
-    return dg.AssetCheckResult(passed=broken == 0, metadata={"business_date": day, "broken": broken})
-
-
-def _rule_holds(lake: Lake, rule: str, condition: str, number: str) -> dg.AssetCheckResult:
-    """No changed price satisfies the breach `condition`; prices that stayed in breach are counted."""
-    day = _newest_decided(lake)
-    if day is None:
-        return NOTHING
-    place = TRAIL.index(rule)
-    decisions = f"""
-        select store_id, sku, outcome, {number}, cost, (line->>'$.after')::bigint as after,
-               (guardrails::json->>'$[{len(TRAIL) - 1}].after')::bigint as price_minor,
-               (guardrails::json->>'$[0].before')::bigint as previous_minor
-        from (select *, guardrails::json->'$[{place}]' as line, (output::json->>'$.cost')::bigint as cost,
-                     (guardrails::json->>'$[{place}].numbers.{number}')::bigint as {number}
-              from ({newest_decisions(lake, day)}))"""
-    rows = lake.query(
-        f"""select count(*) filter (outcome = 'changed') as breaches,
-                   count(*) filter (outcome <> 'changed') as standing,
-                   coalesce(list(store_id || ' ' || sku order by store_id, sku)[1:10], []) as named
-            from ({decisions}) where {condition}"""
-    ).to_pylist()[0]
-    return dg.AssetCheckResult(
-        passed=rows["breaches"] == 0,
-        metadata={
-            "business_date": day,
-            "breaches": rows["breaches"],
-            "standing_prices_in_breach": rows["standing"],
-            "named": rows["named"],
-        },
-    )
-
-
-def _newest_decided(lake: Lake) -> str | None:
+@dg.multi_asset_check(specs=SPECS)
+def price_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
+    """Computes floors and changes again from what the newest decisions recorded, and compares them with gold."""
     if not lake.exists("decisions", PRODUCT) or newest_day(lake) is None:
-        return None
-    rows = lake.query(
-        f"select max(business_date)::varchar as day from {lake.scan('decisions', PRODUCT)} where mode = 'batch'"
-    )
-    day: str | None = rows["day"][0].as_py()
+        for spec in SPECS:
+            yield _result(spec.name, True, {"status": "no decisions yet"})
+        return
+    inputs = read_inputs(lake, gold_versions(lake))
+    with lake.connect() as connection:
+        day = _load_newest(connection, lake)
+        for name, condition in BREACHES.items():
+            yield _breaches(connection, name, condition, day)
+        rules = "[" + ", ".join(f"'{rule}'" for rule in TRAIL) + "]"
+        broken = _one(connection, BROKEN_TRAILS.format(rules=rules))
+        yield _result("trail_is_complete", broken == 0, {"business_date": day, "broken": broken})
+        yield _coverage(inputs, day, _one(connection, "select count(*) from newest"))
+
+
+def _load_newest(connection: "duckdb.DuckDBPyConnection", lake: Lake) -> str:
+    decisions = lake.scan("decisions", PRODUCT)
+    found = connection.execute(f"select max(business_date)::varchar from {decisions} where mode = 'batch'").fetchone()
+    day = str(found[0]) if found and found[0] else "1900-01-01"
+    places = {"last": len(TRAIL) - 1, "floor": TRAIL.index("margin_floor"), "change": TRAIL.index("max_change")}
+    connection.execute(NEWEST.format(decisions=decisions, day=day, **places))
     return day
 
 
-def _one(lake: Lake, sql: str) -> int:
-    return int(lake.query(sql).column(0)[0].as_py())
+def _breaches(connection: "duckdb.DuckDBPyConnection", name: str, condition: str, day: str) -> dg.AssetCheckResult:
+    row = connection.execute(
+        f"""select count(*) filter (outcome = 'changed'), count(*) filter (outcome <> 'changed'),
+                   coalesce(list(store_id || ' ' || sku order by store_id, sku)[1:10], [])
+            from newest where coalesce({condition}, true)"""
+    ).fetchone()
+    changed, standing, named = row or (0, 0, [])
+    metadata = {"business_date": day, "breaches": changed, "standing_prices_in_breach": standing, "named": named}
+    return _result(name, changed == 0, metadata)
 
 
-CHECKS = [
-    elasticities_are_negative,
-    margin_floor_holds,
-    max_change_holds,
-    every_listed_item_has_a_price,
-    trail_is_complete,
-]
+def _coverage(inputs: BatchInputs, day: str, decided: int) -> dg.AssetCheckResult:
+    newest = inputs.business_date.isoformat()
+    missing = [f"{row['store_id']} {row['sku']}" for row in inputs.without_price.slice(0, 20).to_pylist()]
+    metadata = {"newest_business_date": newest, "decided_for": day, "listed": inputs.listed, "decided": decided}
+    return _result(
+        "every_listed_item_has_a_price",
+        newest == day and decided >= inputs.listed,
+        metadata | {"without_a_known_price": missing},
+        dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _result(
+    name: str, passed: bool, metadata: dict[str, Any], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name, asset_key=DECISIONS, passed=passed, metadata=metadata, severity=severity
+    )
+
+
+def _one(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+CHECKS = [elasticities_are_negative, price_checks]

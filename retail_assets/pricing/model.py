@@ -119,6 +119,13 @@ class PriceModel:
         """What the store sold of the SKU in the recent past; None where it sold none in that time."""
         return self._base_index.get((store_id, sku))
 
+    def unsound(self) -> tuple[int, list[str]]:
+        """How many rows (SKUs, categories, chain) are not finite, below zero and inside their interval; which SKUs."""
+        elasticity, _, lo, hi, _, _ = self.table.T
+        sound = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(self.table).all(axis=1)
+        wrong = np.flatnonzero(~sound)
+        return len(wrong), [self.skus[row] for row in wrong.tolist() if row < len(self.skus)]
+
     @cached_property
     def _sku_index(self) -> "pd.Index[Any]":
         return pd.Index(self.skus, dtype=object)

@@ -1,12 +1,18 @@
-"""A small retailer in gold tables, with elasticities that are known because they were planted."""
+"""A small retailer in gold tables, with elasticities that are known because they were planted; random inputs."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pytest
 
+from retail_assets.pricing.config import PricingConfig, load_config
+from retail_assets.pricing.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.model import MEASURES, PriceModel
+from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 
 FIRST_DAY = date(2026, 1, 5)
@@ -158,3 +164,101 @@ def _write_history(lake, names, shops, country, list_price, cost) -> None:
         }
     )
     lake.overwrite("gold", "fct_price_history", table)
+
+
+@pytest.fixture(scope="session")
+def retailer(tmp_path_factory: pytest.TempPathFactory) -> Retailer:
+    """A planted retailer to read; tests that write plant their own."""
+    return plant(Lake.at(tmp_path_factory.mktemp("planted") / "lake"))
+
+
+@pytest.fixture
+def planted(lake: Lake) -> Callable[..., Retailer]:
+    """Plants a small retailer in a lake of the test's own: `planted(costs=False)`."""
+    return lambda **options: plant(lake, **({"skus": 12, "stores": 2, "days": 112} | options))
+
+
+@pytest.fixture(scope="session")
+def config() -> PricingConfig:
+    """The configuration that ships."""
+    return load_config()
+
+
+@pytest.fixture(scope="session")
+def rulebook(config: PricingConfig) -> Rulebook:
+    """The rules that ship."""
+    return Rulebook.of(config.policy)
+
+
+def model_with(elasticity: dict[str, float], category: float = -1.8) -> PriceModel:
+    """A model that knows these SKUs, one category `known` and a chain."""
+    rows = [*elasticity.values(), category, category - 0.2]
+    table = np.array([[e, 0.2, e - 0.4, min(e + 0.4, -0.05), category, 0.7] for e in rows])
+    base = pa.table({"store_id": ["US-001"], "sku": [next(iter(elasticity))], "units_per_day": [3.5], "price": [4.25]})
+    assert table.shape[1] == len(MEASURES)
+    return PriceModel("abc123", "2026-05-24", tuple(elasticity), ("known",), table, base)
+
+
+@pytest.fixture(scope="session")
+def model() -> PriceModel:
+    """Forty SKUs from barely to very elastic."""
+    return model_with({f"SKU-{i:05d}": round(-0.3 - 0.1 * i, 2) for i in range(40)})
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Callable[..., DecisionInputs]:
+    """One ordinary item: `inputs(unit_cost=None)` changes what a test is about."""
+    ordinary = DecisionInputs.of(
+        store_id="US-001", sku="SKU-00015", country="US", currency="USD", department="grocery", category="known",
+        business_date=date(2026, 5, 24), previous_price="4.99", unit_cost="2.40", competitor_price="5.10",
+        base_demand=3.25, base_demand_source="forecast",
+    )  # fmt: skip
+    return lambda **changes: DecisionInputs.model_validate(ordinary.model_dump() | changes)
+
+
+@pytest.fixture(scope="session")
+def random_inputs() -> Callable[[int, int], pa.Table]:
+    """`random_inputs(rows, seed)`: items with every kind of gap and oddity, as a batch."""
+    return _random_inputs
+
+
+def _random_inputs(rows: int, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    previous = np.exp(rng.uniform(np.log(15), np.log(40_000), rows)).astype(np.int64)
+
+    def near(low: float, high: float, known: float) -> pa.Array:
+        values = np.maximum((previous * rng.uniform(low, high, rows)).astype(np.int64), 1)
+        return pa.array(values, mask=rng.random(rows) > known)
+
+    def pick(values: list[str | None]) -> pa.Array:
+        return pa.array(np.array(values, dtype=object)[rng.integers(0, len(values), rows)], pa.string())
+
+    day = pa.array([date(2026, 5, 24)] * rows)
+    columns = {
+        "store_id": pick(["US-001", "UK-002", "DE-WEB"]),
+        "sku": pick([f"SKU-{i:05d}" for i in range(45)]),
+        "country": pick(["US", "UK", "DE", "FR"]),
+        "currency": pick(["USD", "EUR"]),
+        "department": pick(["grocery", "apparel", "garden", None]),
+        "category": pick(["known", "new", 'odd "one"\\', None]),
+        "business_date": day,
+        "costs_delivered": rng.random(rows) < 0.9,
+        "on_promotion": rng.random(rows) < 0.1,
+        "family_low": near(0.5, 1.1, 0.1),
+        "family_high": near(0.9, 1.5, 0.1),
+        "base_demand_source": pick(["forecast", "recent_mean", None]),
+        "previous_price": previous,
+        "unit_cost": near(0.2, 1.2, 0.95),
+        "competitor_price": near(0.6, 1.5, 0.7),
+        "reference_price": near(0.8, 1.25, 0.97),
+        "base_demand": pa.array(rng.gamma(1.0, 3.0, rows).round(4), mask=rng.random(rows) < 0.05),
+        "on_hand": pa.array(rng.integers(-2, 90, rows), mask=rng.random(rows) < 0.3),
+    }
+    columns |= {f"{name}_at": day for name in ("previous_price", "unit_cost", "base_demand")}
+    absent = {n: pa.nulls(rows, INPUTS.field(n).type) for n in INPUTS.names if n not in columns}
+    return pa.table(columns | absent).select(INPUTS.names).cast(INPUTS)
+
+
+def renamed(model: PriceModel, version: str) -> PriceModel:
+    """The same model under another version."""
+    return replace(model, version=version)

@@ -1,0 +1,161 @@
+"""A guardrail that lets one price through is the runaway price; one that moves a price it should not is as bad."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retail_assets.core import guardrails as g
+from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES, Corridor, Ladder, LadderError, Line, Status
+
+LADDER = Ladder.of([np.array([99, 149, 199, 249, 299, 349, 399]), np.array([95, 195, 295])])
+
+
+def ints(*values: int) -> g.Ints:
+    return np.array(values, dtype=np.int64)
+
+
+def corridor(proposal: int, previous: int, held: bool = False) -> Corridor:
+    return g.enter(ints(proposal), ints(previous), np.array([held]))
+
+
+def told(line: Line) -> tuple[int, int, str]:
+    return int(line.before[0]), int(line.after[0]), Status(int(line.status[0])).name
+
+
+def test_a_cap_lowers_a_price_and_none_leaves_it() -> None:
+    assert told(g.legal_cap(corridor(500, 450), ints(480))[1]) == (500, 480, "MOVED")
+    assert told(g.legal_cap(corridor(480, 450), ints(480))[1]) == (480, 480, "PASSED")
+    assert told(g.legal_cap(corridor(500, 450), ints(NO_HIGH))[1]) == (500, 500, "NOT_APPLICABLE")
+
+
+@pytest.mark.parametrize(
+    ("proposal", "after", "status"),
+    [(600, 540, "MOVED"), (540, 540, "PASSED"), (541, 540, "MOVED"), (320, 320, "PASSED"), (319, 320, "MOVED")],
+)
+def test_the_price_range_holds_on_both_sides(proposal: int, after: int, status: str) -> None:
+    line = g.price_range(corridor(proposal, 400), ints(400), ints(8000), ints(13500))[1]
+    assert told(line) == (proposal, after, status)
+
+
+def test_the_price_range_is_not_guessed_without_a_reference() -> None:
+    assert told(g.price_range(corridor(600, 400), ints(0), ints(8000), ints(13500))[1])[2] == "NOT_APPLICABLE"
+
+
+def test_the_largest_change_rounds_inwards() -> None:
+    assert told(g.max_change(corridor(1, 333), ints(1000))[1])[1] == 300  # 299.7 would be more than 10 %
+    assert told(g.max_change(corridor(999, 333), ints(1000))[1])[1] == 366  # 366.3 would be more than 10 %
+
+
+def test_an_unknown_competitor_binds_nothing() -> None:
+    line = g.competitor_band(corridor(600, 400), ints(0), ints(8000), ints(12000))[1]
+    assert told(line) == (600, 600, "NOT_APPLICABLE")
+    assert (line.low[0], line.high[0]) == (NO_LOW, NO_HIGH)
+
+
+def test_a_conflict_keeps_the_price_and_names_both_rules() -> None:
+    stepped, _ = g.max_change(corridor(430, 400), ints(1000))
+    after, line = g.competitor_band(stepped, ints(200), ints(8000), ints(12000))
+    assert told(line) == (430, 400, "CONFLICT")
+    assert RULES[line.against[0]] == "max_change"
+    assert after.stopped[0]
+
+
+def test_rules_after_a_conflict_are_recorded_and_skipped() -> None:
+    stepped, _ = g.max_change(corridor(430, 400), ints(1000))
+    stopped, _ = g.competitor_band(stepped, ints(200), ints(8000), ints(12000))
+    _, line = g.family_order(stopped, ints(0), ints(100))
+    assert told(line) == (400, 400, "SKIPPED")
+    assert line.high[0] == 100
+    assert line.broken_by(ints(400))[0]
+
+
+def test_the_margin_floor_raises_to_a_rung_that_holds_it() -> None:
+    stepped, _ = g.max_change(corridor(149, 200), ints(5000))
+    after, line = g.margin_floor(stepped, ints(150), ints(1000), LADDER, ints(0))
+    assert told(line) == (149, 199, "MOVED")  # 166.7 is the floor, 199 the next ending
+    assert line.low[0] == 167
+
+
+def test_the_margin_floor_does_not_break_the_largest_change() -> None:
+    stepped, _ = g.max_change(corridor(95, 100), ints(1000))
+    after, line = g.margin_floor(stepped, ints(200), ints(1000), LADDER, ints(0))
+    assert told(line) == (95, 100, "CONFLICT")
+    assert RULES[line.against[0]] == "max_change"
+
+
+def test_an_ending_is_the_nearest_rung_inside_the_corridor() -> None:
+    stepped, _ = g.max_change(corridor(230, 200), ints(2000))  # 249 is nearer and outside
+    assert told(g.price_ending(stepped, LADDER, ints(0))[1]) == (230, 199, "MOVED")
+
+
+def test_no_ending_in_the_corridor_is_a_conflict() -> None:
+    stepped, _ = g.max_change(corridor(230, 225), ints(500))
+    assert told(g.price_ending(stepped, LADDER, ints(0))[1]) == (230, 225, "CONFLICT")
+
+
+def test_a_price_that_does_not_change_needs_no_ending() -> None:
+    assert told(g.price_ending(corridor(217, 217), LADDER, ints(0))[1]) == (217, 217, "NOT_APPLICABLE")
+
+
+def test_a_held_price_is_skipped_by_every_rule() -> None:
+    held = corridor(500, 400, held=True)
+    assert told(g.max_change(held, ints(100))[1]) == (400, 400, "SKIPPED")
+
+
+def test_an_empty_ladder_is_refused() -> None:
+    with pytest.raises(LadderError, match="no price"):
+        Ladder.of([ints(99), ints()])
+
+
+@given(st.integers(0, 500), st.integers(0, 1), st.integers(0, 500), st.integers(0, 500))
+def test_ladder_agrees_with_looking_at_every_rung(price: int, market: int, low: int, high: int) -> None:
+    rungs = [[99, 149, 199, 249, 299, 349, 399], [95, 195, 295]][market]
+    below, above = [r for r in rungs if r <= price], [r for r in rungs if r >= price]
+    inside = [r for r in rungs if low <= r <= high]
+    at = ints(price), ints(market)
+    assert LADDER.at_or_below(*at)[0] == (below[-1] if below else 0)
+    assert LADDER.at_or_above(*at)[0] == (above[0] if above else NO_HIGH)
+    clipped = min(max(price, low), high) if low <= high else price
+    expected = min(inside, key=lambda r: (abs(r - clipped), r)) if inside else NO_HIGH
+    assert LADDER.nearest(ints(clipped), ints(low), ints(high), ints(market))[0] == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_no_guardrail_is_violated_by_200_000_random_proposals(seed: int) -> None:
+    """Ten thousand at a time, twenty times: every moved price is inside every rule, every conflict keeps its price."""
+    rng = np.random.default_rng(seed)
+    n = 10_000
+    previous, proposal = rng.integers(1, 500, n), rng.integers(1, 900, n)
+    caps = np.where(rng.random(n) < 0.5, rng.integers(50, 600, n), NO_HIGH)
+    reference, change, floor = rng.integers(0, 500, n), rng.integers(0, 3000, n), rng.integers(0, 5000, n)
+    competitor, cost = rng.integers(0, 500, n), rng.integers(0, 400, n)
+    market, held = rng.integers(0, 2, n), rng.random(n) < 0.1
+    low_share, high_share = rng.integers(5000, 10001, n), rng.integers(10000, 15001, n)
+    state = g.enter(proposal, previous, held)
+    lines = []
+    for rule in (
+        lambda c: g.legal_cap(c, caps),
+        lambda c: g.price_range(c, reference, low_share, high_share),
+        lambda c: g.max_change(c, change),
+        lambda c: g.competitor_band(c, competitor, low_share, high_share),
+        lambda c: g.family_order(c, np.full(n, NO_LOW), np.full(n, NO_HIGH)),
+        lambda c: g.price_ending(c, LADDER, market),
+        lambda c: g.margin_floor(c, cost, floor, LADDER, market),
+    ):
+        state, line = rule(state)
+        lines.append(line)
+    price, moved = state.price, state.price != previous
+    conflict = np.any([line.status == Status.CONFLICT for line in lines], axis=0)
+    assert [line.rule for line in lines] == list(RULES)
+    assert not moved[held | conflict].any()
+    assert not np.any([line.broken_by(price)[moved] for line in lines])
+    assert (price[moved] <= caps[moved]).all()
+    assert (np.abs(price - previous) * 10_000 <= change * previous)[moved].all()
+    assert ((price - cost) * 10_000 >= floor * price)[moved & (cost > 0)].all()
+    assert (LADDER.at_or_below(price, market) == price)[moved].all()
+    stands = ~held & ~conflict & ~moved
+    assert not np.any([line.broken_by(price)[stands] for line in lines])
+    assert moved.any()
+    assert conflict.any()

@@ -1,0 +1,121 @@
+"""The estimator must find what was planted, better than the baselines, where promotions fall on strong weeks."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from retail_assets.pricing.baselines import pooled_ols, sku_ols
+from retail_assets.pricing.config import PricingConfig
+from retail_assets.pricing.evaluation import elasticity_errors, held_out, metrics
+from retail_assets.pricing.frames import ResponseDataError, ResponseFrame, frame_of, read_panel
+from retail_assets.pricing.response import fit
+from retail_assets.pricing.training import Training, gold_versions, train
+
+
+@pytest.fixture(scope="module")
+def training(retailer, config: PricingConfig) -> Training:
+    return train(retailer.lake, config, gold_versions(retailer.lake), retailer.last_day)
+
+
+@pytest.fixture(scope="module")
+def frame(retailer, config: PricingConfig) -> ResponseFrame:
+    versions = gold_versions(retailer.lake)
+    return frame_of(read_panel(retailer.lake, retailer.last_day, config.response, versions), config.response)
+
+
+def errors(estimated: np.ndarray, retailer) -> float:
+    return elasticity_errors(estimated, estimated, estimated, retailer.elasticity)["rmse"]
+
+
+def test_planted_elasticities_are_found_better_than_by_both_baselines(training, frame, retailer) -> None:
+    table = training.model.table[: len(retailer.skus)]
+    found = elasticity_errors(table[:, 0], table[:, 2], table[:, 3], retailer.elasticity)
+    assert found["rmse"] < errors(pooled_ols(frame)[:, 0], retailer)
+    assert found["rmse"] < errors(sku_ols(frame)[:, 0], retailer)
+    assert found["rmse"] < 0.45
+    assert abs(found["bias"]) < 0.2
+    assert found["coverage"] > 0.8
+
+
+def test_every_elasticity_is_negative_and_inside_its_interval(training) -> None:
+    elasticity, _, lo, hi, _, weight = training.model.table.T
+    assert (elasticity < 0).all()
+    assert (lo <= elasticity).all()
+    assert (elasticity <= hi).all()
+    assert (hi < 0).all()
+    assert ((weight >= 0) & (weight <= 1)).all()
+
+
+def test_held_back_weeks_are_predicted_better_than_without_a_response(training) -> None:
+    deviance = training.holdout.deviance
+    assert deviance["model"] < deviance["no_response"]
+    assert deviance["model"] < deviance["sku_ols"]
+    assert training.metrics["holdout_skill"] == pytest.approx(
+        1 - deviance["model"] / min(deviance["pooled_ols"], deviance["sku_ols"]), abs=1e-5
+    )
+
+
+def test_the_metrics_are_those_that_the_gates_ask_for(training) -> None:
+    from retail_assets.core.gates import evaluate
+    from retail_assets.serving.releases import ReleaseConfig
+
+    gates = ReleaseConfig.load().gates("pricing")
+    assert evaluate(gates, training.metrics).passed
+    for worse in ({"negative_share": 0.99}, {"holdout_skill": -0.5}, {"interval_share": float("nan")}):
+        assert not evaluate(gates, training.metrics | worse).passed
+    assert not evaluate(gates, training.metrics | {"holdout_deviance": 99.0}).passed
+
+
+def test_days_without_stock_say_nothing_about_demand(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted()
+    panel = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    sales = retailer.lake.open("gold", "fct_sales_daily").to_pyarrow_table().to_pandas()
+    assert sum(panel["days"].to_pylist()) == (~sales["is_stocked_out"]).sum()
+    assert sum(panel["units"].to_pylist()) == sales.loc[~sales["is_stocked_out"], "gross_units"].sum()
+
+
+def test_days_that_gold_leaves_out_count_as_zero(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted()
+    before = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    sales = retailer.lake.open("gold", "fct_sales_daily").to_pyarrow_table().to_pandas()
+    sold = sales[(sales["gross_units"] > 0) | sales["is_stocked_out"]]
+    retailer.lake.overwrite("gold", "fct_sales_daily", _table(sold), partition_by=["business_date"])
+    after = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    assert sum(after["units"].to_pylist()) == sum(before["units"].to_pylist())
+    assert sum(after["days"].to_pylist()) > 0.97 * sum(before["days"].to_pylist())
+
+
+def test_too_little_history_is_a_named_error(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted(days=14)
+    panel = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    with pytest.raises(ResponseDataError, match="15 days with a sale"):
+        frame_of(panel, config.response)
+
+
+def test_too_few_weeks_to_hold_back_is_a_named_error(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted(days=27)
+    panel = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    with pytest.raises(ResponseDataError, match="too few to hold back"):
+        held_out(frame_of(panel, config.response), config.response)
+
+
+def test_a_fit_does_not_depend_on_chance(frame: ResponseFrame, config: PricingConfig) -> None:
+    first, second = fit(frame, config.response), fit(frame, config.response)
+    assert np.array_equal(first.posterior.mean, second.posterior.mean)
+
+
+def test_metrics_of_a_broken_model_fail_instead_of_flattering(training) -> None:
+    from dataclasses import replace
+
+    table = training.model.table.copy()
+    table[0, 0] = np.nan
+    found = metrics(replace(training.model, table=table), training.holdout)
+    assert found["interval_share"] < 1
+    assert found["negative_share"] < 1
+
+
+def _table(frame):
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame, preserve_index=False)
