@@ -46,10 +46,10 @@ def opening_time(rng: np.random.Generator, web: Bools) -> Ints:
 def draw_customers(rng: np.random.Generator, world: World, day: int, shop: Ints) -> Ints:
     """One known customer per visit, the frequent ones more often; -1 where a store's shopper shows no card."""
     known = world.people.known_members(day)
-    starts = np.r_[0, np.cumsum([group.size for group in world.people.members])[:-1]]
+    members, starts = world.people.all_members
     rank = (known[shop] * rng.random(shop.size) ** 1.6).astype(np.int64)
     scattered = (rank * 7919) % known[shop]
-    customer = np.concatenate(world.people.members)[starts[shop] + scattered]
+    customer = members[starts[shop] + scattered]
     shown = world.shops.web[shop] | (rng.random(shop.size) < CARD_HOLDERS)
     return np.where(shown, customer, -1)
 

@@ -55,7 +55,7 @@ class Simulation:
         self._stock = Stock(world, self.events)
         self._returns = ReturnDesk(world)
         self._chargebacks: dict[int, tuple[list[str], list[int]]] = {}
-        self._pos, self._clicks = PosWriter(world), feeds.ClickWriter(world)
+        self.pos, self._clicks = PosWriter(world), feeds.ClickWriter(world)
         self._payments, self._counts = feeds.PaymentWriter(world), feeds.StockWriter(world)
         self._truth = {name: ParquetStream(truth / f"{name}.parquet") for name in ("demand", "fraud", "returns")}
 
@@ -154,7 +154,7 @@ class Simulation:
         paid = np.zeros(till.shop.size, dtype=bool)
         paid[payments.receipt] = True
         quirks = self._quirks(day)
-        for shop, (payload, rows) in self._pos.files(day, till, paid, self._promotions.book.codes, quirks).items():
+        for shop, (payload, rows) in self.pos.files(day, till, paid, self._promotions.book.codes, quirks).items():
             delivery = self._from_shop("pos_lines", "pos", "csv", shop, day, payload, rows, int(night[shop]))
             self._note_quirks(day, shop, delivery, quirks)
             self._send(delivery, day, shop)

@@ -92,6 +92,7 @@ class PosWriter:
         self._world = world
         self._skus = strings(world.skus.ids)
         self._customers = strings([*world.people.ids, ""])
+        self._quoted: list[str] = []
         currencies = [country.currency for country in world.config.countries.values()]
         self._currency = [currencies[country] for country in world.shops.country]
 
@@ -99,7 +100,8 @@ class PosWriter:
         self, day: int, till: Till, paid: Bools, codes: list[str], quirks: Quirks
     ) -> dict[int, tuple[bytes, int]]:
         """Bytes and rows per open shop; `paid` says per receipt whether a payment exists, `codes` are promo codes."""
-        promos = csv_quoted([*codes, ""])
+        self._quoted += csv_quoted(codes[len(self._quoted) :]).to_pylist()
+        promos = strings([*self._quoted, ""])
         open_shops = np.flatnonzero(self._world.open(day))
         made: dict[int, tuple[bytes, int]] = {}
         for country, code in enumerate(self._world.codes):

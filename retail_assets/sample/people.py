@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +42,17 @@ class People:
 
     def known_members(self, day: int) -> Ints:
         """Per shop, how many of `members` are customers on `day`; at least 1."""
-        counts = [int(np.searchsorted(self.known_from[group], day, side="right")) for group in self.members]
+        counts = [int(np.searchsorted(days, day, side="right")) for days in self._known_days]
         return np.maximum(np.array(counts), 1)
+
+    @cached_property
+    def _known_days(self) -> list[Ints]:
+        return [self.known_from[group] for group in self.members]
+
+    @cached_property
+    def all_members(self) -> tuple[Ints, Ints]:
+        """The members of all shops, one shop after the other, and where each shop starts."""
+        return np.concatenate(self.members), np.r_[0, np.cumsum([group.size for group in self.members])[:-1]]
 
 
 def letters(rng: np.random.Generator, count: int, prefix: str, width: int = 14) -> pa.StringArray:
