@@ -14,7 +14,7 @@ from retail_assets.sample.shops import Shops
 
 ANONYMOUS_TOKENS_PER_SHOP = 1500
 BURNER_DEVICES = 4000
-LETTERS = np.frombuffer(b"abcdefghijkmnpqrstuvwxyz", dtype="S1")
+LETTERS = np.frombuffer(b"abcdefghijkmnpqrstuvwxyz", dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ class People:
 
 def letters(rng: np.random.Generator, count: int, prefix: str, width: int = 14) -> pa.StringArray:
     """`count` ids of a prefix and `width` letters: no digits, so that none can be taken for a card number."""
-    drawn = LETTERS[rng.integers(0, LETTERS.size, (count, width))]
-    joined = np.ascontiguousarray(drawn).view(f"S{width}").ravel()
-    return pa.array(np.char.add(prefix.encode(), joined)).cast(pa.string())
+    text = np.empty((count, len(prefix) + width), dtype=np.uint8)
+    text[:, : len(prefix)] = np.frombuffer(prefix.encode(), dtype=np.uint8)
+    text[:, len(prefix) :] = LETTERS[rng.integers(0, LETTERS.size, (count, width))]
+    offsets = np.arange(count + 1, dtype=np.int32) * text.shape[1]
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text.tobytes()))
 
 
 def month_starts(first: date, days: int) -> list[int]:
