@@ -33,7 +33,7 @@ HEADLINES = ("holdout_skill", "holdout_wape", "holdout_wape_no_response", "elast
 
 @dg.asset(
     key=["pricing", "demand_response_model"],
-    deps=[["gold", "fct_sales_daily"], ["gold", "dim_product"], ["gold", "dim_store"]],
+    deps=[["gold", "fct_sales_daily"], ["gold", "dim_product"], ["gold", "dim_store"], ["gold", "dim_promotion"]],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"numpy", "bentoml"},

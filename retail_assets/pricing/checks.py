@@ -27,8 +27,8 @@ SPECS = [
         "margin_floor_holds",
         asset=DECISIONS,
         blocking=True,
-        description="Every price that changes leaves the margin floor above its cost. Prices that stay below it because "
-        "another rule stands against raising them are counted and named.",
+        description="Every price that changes leaves the margin floor above its cost. Prices that stay below it "
+        "because another rule stands against raising them are counted and named.",
     ),
     dg.AssetCheckSpec(
         "max_change_holds",
@@ -58,8 +58,8 @@ create temp table newest as
            (guardrails::json->>'$[0].before')::bigint as previous_minor,
            (guardrails::json->>'$[{floor}].numbers.floor_bp')::bigint as floor_bp,
            (guardrails::json->>'$[{change}].numbers.change_bp')::bigint as change_bp,
-           list_transform(guardrails::json->'$[*].rule', lambda r: r->>'$') as rules,
-           list_transform(guardrails::json->'$[*].words', lambda w: w->>'$') as words
+           json_extract_string(guardrails, '$[*].rule') as rules,
+           json_extract_string(guardrails, '$[*].words') as words
     from {decisions}
     where mode = 'batch' and business_date = date '{day}'
     qualify row_number() over (partition by store_id, sku order by "at" desc, decision_id desc) = 1

@@ -15,7 +15,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
 CODE_VERSION = "1"
-READS = ("fct_sales_daily", "dim_store", "dim_product")
+READS = ("fct_sales_daily", "dim_store", "dim_product", "dim_promotion")
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,10 @@ def plant(
         promo[week, sku],
         cost[sku] if costs else None,
         rival[week, sku],
+        np.char.add("P", (week * skus + sku).astype(str)),
     )
     _write_dimensions(lake, names, category, shops, country)
+    _write_promotions(lake, names, depth)
     _write_history(lake, names, shops, country, list_price, cost if costs else None)
     return Retailer(lake, names, elasticity, FIRST_DAY + timedelta(days=days - 1))
 
@@ -94,7 +96,7 @@ def _decimal(values: npt.NDArray[np.float64] | None, rows: int, scale: int = 4) 
     return pa.nulls(rows, kind) if values is None else pa.array(np.round(values, 4)).cast(kind, safe=False)
 
 
-def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo, cost, rival) -> None:
+def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo, cost, rival, code) -> None:
     rows = len(day)
     dates = np.datetime64(FIRST_DAY) + day.astype("timedelta64[D]")
     table = pa.table(
@@ -111,7 +113,8 @@ def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo
             "list_price": _decimal(listed, rows),
             "unit_cost": _decimal(cost, rows),
             "on_promotion": promo,
-            "discount_share": np.where(promo, 1 - paid / listed, 0.0),
+            "promo_code": pa.array(code, pa.string(), mask=~promo),
+            "discount_share": pa.array(1 - paid / listed, mask=units == 0),
             "on_hand": pa.array(np.where(out, 0, 50).astype(np.int32)),
             "is_stocked_out": out,
             "competitor_price": _decimal(rival, rows),
@@ -133,17 +136,26 @@ def _write_dimensions(lake, names, category, shops, country) -> None:
     lake.overwrite("gold", "dim_product", pa.table(products))
     stores = {"store_id": shops, "country": country, "currency": [COUNTRIES[c] for c in country]}
     lake.overwrite("gold", "dim_store", pa.table(stores))
-    promotions = pa.schema(
-        [
-            ("promo_code", pa.string()),
-            ("country", pa.string()),
-            ("sku", pa.string()),
-            ("starts_on", pa.date32()),
-            ("ends_on", pa.date32()),
-            ("discount_pct", pa.decimal128(5, 2)),
-        ]
-    )
-    lake.overwrite("gold", "dim_promotion", promotions.empty_table())
+
+
+def _write_promotions(lake, names, depth) -> None:
+    week, sku = np.nonzero(depth)
+    starts = np.datetime64(FIRST_DAY) + (7 * week).astype("timedelta64[D]")
+    code = np.char.add("P", (week * len(names) + sku).astype(str))
+    tables = [
+        pa.table(
+            {
+                "promo_code": code,
+                "country": [country] * len(week),
+                "sku": np.array(names)[sku],
+                "starts_on": pa.array(starts, pa.date32()),
+                "ends_on": pa.array(starts + np.timedelta64(6, "D"), pa.date32()),
+                "discount_pct": pa.array(np.round(100 * depth[week, sku], 2)).cast(pa.decimal128(5, 2), safe=False),
+            }
+        )
+        for country in COUNTRIES
+    ]
+    lake.overwrite("gold", "dim_promotion", pa.concat_tables(tables))
 
 
 def _write_history(lake, names, shops, country, list_price, cost) -> None:

@@ -1,4 +1,4 @@
-"""A wrong price costs money every minute it hangs on a shelf: the decision against an oracle that looks at every rung."""
+"""A wrong price costs money every minute it hangs on a shelf: the decision against an oracle of every rung."""
 
 import math
 from collections.abc import Callable
