@@ -28,11 +28,10 @@ from retail_assets.sources.staging import literal, quoted, release, stage
 from retail_assets.sources.tables import (
     BATCHES,
     LOADS,
-    QUARANTINE,
     RowsDoNotAddUp,
-    append_query,
+    append_bronze,
+    append_quarantine,
     append_rows,
-    bronze_schema,
     delete_loads,
 )
 
@@ -55,6 +54,8 @@ class BatchLoader:
     ) -> None:
         self._lake, self._contract, self._prefix, self._fault_point = lake, contract, prefix, fault_point
         self._connection = lake.connect()
+        # Arrow input has no statistics, so the optimizer would build hash tables over it instead of over the lookups.
+        self._connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         self._layouts = Layouts(known.layouts)
         self._rows_by_load = dict(known.rows_by_load)
         self._keys: Keys | None = None
@@ -154,7 +155,10 @@ class BatchLoader:
         for view in self._views:
             release(self._connection, view)
         self._views = []
-        self._connection.execute("DROP TABLE IF EXISTS part; DROP TABLE IF EXISTS rejected")
+        self._connection.execute(
+            "DROP TABLE IF EXISTS part; CREATE OR REPLACE TEMP TABLE rejected (_file INTEGER, _line INTEGER, "
+            "_raw VARCHAR, reasons VARCHAR[], business_date DATE, delivered_at TIMESTAMP)"
+        )
 
     def _judge(self, piece: Slice, tallies: dict[int, Tally]) -> dict[int, Layout]:
         view = f"raw_{len(self._views)}"
@@ -163,10 +167,14 @@ class BatchLoader:
         for file, count in piece.read.items():
             tallies[file].read += count
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
-        verb = "INSERT INTO part" if len(self._views) > 1 else "CREATE OR REPLACE TEMP TABLE part AS"
-        self._connection.execute(f"{verb} {judge.good_rows(view)}")
-        verb = "INSERT INTO rejected" if len(self._views) > 1 else "CREATE OR REPLACE TEMP TABLE rejected AS"
-        self._connection.execute(f"{verb} {judge.rejected_rows(view)}")
+        into = "INSERT INTO part" if len(self._views) > 1 else "CREATE OR REPLACE TEMP TABLE part AS"
+        self._connection.execute(f"{into} {judge.good_rows(view)}")
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP TABLE bad_rows AS "
+            f"SELECT _file, _line FROM part WHERE NOT _ok AND _file IN ({', '.join(map(str, piece.read))})"
+        )
+        if self._count("bad_rows"):
+            self._connection.execute(f"INSERT INTO rejected {judge.rejected_rows(view, 'bad_rows')}")
         return piece.layouts
 
     def _part_is_full(self) -> bool:
@@ -181,22 +189,17 @@ class BatchLoader:
         if not self._views:
             return
         assert self._keys is not None
-        self._keys.find_repeats()
-        self._reject_conflicts()
+        if self._keys.find_repeats():
+            self._reject_conflicts()
         self._count_part(tallies)
         at = f"TIMESTAMP '{loaded_at:%Y-%m-%d %H:%M:%S.%f}'"
         if quarantined := self._count("rejected"):
-            sql = self._quarantine_sql(at)
-            append_query(
-                self._lake, "quarantine", self._contract.source, self._connection, sql, QUARANTINE, quarantined
+            append_quarantine(
+                self._lake, self._contract.source, self._connection, self._quarantine_sql(at), quarantined
             )
         self._fault_point("quarantine_written")
-        good = self._count("part ANTI JOIN repeats USING (_file, _line) WHERE _ok")
-        if good:
-            schema = bronze_schema(self._contract)
-            append_query(
-                self._lake, "bronze", self._contract.source, self._connection, self._bronze_sql(at), schema, good
-            )
+        if good := self._count("part ANTI JOIN repeats USING (_file, _line) WHERE _ok"):
+            append_bronze(self._lake, self._contract, self._connection, self._bronze_sql(at), good)
         self._fault_point("bronze_written")
         days = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
         self._keys.remember(day for (day,) in days)

@@ -39,9 +39,13 @@ class Strict(BaseModel):
 
 
 class Column(Strict):
-    """One canonical column: its type and what its values may be."""
+    """One canonical column: its type and what its values may be.
+
+    `identifier` says that nearly every row has another value, so that Parquet does not try a dictionary.
+    """
 
     type: TypeName
+    identifier: bool = False
     required: bool = False
     between: tuple[float | None, float | None] | None = None
     allowed: tuple[str, ...] | None = None

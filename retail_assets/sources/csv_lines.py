@@ -51,7 +51,7 @@ def parse_lines(data: bytes, names: tuple[str, ...], dialect: Dialect) -> Parsed
     """Every line of `data` (each ends with a line end, none is blank) as a row of text columns `names`."""
     lines, offsets = line_array(data)
     whole = _read(data, names, dialect)
-    if whole is not None and whole.num_rows == len(lines) and data.count(b"\r") == data.count(b"\r\n"):
+    if whole is not None and whole.num_rows == len(lines) and not _has_stray_returns(data):
         return Parsed(whole, np.arange(len(lines)), None)
     clean = _clean_lines(data, offsets, len(names), dialect.delimiter)
     if not clean.any():
@@ -67,6 +67,11 @@ def parse_lines(data: bytes, names: tuple[str, ...], dialect: Dialect) -> Parsed
         np.concatenate([np.flatnonzero(clean), rest.rows]),
         problems + (rest.problems or []),
     )
+
+
+def _has_stray_returns(data: bytes) -> bool:
+    returns = data.count(b"\r")
+    return returns > 0 and returns != data.count(b"\r\n")
 
 
 def _read(data: bytes, names: tuple[str, ...], dialect: Dialect) -> pa.Table | None:

@@ -35,7 +35,7 @@ class Keys:
         self._connection.execute(
             "CREATE OR REPLACE TEMP TABLE suspects AS "
             "SELECT _key_hash FROM part WHERE _ok GROUP BY 1 HAVING count(*) > 1 "
-            "UNION SELECT _key_hash FROM part SEMI JOIN seen_keys USING (_key_hash) WHERE _ok"
+            "UNION SELECT _key_hash FROM seen_keys SEMI JOIN (SELECT _key_hash FROM part WHERE _ok) USING (_key_hash)"
         )
         if self._connection.execute("SELECT count(*) FROM suspects").fetchall()[0][0] == 0:
             self._connection.execute(

@@ -45,14 +45,14 @@ class Judge:
             f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated"
         )
 
-    def rejected_rows(self, view: str) -> str:
-        """SELECT of _file, _line, _raw, reasons, business_date, delivered_at of the rows that break the contract."""
+    def rejected_rows(self, view: str, bad_rows: str) -> str:
+        """SELECT of _file, _line, _raw, reasons, business_date, delivered_at of the rows named in `bad_rows`."""
         cases = ", ".join(f"CASE WHEN {bad} THEN {reason} END" for bad, reason in self._violations())
         return (
-            f"{self._steps(view)} SELECT _file, _line, _raw, "
-            f"CASE WHEN _problem IS NOT NULL THEN [_problem] "
+            f"{self._steps(f'(SELECT * FROM {view} SEMI JOIN {bad_rows} USING (_file, _line))')} "
+            f"SELECT _file, _line, _raw, CASE WHEN _problem IS NOT NULL THEN [_problem] "
             f"ELSE list_filter([{cases}], reason -> reason IS NOT NULL) END AS reasons, business_date, delivered_at "
-            f"FROM dated WHERE NOT ({self._ok()})"
+            "FROM dated"
         )
 
     def missing_columns(self) -> tuple[str, ...]:

@@ -30,14 +30,14 @@ class Block:
 
 def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -> Iterator[Block]:
     """The lines of `path` in blocks of about `limit` bytes. Bytes that are no text of `encoding` become `\\xNN`."""
-    line = 1
+    line, before = 1, b""
     for data in _whole_lines(path, limit):
+        line += before.count(b"\n")
         if line == 1:
             data = data.removeprefix(BOM)
         cut = not data.endswith(b"\n")
-        block = _decoded(data + b"\n" if cut else data, encoding, line, cut)
-        yield block
-        line += block.data.count(b"\n")
+        yield _decoded(data + b"\n" if cut else data, encoding, line, cut)
+        before = data
 
 
 def _whole_lines(path: Path, limit: int) -> Iterator[bytes]:

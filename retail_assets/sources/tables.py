@@ -1,18 +1,20 @@
 """The Delta tables of this domain: bronze and quarantine per source, ops/loads and ops/load_batches."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from deltalake import ColumnProperties, WriterProperties, write_deltalake
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Contract
 from retail_assets.sources.staging import literal, quoted
 
+ROWS_PER_BATCH = 500_000
 INSTANT = pa.timestamp("us", tz="UTC")
 ARROW_TYPES = {
     "text": pa.string(),
@@ -111,28 +113,57 @@ def bronze_view(lake: Lake, contract: Contract) -> str:
     return f"(SELECT * REPLACE ({replaced}) FROM {lake.scan('bronze', contract.source)})"
 
 
-def append_query(
-    lake: Lake,
-    layer: str,
-    name: str,
-    connection: duckdb.DuckDBPyConnection,
-    sql: str,
-    schema: pa.Schema,
-    expected: int,
+def append_bronze(
+    lake: Lake, contract: Contract, connection: duckdb.DuckDBPyConnection, sql: str, expected: int
 ) -> None:
-    """Appends what `sql` selects in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
-    rows = 0
+    """Appends what `sql` selects to bronze in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
+    counted, schema = Counted(), bronze_schema(contract)
+    reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
+    unlike = ColumnProperties(dictionary_enabled=False)
+    identifiers = [name for name, column in contract.columns.items() if column.identifier]
+    write_deltalake(
+        lake.table_uri("bronze", contract.source),
+        pa.RecordBatchReader.from_batches(schema, counted.cast(reader, schema)),
+        mode="append",
+        partition_by=["business_date"],
+        storage_options=lake.storage_options or None,
+        writer_properties=WriterProperties(
+            compression="ZSTD",
+            compression_level=1,
+            column_properties=dict.fromkeys([*identifiers, "row_id", "line", "content_hash"], unlike),
+        ),
+    )
+    counted.check("bronze", contract.source, expected)
 
-    def batches() -> Iterable[pa.RecordBatch]:
-        nonlocal rows
-        for batch in connection.execute(sql).to_arrow_reader(100_000):
-            rows += batch.num_rows
+
+def append_quarantine(
+    lake: Lake, source: str, connection: duckdb.DuckDBPyConnection, sql: str, expected: int
+) -> None:
+    """Appends what `sql` selects to quarantine in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
+    counted = Counted()
+    reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
+    lake.append(
+        "quarantine", source, pa.RecordBatchReader.from_batches(QUARANTINE, counted.cast(reader, QUARANTINE))
+    )
+    counted.check("quarantine", source, expected)
+
+
+class Counted:
+    """Counts the rows that pass on their way into a table."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def cast(self, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The batches of `reader` as `schema`."""
+        for batch in reader:
+            self._rows += batch.num_rows
             yield batch.cast(schema)
 
-    partitions = ["business_date"] if layer == "bronze" else []
-    lake.append(layer, name, pa.RecordBatchReader.from_batches(schema, batches()), partitions)
-    if rows != expected:
-        raise RowsDoNotAddUp(f"{rows} rows were written to {layer}/{name}, {expected} were counted")
+    def check(self, layer: str, name: str, expected: int) -> None:
+        """Raises RowsDoNotAddUp unless `expected` rows passed."""
+        if self._rows != expected:
+            raise RowsDoNotAddUp(f"{self._rows} rows were written to {layer}/{name}, {expected} were counted")
 
 
 def append_rows(lake: Lake, name: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:

@@ -79,10 +79,12 @@ def _keys(rows: pa.Table) -> list[tuple[int, int]]:
 
 
 def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Blocks, needs_end: bool) -> pa.Array:
-    known, last = _known_problems(blocks), _last_lines(blocks)
+    known = _known_problems(blocks)
+    cut = needs_end and any(block.cut for _, block in blocks)
     longest = pc.max(pc.binary_length(rows["_raw"])).as_py() or 0
-    if parsed is None and not known and not (needs_end and any(last.values())) and longest <= LINE_LIMIT:
+    if parsed is None and not known and not cut and longest <= LINE_LIMIT:
         return pa.nulls(rows.num_rows, pa.string())
+    last = _last_lines(blocks)
     problems = parsed or [None] * rows.num_rows
     for i, key in enumerate(_keys(rows)):
         if key in known:
