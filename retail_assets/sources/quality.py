@@ -1,0 +1,114 @@
+"""Questions to bronze, quarantine and ops/loads, as plain functions that the checks ask."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.resources.lake import Lake
+from retail_assets.sources.staging import literal
+
+NORMAL_SHARE = 0.02
+RECENT_DAYS = 7
+CLOCK_TOLERANCE_MINUTES = 30
+MIN_RECEIPTS = 5
+
+
+class Sums(BaseModel):
+    """Rows of one source by where they are now, and rows read by all of its loads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    read: int
+    bronze: int
+    quarantine: int
+    duplicate: int
+
+    @property
+    def add_up(self) -> bool:
+        """Whether every row read is accounted for."""
+        return self.read == self.bronze + self.quarantine + self.duplicate
+
+
+def sums(lake: Lake, sources: Sequence[str]) -> dict[str, Sums]:
+    """Counted from the tables, not from what the loads noted about them (except rows read and duplicates)."""
+    loads = lake.query(
+        "SELECT source, sum(rows_read)::BIGINT AS read, sum(rows_duplicate)::BIGINT AS duplicate "
+        f"FROM {lake.scan('ops', 'loads')} GROUP BY 1"
+    ).to_pylist()
+    noted = {row.pop("source"): row for row in loads}
+    nothing = {"read": 0, "duplicate": 0}
+    return {
+        source: Sums(
+            bronze=lake.open("bronze", source).count(),
+            quarantine=lake.open("quarantine", source).count(),
+            **noted.get(source, nothing),
+        )
+        for source in sources
+    }
+
+
+def recent_quarantine_share(lake: Lake, source: str) -> float:
+    """Share of the rows of the newest week of deliveries that went to quarantine; 0 when nothing was delivered."""
+    rows = lake.query(
+        "SELECT sum(rows_quarantined) / sum(rows_read) AS share "
+        f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND {_recent(lake, source)}"
+    ).to_pylist()
+    return float(rows[0]["share"] or 0.0)
+
+
+def recent_schema_changes(lake: Lake, source: str) -> list[str]:
+    """`file: change` for each schema change that the newest week of deliveries showed first."""
+    rows = lake.query(
+        "SELECT file || ': ' || unnest(schema_changes) AS change "
+        f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND {_recent(lake, source)} ORDER BY 1"
+    )
+    return [str(change) for change in rows["change"].to_pylist()]
+
+
+def _recent(lake: Lake, source: str) -> str:
+    newest = f"SELECT max(delivered_at) FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)}"
+    return f"delivered_at > ({newest}) - INTERVAL {RECENT_DAYS} DAY"
+
+
+def missing_deliveries(lake: Lake, days: int = 3) -> list[str]:
+    """`store day` for stores without sales on one of the newest `days` business dates.
+
+    A store counts as trading on a weekday when it sold on at least 3 of the 4 same weekdays before.
+    """
+    rows = lake.query(
+        f"""
+        WITH sold AS (
+            SELECT DISTINCT store_id, business_date FROM {lake.scan("bronze", "pos_lines")}
+            WHERE business_date >= (SELECT max(business_date) FROM {lake.scan("bronze", "pos_lines")}) - 34
+        ), newest AS (SELECT DISTINCT business_date FROM sold ORDER BY 1 DESC LIMIT {days}),
+        expected AS (
+            SELECT sold.store_id, newest.business_date FROM newest JOIN sold
+            ON sold.business_date IN (newest.business_date - 7, newest.business_date - 14,
+                newest.business_date - 21, newest.business_date - 28)
+            GROUP BY ALL HAVING count(*) >= 3
+        )
+        SELECT store_id || ' ' || business_date AS missing FROM expected ANTI JOIN sold USING (store_id, business_date)
+        ORDER BY 1
+        """
+    )
+    return [str(value) for value in rows["missing"].to_pylist()]
+
+
+def skewed_clocks(lake: Lake) -> list[str]:
+    """Lines about store days whose tills and payments differ by more than half an hour in the median receipt."""
+    rows = lake.query(
+        f"""
+        WITH receipts AS (
+            SELECT store_id, business_date, payment_id, min(sold_at) AS sold_at
+            FROM {lake.scan("bronze", "pos_lines")} WHERE payment_id IS NOT NULL AND quantity > 0 GROUP BY ALL
+        ), gaps AS (
+            SELECT r.store_id, r.business_date, count(*) AS receipts,
+                median(date_diff('minute', p.paid_at, r.sold_at)) AS minutes
+            FROM receipts AS r JOIN {lake.scan("bronze", "payments")} AS p USING (payment_id) GROUP BY ALL
+        )
+        SELECT '- ' || store_id || ' on ' || business_date || ': tills are ' || minutes || ' minutes off ('
+            || receipts || ' receipts)' AS skewed
+        FROM gaps WHERE receipts >= {MIN_RECEIPTS} AND abs(minutes) > {CLOCK_TOLERANCE_MINUTES} ORDER BY 1
+        """
+    )
+    return [str(value) for value in rows["skewed"].to_pylist()]
