@@ -161,7 +161,7 @@ def newest_batch_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | No
     with lake.connect() as connection:
         rows = connection.execute(
             f"""select * from {lake.scan("decisions", "pricing")}
-                where mode = 'batch' and store_id = $store and sku = $sku order by at desc limit 1""",
+                where mode = 'batch' and store_id = $store and sku = $sku order by "at" desc limit 1""",
             {"store": store_id, "sku": sku},
         ).to_arrow_table()
     return rows.to_pylist()[0] if rows.num_rows else None

@@ -181,7 +181,7 @@ class TestFallback:
         desk._clock.newest_day = desk._clock.newest_day.fromordinal(desk._clock.newest_day.toordinal() + days)
 
     def test_old_inputs_fall_back_to_the_batch_price(self, desk: PriceDesk, tiny_copy: Home) -> None:
-        row = decisions(tiny_copy, "mode = 'batch' order by at desc, decision_id limit 1")[0]
+        row = decisions(tiny_copy, "mode = 'batch' order by \"at\" desc, decision_id limit 1")[0]
         fresh = desk.price(row["store_id"], row["sku"])
         self.grow_old(desk, 4)
         old = desk.price(row["store_id"], row["sku"])

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,10 +19,19 @@ from tests.services.releases import damage, ledger, live_version, promote, varia
 NOTICED_WITHIN_S = 2.0
 
 
-@pytest.fixture
-def question(tiny_copy: Home) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def question(tiny_home: Path) -> dict[str, str]:
     """One store-SKU that has a price."""
-    return InputBook.read(Lake.at(tiny_copy.lake)).rows.select(["store_id", "sku"]).to_pylist()[0]
+    return InputBook.read(Lake.at(tiny_home / "lake")).rows.select(["store_id", "sku"]).to_pylist()[0]
+
+
+@pytest.fixture(scope="module")
+def released(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A pricing service on a home whose ledger tests may append to."""
+    root = tmp_path_factory.mktemp("released") / "home"
+    shutil.copytree(tiny_home, root)
+    with serving("pricing", Home.at(root)) as served:
+        yield served
 
 
 class Traffic(threading.Thread):
@@ -83,14 +93,18 @@ def logged_ids(home: Home) -> list[str]:
     return rows["decision_id"].to_pylist()
 
 
-def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(tiny_copy: Home, question: dict[str, str]) -> None:
-    first, second = live_version(tiny_copy, "pricing"), variation(tiny_copy, "pricing", seed=11)
-    with serving("pricing", tiny_copy) as served, traffic(served, question) as asking:
-        promote(tiny_copy, "pricing", second)
-        assert eventually(lambda: answers_with(served, question, second), within=NOTICED_WITHIN_S)
-        assert served.client.get("/version").json()["previous"] == first
-        ledger(tiny_copy).rollback("pricing", by="test", reason="worse")
-        assert eventually(lambda: answers_with(served, question, first), within=NOTICED_WITHIN_S)
+def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(released: Served, question: dict[str, str]) -> None:
+    home = released.home
+    first, second = live_version(home, "pricing"), variation(home, "pricing", seed=11)
+    with traffic(released, question) as asking:
+        assert asking.gets_answers(1)
+        promote(home, "pricing", second)
+        assert eventually(lambda: answers_with(released, question, second), within=NOTICED_WITHIN_S)
+        assert released.client.get("/version").json()["previous"] == first
+        assert asking.gets_answers(10)
+        ledger(home).rollback("pricing", by="test", reason="worse")
+        assert eventually(lambda: answers_with(released, question, first), within=NOTICED_WITHIN_S)
+        assert asking.gets_answers(10)
     assert set(asking.statuses) == {200}
     versions = [version for _, version in asking.answered]
     assert {first, second} == set(versions)
@@ -98,18 +112,21 @@ def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(tiny_copy: Ho
     assert changes == 2, "each swap happens once, between two requests"
 
 
-def test_a_corrupted_version_is_refused_and_the_old_one_answers(tiny_copy: Home, question: dict[str, str]) -> None:
-    good, bad = live_version(tiny_copy, "pricing"), variation(tiny_copy, "pricing", seed=12)
-    damage(tiny_copy, "pricing", bad)
-    with serving("pricing", tiny_copy) as served:
-        promote(tiny_copy, "pricing", bad)
-        assert eventually(lambda: served.client.get("/version").json()["refused"] is not None, within=NOTICED_WITHIN_S)
-        refused = served.client.get("/version").json()["refused"]
-        assert (refused["version"], "was changed" in refused["reason"]) == (bad, True)
-        assert answers_with(served, question, good)
-        assert served.ready()
-        assert served.metrics()['retail_model_refusals{product="pricing"}'] == 1
-        assert f"pricing {bad} is refused, {good} stays" in served.log()
+def test_a_corrupted_version_is_refused_and_the_old_one_answers(released: Served, question: dict[str, str]) -> None:
+    home, refusals = released.home, 'retail_model_refusals{product="pricing"}'
+    good, bad = live_version(home, "pricing"), variation(home, "pricing", seed=12)
+    damage(home, "pricing", bad)
+    before = released.metrics()[refusals]
+    promote(home, "pricing", bad)
+    assert eventually(lambda: released.client.get("/version").json()["refused"] is not None, within=NOTICED_WITHIN_S)
+    refused = released.client.get("/version").json()["refused"]
+    assert (refused["version"], "was changed" in refused["reason"]) == (bad, True)
+    assert answers_with(released, question, good)
+    assert released.ready()
+    assert released.metrics()[refusals] == before + 1
+    assert f"pricing {bad} is refused, {good} stays" in released.log()
+    promote(home, "pricing", good)
+    assert eventually(lambda: released.client.get("/version").json()["refused"] is None, within=NOTICED_WITHIN_S)
 
 
 def test_before_the_first_release_it_stays_up_and_says_why(tiny_copy: Home, question: dict[str, str]) -> None:

@@ -1,0 +1,120 @@
+"""A small load generator: keep-alive HTTP/1.1 over loopback, cheap enough not to be what is measured."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+CPU_SETTLE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of one run. `latencies_s` are of answers with status 200, sorted."""
+
+    requests: int
+    errors: int
+    seconds: float
+    cpu_seconds: float
+    latencies_s: list[float]
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Answered requests per second of the server's processor time."""
+        return (self.requests - self.errors) / self.cpu_seconds
+
+    def percentile_ms(self, share: float) -> float:
+        """Latency that `share` of the answers did not exceed, in milliseconds."""
+        return self.latencies_s[min(int(share * len(self.latencies_s)), len(self.latencies_s) - 1)] * 1000
+
+
+class Connection:
+    """One keep-alive connection that sends ready-made requests."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        """Connects to 127.0.0.1."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; the server must send Content-Length."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        return int(head[9:12]), await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._writer.close()
+
+
+def post(path: str, body: bytes) -> bytes:
+    """The bytes of one JSON POST."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """User and system time of these processes so far."""
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(t.user + t.system for t in times)
+
+
+async def closed_loop(port: int, requests: Sequence[bytes], connections: int, pids: Sequence[int]) -> Load:
+    """Sends all requests over `connections`, each sending its next as soon as it has an answer."""
+    open_ = [await Connection.open(port) for _ in range(connections)]
+    before, started = cpu_seconds(pids), time.perf_counter()
+    results = await asyncio.gather(*(_drain(c, requests[i::connections]) for i, c in enumerate(open_)))
+    seconds = time.perf_counter() - started
+    await asyncio.sleep(CPU_SETTLE_S)
+    used = cpu_seconds(pids) - before
+    for connection in open_:
+        connection.close()
+    return _load([pair for result in results for pair in result], seconds, used)
+
+
+async def _drain(connection: Connection, requests: Sequence[bytes]) -> list[tuple[int, float]]:
+    results = []
+    for request in requests:
+        sent = time.perf_counter()
+        status, _ = await connection.exchange(request)
+        results.append((status, time.perf_counter() - sent))
+    return results
+
+
+async def at_rate(port: int, requests: Sequence[bytes], rate: float, connections: int, pids: Sequence[int]) -> Load:
+    """Sends requests at `rate` per second whether or not earlier ones were answered.
+
+    Latency counts from the moment a request was due, so that a server that stalls cannot hide it.
+    """
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    open_ = [await Connection.open(port) for _ in range(connections)]
+    for connection in open_:
+        free.put_nowait(connection)
+    before, started = cpu_seconds(pids), time.perf_counter()
+
+    async def one(number: int, request: bytes) -> tuple[int, float]:
+        due = started + number / rate
+        await asyncio.sleep(max(due - time.perf_counter(), 0))
+        connection = await free.get()
+        status, _ = await connection.exchange(request)
+        free.put_nowait(connection)
+        return status, time.perf_counter() - due
+
+    results = await asyncio.gather(*(one(number, request) for number, request in enumerate(requests)))
+    seconds = time.perf_counter() - started
+    used = cpu_seconds(pids) - before
+    for connection in open_:
+        connection.close()
+    return _load(list(results), seconds, used)
+
+
+def _load(results: list[tuple[int, float]], seconds: float, used: float) -> Load:
+    good = sorted(latency for status, latency in results if status == 200)
+    return Load(len(results), len(results) - len(good), seconds, used, good)

@@ -1,0 +1,231 @@
+"""Answers of the forecasting service: online features and the live model, or the last batch forecast; each a row."""
+
+import json
+import logging
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from retail_assets.core.errors import RetailError
+from retail_assets.core.manifest import Manifest
+from retail_assets.environments import Environment
+from retail_assets.forecasting.config import ForecastingConfig, quantile_name
+from retail_assets.forecasting.context import ForecastContext
+from retail_assets.forecasting.model import DemandForecaster, request_frame
+from retail_assets.forecasting.training import FEATURE_TABLE, PRODUCT, SERVICE
+from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.clock import Clock
+from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.live import Live, NothingLive
+from retail_assets.serving.runtime import Runtime
+from retail_assets.serving.service_app import NoAnswer
+
+if TYPE_CHECKING:
+    from retail_assets.features.online import OnlineRow
+
+logger = logging.getLogger(__name__)
+
+CONTEXT_TABLES = ("dim_calendar", "dim_promotion", "dim_store", "dim_product")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What one forecast was made from: believed features, the day they are of and their age in seconds."""
+
+    row: "OnlineRow"
+    day: date
+    at: datetime
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """A forecast before it is dressed as answer and row. `days` has target_date, horizon, mean and quantiles."""
+
+    origin: date
+    days: pd.DataFrame
+    model_version: str
+    inputs: dict[str, Any]
+    features_at: datetime | None
+    age_s: float | None
+    git_commit: str
+    fallback: str | None = None
+
+
+class ForecastDesk:
+    """Forecasts with what is live."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.features = FeatureStore.at(environment.home, environment.lake)
+        self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
+        self._lake = environment.lake
+        self._clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
+        self._context: ForecastContext | None = None
+        self._context_versions: dict[str, int | None] = {}
+        self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
+        self._commit = git_commit()
+        self._store_errors = _store_errors()
+        self._base_view = _base_view()
+
+    def _load(self, folder: Path, _: Manifest) -> DemandForecaster:
+        """Refuses a model that asks for features the feature service does not have."""
+        model = DemandForecaster.load(folder)
+        unknown = sorted(set(model.spec.features) - set(self.features.features(SERVICE)))
+        if unknown:
+            raise NothingLive(f"the model needs features that {SERVICE} does not have: {', '.join(unknown)}")
+        return model
+
+    def _refresh(self) -> None:
+        self._clock.poll()
+        versions = {name: self._lake.version("gold", name) for name in CONTEXT_TABLES}
+        if versions != self._context_versions and None not in versions.values():
+            self._context = ForecastContext.read(self._lake)
+            self._context_versions = versions
+
+    def forecast(self, store_id: str, sku: str, horizon: int) -> dict[str, Any]:
+        """One answer (see ForecastAnswer); its row is in the decision log before this returns.
+
+        Raises UnknownKey, NothingLive, NoAnswer, DecisionLogError.
+        """
+        live = self.runtime.live.require()
+        self.runtime.catalogue.require(store_id, sku)
+        known = self._known(store_id, sku)
+        if isinstance(known, str):
+            made = self._fall_back(store_id, sku, horizon, known)
+        else:
+            made = self._make(live, store_id, sku, horizon, known)
+        at, decision_id = datetime.now(UTC), new_decision_id()
+        answer = _answer(made, store_id, sku, decision_id, at, self._levels)
+        self.runtime.log.record([_row(made, answer)])
+        self.runtime.metrics.decided()
+        return answer
+
+    def _known(self, store_id: str, sku: str) -> Known | str:
+        """The features of a key, or why they cannot be used."""
+        context, moment = self._context, self._clock.now()
+        if context is None or self._clock.newest_day is None:
+            return "missing: gold has no features or no calendar yet"
+        try:
+            row = self.features.online(SERVICE, [{"store_id": store_id, "sku": sku}], at=moment)[0]
+        except self._store_errors as error:
+            logger.error("the feature store does not answer: %s", error)
+            return "missing: the feature store does not answer"
+        if row.missing:
+            return f"missing: no features of {', '.join(row.missing_views)}"
+        if row.stale:
+            ages = [f"{view} ({row.beliefs[view].age_seconds or 0:.0f} s)" for view in row.stale_views]
+            return f"stale: features of {', '.join(ages)} are too old"
+        at = row.event_timestamps[self._base_view]
+        return Known(row, context.origin_of(store_id, at), at, row.age_seconds or 0.0)
+
+    def _make(self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known) -> Made:
+        """The batch's rule: days count from the retailer's newest day, also where a store's own features are older."""
+        assert self._context is not None and self._clock.newest_day is not None
+        origin = max(self._clock.newest_day, known.day)
+        late = (origin - known.day).days
+        frame = request_frame(store_id, sku, known.row.values, self._context, known.day, horizon + late).iloc[late:]
+        days = live.model.predict(frame, threads=1)
+        days.insert(0, "target_date", frame["target_date"])
+        inputs = {
+            "features": known.row.values,
+            "features_at": {view: at.isoformat() for view, at in known.row.event_timestamps.items()},
+            "origin": origin.isoformat(),
+            "horizon": horizon,
+        }
+        return Made(origin, days, live.release.version, inputs, known.at, known.age_s, self._commit)
+
+    def _fall_back(self, store_id: str, sku: str, horizon: int, why: str) -> Made:
+        """The newest batch forecast of the days after the retailer's newest day, marked as such."""
+        days = newest_batch_forecast(self._lake, store_id, sku, self._clock.newest_day, horizon)
+        if days is None or days.empty:
+            raise NoAnswer(
+                f"{store_id} {sku} has no forecast: {why}, and no batch forecast to fall back to",
+                todo="refresh the data: `retail run`",
+            )
+        self.runtime.metrics.fallback("stale" if why.startswith("stale") else "missing")
+        origin, version = days["origin_date"].iloc[0].date(), str(days["model_version"].iloc[0])
+        inputs = {"gold": "forecasts", "origin": origin.isoformat(), "horizon": horizon, "why": why}
+        return Made(origin, days, version, inputs, None, None, self._commit, fallback=why)
+
+
+def newest_batch_forecast(lake: Lake, store_id: str, sku: str, after: date | None, horizon: int) -> pd.DataFrame | None:
+    """Rows of gold/forecasts from the newest origin of a store-SKU, for `horizon` days after the day `after`."""
+    if not lake.exists("gold", "forecasts"):
+        return None
+    with lake.connect() as connection:
+        return connection.execute(
+            f"""select * from {lake.scan("gold", "forecasts")}
+                where store_id = $store and sku = $sku and target_date > coalesce($after, origin_date)
+                qualify origin_date = max(origin_date) over () order by target_date limit {int(horizon)}""",
+            {"store": store_id, "sku": sku, "after": after},
+        ).df()
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    from feast.errors import FeastError
+    from redis.exceptions import RedisError
+
+    return (RetailError, OSError, sqlite3.Error, FeastError, RedisError)
+
+
+def _base_view() -> str:
+    """The view whose day is the day a forecast starts from."""
+    from retail_assets.features.registry import repository
+
+    return str(repository().service(SERVICE).tags["base_view"])
+
+
+def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime, levels: list[str]) -> dict[str, Any]:
+    columns = made.days[["mean", *levels]].to_numpy().tolist()
+    targets = pd.to_datetime(made.days["target_date"]).dt.date
+    return {
+        "decision_id": decision_id,
+        "store_id": store_id,
+        "sku": sku,
+        "origin_date": made.origin,
+        "days": [
+            {
+                "date": day,
+                "horizon": (day - made.origin).days,
+                "mean": mean,
+                "quantiles": dict(zip(levels, quantiles, strict=True)),
+            }
+            for day, (mean, *quantiles) in zip(targets, columns, strict=True)
+        ],
+        "model_version": made.model_version,
+        "decided_at": at,
+        "features_at": made.features_at,
+        "feature_age_s": made.age_s,
+        "fallback": made.fallback is not None,
+        "fallback_reason": made.fallback,
+    }
+
+
+def _row(made: Made, answer: dict[str, Any]) -> dict[str, Any]:
+    days = [[day["date"].isoformat(), day["mean"], *day["quantiles"].values()] for day in answer["days"]]
+    columns = ["date", "mean", *answer["days"][0]["quantiles"]]
+    return {
+        "decision_id": answer["decision_id"],
+        "at": answer["decided_at"],
+        "product": PRODUCT,
+        "store_id": answer["store_id"],
+        "sku": answer["sku"],
+        "inputs": json.dumps(made.inputs, default=str),
+        "model_version": made.model_version,
+        "policy_hash": None,
+        "guardrails": "[]",
+        "output": json.dumps({"columns": columns, "days": days}),
+        "price": None,
+        "currency": None,
+        "previous_price": None,
+        "mode": "fallback" if made.fallback else "service",
+        "dagster_run_id": None,
+        "git_commit": made.git_commit,
+        "business_date": made.origin,
+    }
