@@ -1,7 +1,7 @@
 {{ config(severity='warn', meta={'dagster': {'ref': {'name': 'fct_baskets'}}}) }}
 
 -- A store with less than a third of its usual receipts (median of the same weekday over eight weeks) has probably
--- not delivered everything. Only days of this run; in a full build the last fourteen days.
+-- not delivered everything, unless it is a public holiday. Only days of this run; in a full build the last fourteen.
 with
 
 daily as (
@@ -48,20 +48,31 @@ looked_at as (
             and days.business_date = daily.business_date
 ),
 
+open_days as (
+    select looked_at.*
+    from looked_at
+    inner join {{ ref('dim_store') }} as described on looked_at.store_id = described.store_id
+    left join {{ ref('dim_calendar') }} as calendar
+        on
+            described.country = calendar.country
+            and looked_at.business_date = calendar.calendar_date
+    where not coalesce(calendar.is_holiday, false)
+),
+
 usual as (
     select
-        looked_at.store_id,
-        looked_at.business_date,
-        looked_at.receipts,
+        open_days.store_id,
+        open_days.business_date,
+        open_days.receipts,
         median(earlier.receipts) as usual_receipts
-    from looked_at
+    from open_days
     inner join daily as earlier
         on
-            looked_at.store_id = earlier.store_id
-            and earlier.business_date < looked_at.business_date
-            and earlier.business_date >= looked_at.business_date - 56
-            and extract(isodow from earlier.business_date) = extract(isodow from looked_at.business_date)
-    group by looked_at.store_id, looked_at.business_date, looked_at.receipts
+            open_days.store_id = earlier.store_id
+            and earlier.business_date < open_days.business_date
+            and earlier.business_date >= open_days.business_date - 56
+            and extract(isodow from earlier.business_date) = extract(isodow from open_days.business_date)
+    group by open_days.store_id, open_days.business_date, open_days.receipts
 )
 
 select * from usual

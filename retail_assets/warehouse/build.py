@@ -74,9 +74,7 @@ def building(plan: Plan, home: Home) -> Iterator[None]:
     state.write(home, began)
     yield
     pending, digests = _pending(plan, before), before.digests if before else {}
-    state.write(
-        home, state.BuildState(complete=True, full=full, pending=pending, digests=digests, **_inputs(plan))
-    )
+    state.write(home, state.BuildState(complete=True, full=full, pending=pending, digests=digests, **_inputs(plan)))
 
 
 def _inputs(plan: Plan) -> dict[str, object]:

@@ -6,6 +6,7 @@ price, a rate, a promotion or a chargeback reaches further; `REACH` says how far
 reach no fact: what is built from them is built whole.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -60,6 +61,12 @@ def versions(lake: Lake, tables: Iterable[str]) -> dict[str, int]:
     """The newest Delta version of each bronze table that exists."""
     found = {table: lake.version("bronze", table) for table in sorted(tables)}
     return {table: version for table, version in found.items() if version is not None}
+
+
+def identity(lake: Lake, tables: Iterable[str]) -> str:
+    """12 hex digits for the tables as such: other ones where a table was deleted and created anew, or another lake."""
+    ids = "".join(str(lake.open("bronze", table).metadata().id) for table in sorted(tables))
+    return hashlib.sha256(ids.encode()).hexdigest()[:12]
 
 
 def changed_days(lake: Lake, table: str, old: int, new: int) -> set[date]:

@@ -50,7 +50,7 @@ def make_plan(lake: Lake, home: Home, days: Sequence[date] | None = None, full: 
     manifest = load_manifest()
     bronze = impact.versions(lake, _sources(manifest))
     _raise_if_missing(lake, manifest, bronze)
-    now = {"code_hash": code_hash(), "lake": lake.uri, "bronze": bronze}
+    now = {"code_hash": code_hash(), "lake": impact.identity(lake, bronze), "bronze": bronze}
     before = state.read(home)
     reason = "asked for" if full else _reason_for_everything(lake, before, now)
     if reason or before is None:

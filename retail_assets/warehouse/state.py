@@ -39,7 +39,7 @@ class BuildState(BaseModel):
 
     `complete` is false from before dbt starts until after it succeeded: the file then holds a mixture, `full` when
     everything was being built, else on the `unfinished` days of each model. `bronze` is the Delta version of each table
-    by name, `lake` the URI they are below. `digests` stand for the rows of marts that were published whole.
+    by name, `lake` the identity of those tables. `digests` stand for the rows of marts that were published whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'chargebacks') }}
 ),
 
-newest as (
+renamed as (
     select
         payment_id,
         reported_on,
@@ -13,7 +13,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['payment_id', 'business_date']) }}
 )
 
-select * from newest
+select * from renamed

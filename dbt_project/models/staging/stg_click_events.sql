@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'click_events') }}
 ),
 
-newest as (
+renamed as (
     select
         event_id,
         session_id,
@@ -18,7 +18,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['event_id', 'business_date']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'competitor_prices') }}
 ),
 
-newest as (
+renamed as (
     select
         country,
         competitor,
@@ -16,7 +16,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['country', 'competitor', 'sku', 'currency', 'business_date']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'exchange_rates') }}
 ),
 
-newest as (
+renamed as (
     select
         rate_date,
         currency,
@@ -13,7 +13,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['rate_date', 'currency']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'payments') }}
 ),
 
-newest as (
+renamed as (
     select
         payment_id,
         receipt_id,
@@ -22,7 +22,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['payment_id', 'business_date']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'price_list') }}
 ),
 
-newest as (
+renamed as (
     select
         country,
         sku,
@@ -16,7 +16,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['country', 'sku', 'effective_on']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'promotions') }}
 ),
 
-newest as (
+renamed as (
     select
         promo_code,
         country,
@@ -17,7 +17,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['promo_code', 'country', 'sku']) }}
 )
 
-select * from newest
+select * from renamed

@@ -4,7 +4,7 @@ source as (
     select * from {{ source('bronze', 'stock_levels') }}
 ),
 
-newest as (
+renamed as (
     select
         store_id,
         sku,
@@ -15,7 +15,6 @@ newest as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
-    {{ newest_per(['store_id', 'sku', 'business_date']) }}
 )
 
-select * from newest
+select * from renamed

@@ -1,0 +1,111 @@
+"""How the rows of a mart get from DuckDB into its gold Delta table: an Arrow stream, a bounded number of days at once.
+
+A Delta writer keeps buffers for every partition it has seen: 400 days of 50 columns are three gigabytes. A whole mart
+is therefore written in several commits; each day is complete in each of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from retail_assets.environments import Home
+from retail_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+BATCH_ROWS = 65_536
+DAYS_AT_ONCE = 100
+KEYS = ("business_date", "store_id", "sku", "receipt_id", "session_id", "payment_id", "customer_id")
+
+
+def open_warehouse(home: Home) -> "duckdb.DuckDBPyConnection":
+    """The private DuckDB file, to read; nobody may build meanwhile."""
+    import duckdb
+
+    connection = duckdb.connect(str(home.warehouse), read_only=True)
+    connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '2GB'")
+    return connection
+
+
+class GoldTable:
+    """One mart on its way from `connection` to `gold/<mart>`. `metadata` goes into each commit."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        connection: "duckdb.DuckDBPyConnection",
+        mart: str,
+        columns: Mapping[str, str],
+        metadata: dict[str, str],
+    ) -> None:
+        self.lake, self.connection, self.mart = lake, connection, mart
+        self.columns, self.metadata = columns, metadata
+
+    def write_table(self, partition_by: Sequence[str] = ()) -> int:
+        """Replaces the whole table in one commit; returns the rows written."""
+        self.lake.overwrite("gold", self.mart, self._stream("TRUE"), partition_by, self.metadata)
+        return self._count("TRUE")
+
+    def write_all_days(self) -> int:
+        """Replaces every day, and empties days that the mart no longer has; returns the rows written."""
+        built = self._built_days()
+        if not built or not self._fits():
+            return self.write_table(["business_date"])
+        gone = self._published_days() - set(built)
+        return sum(self.write_days(days) for days in _chunks(sorted(gone.union(built))))
+
+    def write_days(self, days: Sequence[date]) -> int:
+        """Replaces these days in one commit; returns the rows written."""
+        where = f"business_date IN ({', '.join(f'DATE {day.isoformat()!r}' for day in days)})"
+        self.lake.overwrite_days("gold", self.mart, self._stream(where), days, self.metadata)
+        return self._count(where)
+
+    def digest(self) -> str:
+        """Stands for the rows, whatever their order."""
+        found = self.connection.execute(f"SELECT count(*), bit_xor(hash(m)), sum(hash(m)) FROM marts.{self.mart} AS m")
+        return "-".join(str(part) for part in found.fetchone() or ())
+
+    def _stream(self, where: str) -> pa.RecordBatchReader:
+        keys = [key for key in KEYS if key in self.columns] or list(self.columns)[:3]
+        sql = f"SELECT {self._select()} FROM marts.{self.mart} WHERE {where} ORDER BY {', '.join(keys)}"
+        return self.connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+
+    def _select(self) -> str:
+        """Instants leave as instants (UTC): a Delta timestamp without a zone is a feature that few readers know."""
+        return ", ".join(
+            f"{name}::TIMESTAMPTZ AS {name}" if kind == "timestamp" else name for name, kind in self.columns.items()
+        )
+
+    def _count(self, where: str) -> int:
+        found: Any = self.connection.execute(f"SELECT count(*) FROM marts.{self.mart} WHERE {where}").fetchone()
+        return int(found[0])
+
+    def _built_days(self) -> list[date]:
+        found = self.connection.execute(f"SELECT DISTINCT business_date FROM marts.{self.mart}").fetchall()
+        return sorted(row[0] for row in found)
+
+    def _published_days(self) -> set[date]:
+        if not self.lake.exists("gold", self.mart):
+            return set()
+        actions = pa.table(self.lake.open("gold", self.mart).get_add_actions(flatten=True))
+        return set(actions.column("partition.business_date").to_pylist()) - {None}
+
+    def _fits(self) -> bool:
+        """Whether the published table, if there is one, has the columns of the mart as it is built now."""
+        if not self.lake.exists("gold", self.mart):
+            return True
+        published = pa.schema(self.lake.open("gold", self.mart).schema().to_arrow())
+        built = self._stream("FALSE").schema
+        return [(f.name, str(f.type)) for f in published] == [(f.name, str(f.type)) for f in built]
+
+
+def _chunks(days: Sequence[date]) -> Iterator[Sequence[date]]:
+    return (days[first : first + DAYS_AT_ONCE] for first in range(0, len(days), DAYS_AT_ONCE))
+
+
+def count_rows(lake: Lake, mart: str) -> int:
+    """Rows of `gold/<mart>`, from its transaction log."""
+    return sum(pa.table(lake.open("gold", mart).get_add_actions(flatten=True)).column("num_records").to_pylist())
