@@ -29,9 +29,7 @@ def _selected(context: dg.AssetCheckExecutionContext) -> list[str]:
     ],
     can_subset=True,
 )
-def rows_add_up(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
-) -> Iterator[dg.AssetCheckResult]:
+def rows_add_up(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
     """Counts the tables and compares with ops/loads."""
     for source, sums in quality.sums(lake, _selected(context)).items():
         yield dg.AssetCheckResult(
@@ -55,8 +53,9 @@ def quarantine_share_is_normal(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.AssetCheckResult]:
     """A jump means that a sender changed something the contract does not know."""
+    shares = quality.recent_quarantine_shares(lake)
     for source in _selected(context):
-        share = quality.recent_quarantine_share(lake, source)
+        share = shares.get(source, 0.0)
         yield dg.AssetCheckResult(
             check_name="quarantine_share_is_normal",
             asset_key=bronze_key(source),
@@ -82,8 +81,9 @@ def no_unknown_columns(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.AssetCheckResult]:
     """Schema changes are reported once, where they first appear."""
+    recent = quality.recent_schema_changes(lake)
     for source in _selected(context):
-        changes = quality.recent_schema_changes(lake, source)
+        changes = recent.get(source, [])
         yield dg.AssetCheckResult(
             check_name="no_unknown_columns",
             asset_key=bronze_key(source),
@@ -97,9 +97,7 @@ def no_unknown_columns(
 def every_store_delivered(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
     """Every store has sales on each of the newest three business dates on whose weekday it usually trades."""
     missing = quality.missing_deliveries(lake)
-    return dg.AssetCheckResult(
-        passed=not missing, severity=WARN, metadata={"missing": ", ".join(missing) or "none"}
-    )
+    return dg.AssetCheckResult(passed=not missing, severity=WARN, metadata={"missing": ", ".join(missing) or "none"})
 
 
 @dg.asset_check(asset=bronze_key("pos_lines"), additional_deps=[bronze_key("payments")])

@@ -174,7 +174,6 @@ class Contract(Strict):
         """This contract with the overrides of `feed` applied."""
         return self.model_copy(
             update={
-                "key": feed.key or self.key,
                 "references": tuple(r for r in self.references if r.column not in feed.skip_references),
                 "rules": tuple(r for r in self.rules if r.name not in feed.skip_rules),
             }
@@ -228,11 +227,15 @@ def _mapping_problems(mapping: Mapping, contracts: dict[str, Contract]) -> Itera
             yield ("feeds", i, "source"), f"feed {feed.name!r} fills {feed.source!r}, which is no source"
             return
         yield from _feed_problems(("feeds", i), feed, contracts[feed.source])
+        first = next(other for other in mapping.feeds if other.source == feed.source)
+        if first.key != feed.key:
+            yield ("feeds", i), f"feeds {first.name!r} and {feed.name!r} fill {feed.source} under different keys"
+        for column in (feed.key or first.key or contracts[feed.source].key).columns:
+            if column not in contracts[feed.source].columns:
+                yield ("feeds", i, "key"), f"the key names {column!r}, which is no column of {feed.source}"
 
 
-def _contract_problems(
-    stem: str, contract: Contract, contracts: dict[str, Contract]
-) -> Iterator[tuple[Location, str]]:
+def _contract_problems(stem: str, contract: Contract, contracts: dict[str, Contract]) -> Iterator[tuple[Location, str]]:
     if contract.source != stem:
         yield ("source",), f"source {contract.source!r} is in a file named {stem}.yaml"
     for column in contract.columns:
@@ -268,9 +271,16 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     for column, value in feed.columns.items():
         if isinstance(value, Expression):
             yield from _expression_problems((*at, "columns", column, "sql"), value.sql)
-    if feed.file_date is not None and re.compile(feed.file_date).groups != 1:
-        yield (*at, "file_date"), "file_date needs exactly one group, which holds YYYYMMDD"
+    if feed.file_date is not None and not _has_one_group(feed.file_date):
+        yield (*at, "file_date"), "file_date is a regular expression with one group, which holds YYYYMMDD"
     yield from _sql_problems((*at, "rules"), feed.rules)
+
+
+def _has_one_group(pattern: str) -> bool:
+    try:
+        return re.compile(pattern).groups == 1
+    except re.error:
+        return False
 
 
 def _sql_problems(at: Location, rules: tuple[Rule, ...]) -> Iterator[tuple[Location, str]]:

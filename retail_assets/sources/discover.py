@@ -7,23 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Feed
 from retail_assets.sources.raw import RawFile
-from retail_assets.sources.staging import literal
+from retail_assets.sources.state import State
 from retail_assets.sources.yaml_files import SourceConfigError
 
 DELIVERY_STAMP = re.compile(r"_d(\d{8}T\d{6}Z)")
-
-
-@dataclass(frozen=True)
-class Known:
-    """What ops/loads says about one source."""
-
-    files: frozenset[tuple[str, int, int]]
-    contents: frozenset[tuple[str, str]]
-    rows_by_load: dict[str, int]
-    layouts: frozenset[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -33,22 +22,11 @@ class Discovery:
     new: tuple[RawFile, ...]
     repeated: tuple[RawFile, ...]
 
-
-def known_loads(lake: Lake, source: str) -> Known:
-    """Reads ops/loads once; empty where nothing was loaded yet."""
-    rows = lake.query(
-        "SELECT file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
-        f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND status <> 'replayed'"
-    ).to_pylist()
-    return Known(
-        frozenset((r["file"], r["bytes"], r["mtime_us"]) for r in rows),
-        frozenset((r["file"], r["load_id"]) for r in rows),
-        {r["load_id"]: r["rows_read"] for r in rows},
-        frozenset((r["feed"], r["file"], r["layout"]) for r in rows if r["status"] == "committed"),
-    )
+    def __bool__(self) -> bool:
+        return bool(self.new or self.repeated)
 
 
-def discover(root: Path, source: str, feeds: Sequence[Feed], known: Known) -> Discovery:
+def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Discovery:
     """Files below `root` that the feeds of `source` name and ops/loads does not know."""
     found: list[RawFile] = []
     owners: dict[Path, str] = {}
@@ -62,17 +40,17 @@ def discover(root: Path, source: str, feeds: Sequence[Feed], known: Known) -> Di
                 )
             name, status = path.relative_to(root).as_posix(), path.stat()
             mtime_us = status.st_mtime_ns // 1000
-            if (name, status.st_size, mtime_us) not in known.files:
+            if (name, status.st_size, mtime_us) not in state.files:
                 found.append(_raw_file(path, name, feed, status.st_size, mtime_us))
-    return _told_apart(found, known)
+    return _told_apart(found, state)
 
 
-def _told_apart(found: list[RawFile], known: Known) -> Discovery:
+def _told_apart(found: list[RawFile], state: State) -> Discovery:
     new: list[RawFile] = []
     repeated: list[RawFile] = []
-    seen = set(known.rows_by_load)
+    seen = set(state.rows_by_load)
     for file in sorted(found, key=lambda f: (f.delivered_at, f.name)):
-        if (file.name, file.load_id) in known.contents:
+        if (file.name, file.load_id) in state.contents:
             continue
         (repeated if file.load_id in seen else new).append(file)
         seen.add(file.load_id)
@@ -82,7 +60,8 @@ def _told_apart(found: list[RawFile], known: Known) -> Discovery:
 def _raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return RawFile(0, path, name, feed, digest, size, mtime_us, _delivered(feed, path, mtime_us), _file_date(feed, path))
+    delivered_at = _delivered(feed, path, mtime_us)
+    return RawFile(0, path, name, feed, digest, size, mtime_us, delivered_at, file_date(feed, name))
 
 
 def _delivered(feed: Feed, path: Path, mtime_us: int) -> datetime:
@@ -94,6 +73,7 @@ def _delivered(feed: Feed, path: Path, mtime_us: int) -> datetime:
     return datetime.fromtimestamp(mtime_us / 1_000_000, UTC)
 
 
-def _file_date(feed: Feed, path: Path) -> date | None:
-    found = re.search(feed.file_date, path.name) if feed.file_date else None
-    return datetime.strptime(found[1], "%Y%m%d").date() if found else None
+def file_date(feed: Feed, name: str) -> date | None:
+    """The business day in a file's name, where the feed says how to find it."""
+    found = re.search(feed.file_date, name.rpartition("/")[2]) if feed.file_date else None
+    return date.fromisoformat(found[1]) if found else None

@@ -31,7 +31,8 @@ class Keys:
 
         `same` says the content is equal; `other` is the row_id of the row that came first.
         """
-        self._cover(d for (d,) in self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall())
+        days = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
+        self._cover(day for (day,) in days)
         self._connection.execute(
             "CREATE OR REPLACE TEMP TABLE suspects AS "
             "SELECT _key_hash FROM part WHERE _ok GROUP BY 1 HAVING count(*) > 1 "
@@ -64,7 +65,8 @@ class Keys:
         self._known |= wanted
         if unread:
             self._connection.execute(
-                f"INSERT INTO seen_keys SELECT {self._hash()} FROM {self._bronze()} WHERE business_date IN ({_days(unread)})"
+                f"INSERT INTO seen_keys SELECT {self._hash()} FROM {self._bronze()} "
+                f"WHERE business_date IN ({_days(unread)})"
             )
 
     def _bronze(self) -> str:
@@ -81,9 +83,9 @@ class Keys:
         key, versioned = ", ".join(self._columns()), self._contract.key.repeated == "version"
         key_columns = ", ".join(c for c in self._columns() if c != "content_hash")
         shared = f"{key_columns}{', ' if key_columns else ''}content_hash, delivered_at"
-        days = "" if self._contract.key.within == "table" else (
-            "AND business_date IN (SELECT DISTINCT business_date FROM part SEMI JOIN suspects USING (_key_hash))"
-        )
+        days = "AND business_date IN (SELECT DISTINCT business_date FROM part SEMI JOIN suspects USING (_key_hash))"
+        if self._contract.key.within == "table":
+            days = ""
         base = "lag" if versioned else "first_value"
         order = "PARTITION BY {key} ORDER BY {delivery} _file NULLS FIRST, _line".format(
             key=key, delivery="delivered_at, " if versioned else ""

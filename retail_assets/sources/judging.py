@@ -148,9 +148,7 @@ class Judge:
         delivered = {
             "business_day_end": f"CAST(timezone({zone}, CAST({day} AS TIMESTAMP) + INTERVAL 1 DAY) AS TIMESTAMP)"
         }.get(str(self.feed.delivered_at), "_file_delivered_at")
-        return (
-            f"SELECT typed.*{replace}, {day} AS business_date, {delivered} AS delivered_at FROM typed{joins}"
-        )
+        return f"SELECT typed.*{replace}, {day} AS business_date, {delivered} AS delivered_at FROM typed{joins}"
 
     def _business_date(self, column: str, is_time: bool, zone: str) -> str:
         if column == "delivered_at":

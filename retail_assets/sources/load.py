@@ -11,9 +11,10 @@ from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.config import Contract, Mapping, load_contracts, load_mapping
-from retail_assets.sources.discover import Discovery, discover, known_loads
+from retail_assets.sources.discover import Discovery, discover
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
+from retail_assets.sources.state import State, read_state
 from retail_assets.sources.tables import ensure_bronze
 
 BATCH_BYTES = 96 << 20
@@ -35,8 +36,17 @@ def load_landing(
     """
     contracts = load_contracts(config_dir)
     ensure_bronze(lake, contracts)
-    reports = [load_source(lake, home.landing, contract, progress=progress) for contract in contracts.values()]
-    return LoadReport(sources=tuple(reports))
+    return LoadReport(sources=_load_all(lake, home.landing, list(contracts.values()), progress, ""))
+
+
+def _load_all(
+    lake: Lake, root: Path, contracts: list[Contract], progress: Progress | None, prefix: str
+) -> tuple[SourceReport, ...]:
+    states = read_state(lake, [contract.source for contract in contracts])
+    return tuple(
+        load_source(lake, root, contract, progress=progress, prefix=prefix, state=states[contract.source])
+        for contract in contracts
+    )
 
 
 def import_retailer(
@@ -54,17 +64,18 @@ def import_retailer(
     contracts = load_contracts(config_dir)
     mapping = load_mapping(mapping_path, contracts)
     ensure_bronze(lake, contracts)
-    reports = [
-        load_source(lake, path, contract, progress=progress, prefix=f"{mapping.mapping}/")
-        for contract in mapped_contracts(mapping, contracts)
-    ]
-    return LoadReport(sources=tuple(reports), skipped=_skipped(mapping, path))
+    reports = _load_all(lake, path, mapped_contracts(mapping, contracts), progress, f"{mapping.mapping}/")
+    return LoadReport(sources=reports, skipped=_skipped(mapping, path))
 
 
 def mapped_contracts(mapping: Mapping, contracts: dict[str, Contract]) -> list[Contract]:
     """The contracts that `mapping` fills, with its feeds instead of the sample's, in reference order."""
-    feeds = {name: tuple(f for f in mapping.feeds if f.source == name) for name in contracts}
-    return [c.model_copy(update={"feeds": feeds[name]}) for name, c in contracts.items() if feeds[name]]
+    mapped = []
+    for name, contract in contracts.items():
+        feeds = tuple(feed for feed in mapping.feeds if feed.source == name)
+        if feeds:
+            mapped.append(contract.model_copy(update={"feeds": feeds, "key": feeds[0].key or contract.key}))
+    return mapped
 
 
 def load_source(
@@ -75,19 +86,22 @@ def load_source(
     progress: Progress | None = None,
     prefix: str = "",
     fault_point: FaultPoint | None = None,
+    state: State | None = None,
 ) -> SourceReport:
     """Loads the new files of one source below `root`. The tables must exist (ensure_bronze).
 
     Batches that an earlier process left unfinished are rolled back first. `prefix` goes before feed names in ops/loads.
-    `fault_point` is called with the name of each step, for tests that kill the process there.
+    `fault_point` is called with the name of each step, for tests that kill the process there. A `state` read before
+    spares a source with nothing new all work; it is read again before anything is written.
     """
     started = time.perf_counter()
-    with _only_one(lake, contract.source):
-        known = known_loads(lake, contract.source)
-        with BatchLoader(lake, contract, known, prefix, fault_point or (lambda _: None)) as loader:
+    if state is not None and not state.unfinished and not discover(root, contract.source, contract.feeds, state):
+        return SourceReport(source=contract.source, delta_version=lake.version("bronze", contract.source))
+    with only_one(lake, contract.source):
+        state = read_state(lake, [contract.source])[contract.source]
+        with BatchLoader(lake, contract, state, prefix, fault_point or (lambda _: None)) as loader:
             loader.roll_back_unfinished()
-            found = discover(root, contract.source, contract.feeds, known)
-            _load_batches(loader, found, contract.source, progress)
+            _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
             report = loader.report()
     return report.model_copy(
         update={"seconds": time.perf_counter() - started, "delta_version": lake.version("bronze", contract.source)}
@@ -119,7 +133,7 @@ def _batched(files: tuple[RawFile, ...]) -> Iterator[list[RawFile]]:
 
 
 @contextmanager
-def _only_one(lake: Lake, source: str) -> Iterator[None]:
+def only_one(lake: Lake, source: str) -> Iterator[None]:
     """Holds a lock that the operating system lets go when the process dies; lakes in object stores have none."""
     if "://" in lake.uri:
         yield

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.staging import literal
 
 NORMAL_SHARE = 0.02
 RECENT_DAYS = 7
@@ -47,27 +46,30 @@ def sums(lake: Lake, sources: Sequence[str]) -> dict[str, Sums]:
     }
 
 
-def recent_quarantine_share(lake: Lake, source: str) -> float:
-    """Share of the rows of the newest week of deliveries that went to quarantine; 0 when nothing was delivered."""
+def recent_quarantine_shares(lake: Lake) -> dict[str, float]:
+    """Per source the share of rows that went to quarantine, of those the newest week of its deliveries brought."""
     rows = lake.query(
-        "SELECT sum(rows_quarantined) / sum(rows_read) AS share "
-        f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND {_recent(lake, source)}"
+        f"SELECT source, coalesce(sum(rows_quarantined) / nullif(sum(rows_read), 0), 0)::DOUBLE AS share "
+        f"FROM ({_recent(lake)}) GROUP BY 1"
     ).to_pylist()
-    return float(rows[0]["share"] or 0.0)
+    return {row["source"]: row["share"] for row in rows}
 
 
-def recent_schema_changes(lake: Lake, source: str) -> list[str]:
-    """`file: change` for each schema change that the newest week of deliveries showed first."""
+def recent_schema_changes(lake: Lake) -> dict[str, list[str]]:
+    """Per source `file: change` for each schema change that the newest week of its deliveries showed first."""
     rows = lake.query(
-        "SELECT file || ': ' || unnest(schema_changes) AS change "
-        f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND {_recent(lake, source)} ORDER BY 1"
+        "SELECT source, list(file || ': ' || change ORDER BY file, change) AS changes FROM "
+        f"(SELECT source, file, unnest(schema_changes) AS change FROM ({_recent(lake)})) GROUP BY 1"
+    ).to_pylist()
+    return {row["source"]: row["changes"] for row in rows}
+
+
+def _recent(lake: Lake) -> str:
+    newest = "max(delivered_at) OVER (PARTITION BY source)"
+    return (
+        f"SELECT * FROM {lake.scan('ops', 'loads')} WHERE status <> 'replayed' "
+        f"QUALIFY delivered_at > {newest} - INTERVAL {RECENT_DAYS} DAY"
     )
-    return [str(change) for change in rows["change"].to_pylist()]
-
-
-def _recent(lake: Lake, source: str) -> str:
-    newest = f"SELECT max(delivered_at) FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)}"
-    return f"delivered_at > ({newest}) - INTERVAL {RECENT_DAYS} DAY"
 
 
 def missing_deliveries(lake: Lake, days: int = 3) -> list[str]:

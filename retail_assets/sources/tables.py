@@ -136,15 +136,11 @@ def append_bronze(
     counted.check("bronze", contract.source, expected)
 
 
-def append_quarantine(
-    lake: Lake, source: str, connection: duckdb.DuckDBPyConnection, sql: str, expected: int
-) -> None:
+def append_quarantine(lake: Lake, source: str, connection: duckdb.DuckDBPyConnection, sql: str, expected: int) -> None:
     """Appends what `sql` selects to quarantine in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
     counted = Counted()
     reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
-    lake.append(
-        "quarantine", source, pa.RecordBatchReader.from_batches(QUARANTINE, counted.cast(reader, QUARANTINE))
-    )
+    lake.append("quarantine", source, pa.RecordBatchReader.from_batches(QUARANTINE, counted.cast(reader, QUARANTINE)))
     counted.check("quarantine", source, expected)
 
 

@@ -92,7 +92,7 @@ def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Block
         elif key in last and (_is_short(problems[i]) or (needs_end and last[key])):
             problems[i] = f"truncated: the last line is cut ({problems[i] or 'it has no line end'})"
     lengths = pc.binary_length(rows["_raw"]).to_numpy()
-    for i in np.flatnonzero(lengths > LINE_LIMIT):
+    for i in np.flatnonzero(lengths > LINE_LIMIT).tolist():
         problems[i] = f"line_too_long: {lengths[i]} bytes or more, at most {LINE_LIMIT} are allowed"
     return pa.array(problems, pa.string())
 

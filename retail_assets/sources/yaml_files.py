@@ -57,10 +57,10 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: 
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, child, (*path, i), lines) for i, child in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node)
     content: dict[Hashable, Any] = {}
     for key_node, child in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node)
         line = key_node.start_mark.line + 1
         if key in content:
             raise SourceConfigError(f"the key {key!r} is given twice", where=f"{lines.file}:{line}")

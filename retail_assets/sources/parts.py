@@ -1,0 +1,155 @@
+"""A part: up to about a million judged rows in DuckDB, settled against bronze and written in two appends."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import duckdb
+import pyarrow as pa
+
+from retail_assets.resources.lake import Lake
+from retail_assets.sources.config import Contract
+from retail_assets.sources.duplicates import Keys
+from retail_assets.sources.judging import Judge
+from retail_assets.sources.lookups import create_lookups
+from retail_assets.sources.raw import Layout, RawFile, Slice
+from retail_assets.sources.staging import quoted, release, stage
+from retail_assets.sources.tables import append_bronze, append_quarantine
+
+START = """
+    DROP TABLE IF EXISTS part;
+    CREATE OR REPLACE TEMP TABLE rejected (
+        _file INTEGER, _line INTEGER, _raw VARCHAR, reasons VARCHAR[], business_date DATE, delivered_at TIMESTAMP)
+"""
+GOOD = "part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
+
+
+@dataclass
+class Tally:
+    """What happened to the rows of one file."""
+
+    read: int = 0
+    bronze: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    days: set[date] = field(default_factory=set)
+
+    def adds_up(self) -> bool:
+        """Whether every row that was read is accounted for."""
+        return self.read == self.bronze + self.quarantined + self.duplicate
+
+
+class Part:
+    """Judges slices of one source on one connection; `start` begins the next part."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract) -> None:
+        self._connection, self._lake, self._contract = connection, lake, contract
+        # Arrow input has no statistics, so the optimizer would build hash tables over it instead of over the lookups.
+        connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        create_lookups(connection, lake, contract)
+        self._keys = Keys(connection, lake, contract)
+        self._views: list[str] = []
+        self.rows = 0
+
+    def register(self, files: Sequence[RawFile]) -> None:
+        """Makes `files` known under their index."""
+        table = pa.table(
+            {
+                "_file": pa.array([f.index for f in files], pa.int32()),
+                "load_id": pa.array([f.load_id for f in files], pa.string()),
+                "file_name": pa.array([f.name for f in files], pa.string()),
+                "file_delivered_at": pa.array([f.delivered_at.replace(tzinfo=None) for f in files], pa.timestamp("us")),
+                "file_date": pa.array([f.file_date for f in files], pa.date32()),
+            }
+        )
+        self._connection.register("files_arrow", table)
+        self._connection.execute("CREATE OR REPLACE TEMP TABLE files AS SELECT * FROM files_arrow")
+        self._connection.unregister("files_arrow")
+
+    def start(self) -> None:
+        """Forgets the rows of the part before."""
+        for view in self._views:
+            release(self._connection, view)
+        self._views, self.rows = [], 0
+        self._connection.execute(START)
+
+    def add(self, piece: Slice) -> dict[int, Layout]:
+        """Judges `piece`; returns the layout of each of its files."""
+        view = f"raw_{len(self._views)}"
+        piece = stage(self._connection, piece, view)
+        judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
+        into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"
+        self._connection.execute(f"{into} {judge.good_rows(view)}")
+        self._views.append(view)
+        self.rows += sum(piece.read.values())
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP TABLE bad_rows AS "
+            f"SELECT _file, _line FROM part WHERE NOT _ok AND _file IN ({', '.join(map(str, piece.read))})"
+        )
+        if self.count("bad_rows"):
+            self._connection.execute(f"INSERT INTO rejected {judge.rejected_rows(view, 'bad_rows')}")
+        return piece.layouts
+
+    def settle(self) -> None:
+        """Tells good rows from repeated ones; a repeated key with other content is rejected."""
+        if self._keys.find_repeats() == 0:
+            return
+        raw = " UNION ALL ".join(f"SELECT _file, _line, _raw FROM {view}" for view in self._views)
+        self._connection.execute(
+            "INSERT INTO rejected SELECT _file, _line, _raw, "
+            "['key_conflict: same key as row ' || other || ' with other content'], part.business_date, "
+            f"part.delivered_at FROM repeats JOIN part USING (_file, _line) JOIN ({raw}) USING (_file, _line) "
+            "WHERE NOT same"
+        )
+
+    def tally(self, tallies: dict[int, Tally]) -> None:
+        """Adds what happened to the rows of this part to the tallies of their files."""
+        run = self._connection.execute
+        for file, rows, days in run(
+            f"SELECT _file, count(*), list(DISTINCT business_date) FROM {GOOD} GROUP BY 1"
+        ).fetchall():
+            tallies[file].bronze += rows
+            tallies[file].days |= set(days)
+        for file, rows in run("SELECT _file, count(*) FROM rejected GROUP BY 1").fetchall():
+            tallies[file].quarantined += rows
+        for file, rows in run("SELECT _file, count(*) FROM repeats WHERE same GROUP BY 1").fetchall():
+            tallies[file].duplicate += rows
+
+    def reasons(self) -> Counter[str]:
+        """How many rejected rows have each reason."""
+        found = "SELECT split_part(r, ':', 1), count(*) FROM (SELECT unnest(reasons) AS r FROM rejected) GROUP BY 1"
+        return Counter(dict(self._connection.execute(found).fetchall()))
+
+    def write_quarantine(self, at: datetime) -> None:
+        """Appends the rejected rows as they came, with their reasons."""
+        sql = (
+            "SELECT load_id || ':' || _line AS row_id, load_id, file_name AS file, _line AS line, "
+            "rtrim(_raw, chr(10) || chr(13)) AS raw, reasons, "
+            f"coalesce(delivered_at, file_delivered_at) AS delivered_at, {_instant(at)} AS loaded_at, "
+            "coalesce(business_date, CAST(file_delivered_at AS DATE)) AS business_date, 'open' AS status "
+            "FROM rejected JOIN files USING (_file) ORDER BY _file, _line"
+        )
+        if rows := self.count("rejected"):
+            append_quarantine(self._lake, self._contract.source, self._connection, sql, rows)
+
+    def write_bronze(self, at: datetime) -> None:
+        """Appends the good rows that repeat no key."""
+        columns = ", ".join(f"part.{quoted(name)}" for name in self._contract.columns)
+        sql = (
+            f"SELECT {columns}, load_id || ':' || _line AS row_id, load_id, file_name AS file, _line AS line, "
+            f"content_hash, delivered_at, {_instant(at)} AS loaded_at, business_date "
+            "FROM part ANTI JOIN repeats USING (_file, _line) JOIN files USING (_file) WHERE _ok"
+        )
+        if rows := self.count(GOOD):
+            append_bronze(self._lake, self._contract, self._connection, sql, rows)
+        days = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
+        self._keys.remember(day for (day,) in days)
+
+    def count(self, relation: str) -> int:
+        """Rows of a relation of this part."""
+        return int(self._connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+
+
+def _instant(at: datetime) -> str:
+    return f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'"
