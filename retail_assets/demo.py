@@ -24,6 +24,24 @@ STAGES = {
     "serving": "releases",
 }
 
+HEADLINES = {  # product -> what a person wants to read first: (label, metric, baselines to compare it with)
+    "forecasting": [
+        ("WAPE", "wape", {"weekday mean": "wape_weekday_mean", "seasonal naive": "wape_seasonal_naive"}),
+        ("coverage of the 90 % interval", "coverage_90", {}),
+    ],
+    "pricing": [
+        (
+            "held-out deviance",
+            "holdout_deviance",
+            {
+                "no response": "holdout_deviance_no_response",
+                "pooled OLS": "holdout_deviance_pooled_ols",
+                "OLS per SKU": "holdout_deviance_sku_ols",
+            },
+        ),
+    ],
+}
+
 
 def run(environment: Environment, scale: str, seed: int, console: Console) -> None:
     """Simulates the retailer, then refreshes the whole graph."""
@@ -120,11 +138,19 @@ def _show_marts(marts: list[MartStatus], console: Console) -> None:
 
 
 def _show_models(models: list[ModelStatus], console: Console) -> None:
-    table = Table("product", "live version", "since", "metrics on held-back days", title="Models", title_justify="left")
+    table = Table("product", "live version", "since (UTC)", "on held-back days", title="Models", title_justify="left")
     for model in models:
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items())
-        table.add_row(f"{model.product} @ {model.target}", model.version, model.live_since[:16], metrics)
+        product = f"{model.product} @ {model.target}"
+        table.add_row(product, model.version, model.live_since[:16].replace("T", " "), _headline(model))
     console.print(table)
+
+
+def _headline(model: ModelStatus) -> str:
+    lines = []
+    for label, metric, baselines in HEADLINES.get(model.product, []):
+        against = ", ".join(f"{name} {model.metrics[key]:.3f}" for name, key in baselines.items())
+        lines.append(f"{label} {model.metrics[metric]:.3f}" + (f" (baselines: {against})" if against else ""))
+    return "\n".join(lines)
 
 
 def _show_prices(prices: PriceStatus, console: Console) -> None:
@@ -176,9 +202,11 @@ def show_load(report: LoadReport, console: Console) -> None:
 
 def show_releases(releases: list[Release], console: Console) -> None:
     """Prints live releases as a table."""
-    table = Table("product", "target", "version", "action", "share", "since", "by", "reason")
+    table = Table("product", "target")
+    for column in ("version", "action", "share", "since", "by"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("reason")
     for r in releases:
-        table.add_row(
-            r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M}", r.by, r.reason
-        )
+        since = f"{r.at:%Y-%m-%d %H:%M}"
+        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", since, r.by, r.reason)
     console.print(table if releases else "No model is live yet.")

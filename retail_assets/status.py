@@ -85,9 +85,9 @@ def source_status(lake: Lake) -> list[SourceStatus]:
     if not lake.exists("ops", "loads"):
         return []
     rows = lake.query(
-        f"""select source, count(distinct file) files, sum(rows_read)::bigint read, sum(rows_bronze)::bigint bronze,
+        f"""select source, count(distinct file) files, sum(rows_read)::bigint "read", sum(rows_bronze)::bigint bronze,
                    sum(rows_quarantined)::bigint quarantined, sum(rows_duplicate)::bigint duplicate
-            from {lake.scan("ops", "loads")} group by source order by read desc, source"""
+            from {lake.scan("ops", "loads")} group by source order by "read" desc, source"""
     ).to_pylist()
     return [SourceStatus(**row, reasons=_quarantine_reasons(lake, row["source"])) for row in rows]
 
