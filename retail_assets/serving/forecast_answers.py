@@ -25,6 +25,7 @@ from retail_assets.serving.decision_rows import new_decision_id
 from retail_assets.serving.live import Live, NothingLive
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.versions import Versions
 
 if TYPE_CHECKING:
     from retail_assets.features.online import OnlineRow
@@ -66,6 +67,7 @@ class ForecastDesk:
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self._clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
+        self._versions = Versions(environment.lake)
         self._context: ForecastContext | None = None
         self._context_versions: dict[str, int | None] = {}
         self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
@@ -83,7 +85,7 @@ class ForecastDesk:
 
     def _refresh(self) -> None:
         self._clock.poll()
-        versions = {name: self._lake.version("gold", name) for name in CONTEXT_TABLES}
+        versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
             self._context = ForecastContext.read(self._lake)
             self._context_versions = versions

@@ -14,7 +14,7 @@ from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_of, decision_row
 from retail_assets.pricing.explain import reasons
-from retail_assets.pricing.gold_inputs import READS
+from retail_assets.pricing.gold_inputs import FORECASTS, READS
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
@@ -25,6 +25,7 @@ from retail_assets.serving.decision_rows import new_decision_id
 from retail_assets.serving.live import Live
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +72,17 @@ class PriceDesk:
         self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, _load, also_poll=self._refresh)
         self._lake = environment.lake
         self._clock = Clock(environment, "fct_sales_daily")
+        self._versions = Versions(environment.lake)
         self._book: InputBook | None = None
         self._memory: _Memory | None = None
         self._commit = git_commit()
 
     def _refresh(self) -> None:
         self._clock.poll()
-        if any(self._lake.version("gold", name) is None for name in READS):
+        newest = self._versions.of("gold", *READS, FORECASTS)
+        if any(newest[name] is None for name in READS):
             return
-        if self._book is None or self._book.is_stale(self._lake):
+        if self._book is None or self._book.versions != {n: v for n, v in newest.items() if v is not None}:
             book = InputBook.read(self._lake)
             book.inputs_of("", "")  # builds its index here and not under the first request
             self._book = book

@@ -21,6 +21,8 @@ from retail_assets.serving.service_metrics import ServiceMetrics
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
+REFRESH_EVERY_S = 5.0
+
 
 class Runtime(Generic[Model]):
     """One service process of one product. Nothing runs before `start`."""
@@ -33,7 +35,7 @@ class Runtime(Generic[Model]):
         target: str = CLOUD,
         also_poll: Callable[[], None] | None = None,
     ) -> None:
-        """`load` makes a model of a checked folder; `also_poll` runs each second beside the look at the ledger."""
+        """`load` makes a model of a checked folder; `also_poll` looks at gold every few seconds."""
         lake, home = environment.lake, environment.home
         self.product = product
         self.started_at = datetime.now(UTC)
@@ -44,10 +46,10 @@ class Runtime(Generic[Model]):
         self._also_poll = also_poll
         self._parent = os.getppid()
         self._following = Every(POLL_EVERY_S, self._follow, f"follow-{product}")
-        self._refreshing = Every(POLL_EVERY_S, self._refresh, f"refresh-{product}")
+        self._refreshing = Every(REFRESH_EVERY_S, self._refresh, f"refresh-{product}")
 
     def start(self) -> None:
-        """Reads what is known and loads what is live now, then follows both each second."""
+        """Reads what is known and loads what is live now, then follows both."""
         self.log.start()
         for loop in (self._refreshing, self._following):
             loop.once()
