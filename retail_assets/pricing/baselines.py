@@ -1,7 +1,7 @@
 """The two usual ways to get an elasticity, to be beaten: log-log least squares pooled by category, and per SKU.
 
-Both see the same rows as the model, without those of zero units (a logarithm needs a sale), with fixed effects of the
-store-SKU and of the season (within transformation, Frisch-Waugh-Lovell).
+Both see the same rows as the model, without sold-out days and without zero units (a logarithm needs a sale), with fixed
+effects of the store-SKU and of the season (within transformation, Frisch-Waugh-Lovell).
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def sku_ols(frame: ResponseFrame) -> Floats:
 
 
 def _within(frame: ResponseFrame) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    rows = frame.units > 0
+    rows = (frame.units > 0) & ~frame.censored
     values = np.column_stack([np.log(frame.units[rows] / frame.exposure[rows]), frame.features[rows]])
     for _ in range(SWEEPS):
         for codes in (frame.season_code[rows], frame.series_code[rows]):

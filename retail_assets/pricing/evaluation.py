@@ -39,7 +39,7 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
     Raises ResponseDataError where there is no earlier or no later week.
     """
     cutoff = frame.week.max() - np.timedelta64(config.holdout_days - 7, "D")
-    past, future = frame.where(frame.week < cutoff), frame.week >= cutoff
+    past, future = frame.where(frame.week < cutoff), (frame.week >= cutoff) & ~frame.censored
     known = np.bincount(past.series_code, past.units, len(frame.sku_of_series)) > 0
     test = frame.where(future & known[frame.series_code])
     if not len(past.units) or not test.units.sum():
@@ -100,7 +100,7 @@ def elasticity_errors(estimated: Floats, lo: Floats, hi: Floats, truth: Floats) 
 
 
 def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
-    level = levels(past, theta)
+    level = levels(past.where(~past.censored), theta)
     response = np.einsum("nk,nk->n", test.features, theta[test.sku_code])
     mean = test.exposure * np.exp(level[test.series_code] + np.clip(response, -10, 10))
     sold, expected = (np.bincount(test.season_code, v) for v in (test.units, mean))

@@ -1,7 +1,9 @@
 """Gold tables -> the rows that demand response is learnt from.
 
 A row is a store-SKU, a week, one paid price and one promotion state: units sold and the days (weighted by how strong
-each weekday is in the department and country) on which they could be sold. Days that ended without stock are left out.
+each weekday is in the department and country) on which they could be sold. A day that ended without stock is a row of
+its own, `censored`: demand was at least what was sold. (Leaving such days out would leave out the best days of every
+low price.) Days without stock from the morning on say nothing and are left out.
 Days without a sale count as zero units at the price that was in force, whether gold has a row for them or not: on a
 promotion that is the list price less the discount that was announced. (Taking the list price there would credit the
 price with every promotion's success and with none of its failures: elasticities come out 0.8 too large.)
@@ -71,11 +73,12 @@ strength as (
     select * exclude (rate), rate / avg(rate) over (partition by country, department) as strength from weekdays
 )
 select store_id, sku, category, department, country, week, price, promo,
+       case when out_of_stock then day end as sold_out_on,
        sum(units) as units, sum(s.strength) as exposure, count(*) as days, avg(competitor) as competitor
 from priced join strength s using (country, department)
-where s.weekday = dayofweek(day) and not out_of_stock and price > 0 and units >= 0
+where s.weekday = dayofweek(day) and price > 0 and units >= 0 and (units > 0 or not out_of_stock)
 group by all
-order by store_id, sku, week, price, promo
+order by store_id, sku, week, price, promo, sold_out_on nulls first
 """
 
 BASE = """
@@ -99,11 +102,12 @@ class ResponseFrame:
     """Rows of the panel as arrays of shape (rows,), `features` (rows, 3) in the order of FEATURES.
 
     `log_price` is ln(price / geometric mean price of the series), `log_competitor` the same of the lowest competitor
-    price (0 where it is not known). Codes index `series` (store, SKU), `skus`,
-    `categories`; `season` and `store_week` number the groups that share a week's demand.
+    price (0 where it is not known). Where `censored`, demand was at least `units`. Codes index series (store and SKU),
+    `skus` and `categories`; `season` and `store_week` number the groups that share a week's demand.
     """
 
     units: Floats
+    censored: npt.NDArray[np.bool_]
     exposure: Floats
     features: Floats
     week: npt.NDArray[np.datetime64]
@@ -118,7 +122,8 @@ class ResponseFrame:
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "ResponseFrame":
         """The same frame with the rows of the mask; every code keeps its meaning."""
-        picked = ("units", "exposure", "features", "week", "series_code", "sku_code", "season_code", "store_week_code")
+        codes = ("series_code", "sku_code", "season_code", "store_week_code")
+        picked = ("units", "censored", "exposure", "features", "week", *codes)
         kept = {name: getattr(self, name)[rows] for name in picked}
         rest = {n: getattr(self, n) for n in ("sku_of_series", "category_of_sku", "skus", "categories")}
         return ResponseFrame(**kept, **rest)
@@ -171,6 +176,7 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
     features = np.column_stack([log_price, promotion, years - years.mean(), rival])
     return ResponseFrame(
         units=columns["units"].to_numpy(),
+        censored=columns["sold_out_on"].is_valid().to_numpy(zero_copy_only=False),
         exposure=exposure,
         features=features,
         week=week,

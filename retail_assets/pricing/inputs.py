@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from retail_assets.core.errors import RetailError
-from retail_assets.core.money import cost_to_minor, digits, to_minor
+from retail_assets.core.money import MoneyError, cost_to_minor, digits, to_minor
 
 MEASURED = ("previous_price", "unit_cost", "competitor_price", "reference_price", "base_demand", "on_hand")
 """Fields that carry the day they are from, in `<field>_at`."""
@@ -86,7 +86,10 @@ class DecisionInputs(BaseModel):
     @field_validator("currency")
     @classmethod
     def _known_currency(cls, currency: str) -> str:
-        digits(currency)
+        try:
+            digits(currency)
+        except MoneyError as error:
+            raise ValueError(error.what) from error
         return currency
 
     @classmethod

@@ -5,10 +5,11 @@
 
 Levels and seasons are found by iterative proportional fitting, the coefficients of all SKUs by one Newton step each,
 shrunken to their category (`shrinkage`), in turn until nothing moves. Poisson pseudo-likelihood needs no logarithm of
-zero (Santos Silva, Tenreyro 2006); working weights allow for noise that grows with the mean (negative binomial).
+zero (Santos Silva, Tenreyro 2006); demand that a stock-out hid is filled in by its expectation; working weights allow
+for noise that grows with the mean (negative binomial).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 START_MEAN = np.array([-1.5, 0.2, 0.0, 0.1])
 USUAL_VARIANCE = np.array([0.25, 0.04, 0.09, 0.04])
 LARGEST_STEP = 0.5
-SEASON_RIDGE = 2.0
+SEASON_RIDGE = 0.1
 STORE_WEEK_RIDGE = 20.0
 SWEEPS = 3
 LEVEL_ROUNDS = 5
@@ -47,10 +48,12 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
     """Fits the regression; deterministic in its inputs."""
     prior = Prior.start(START_MEAN, USUAL_VARIANCE, len(frame.categories))
     theta = np.tile(START_MEAN, (len(frame.skus), 1))
-    effects = _Effects.zero(frame)
+    sold, hidden, effects = frame.units, np.flatnonzero(frame.censored), _Effects.zero(frame)
+    frame = replace(frame, units=sold.copy())
     for rounds in range(1, config.iterations + 1):  # noqa: B007
         effects.balance(frame, np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]))
         mean = effects.mean
+        frame.units[hidden] = uncensored(sold[hidden], mean[hidden])
         noise = _noise(frame, mean)
         gradient, information = _newton(frame, mean, noise)
         evidence = gradient + np.einsum("sij,sj->si", information, theta)
@@ -70,6 +73,19 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         noise=noise,
         rounds=rounds,
     )
+
+
+def uncensored(sold: Floats, mean: Floats) -> Floats:
+    """Expected demand of days that sold out: E[D | D >= sold] of a Poisson D, shapes (n,), `sold` at least 1.
+
+    E[D; D >= s] = mean * P(D >= s - 1), and what is missing is at most `mean`, as the Poisson is log-concave.
+    """
+    from scipy.special import gammainc
+
+    at_least = gammainc(sold, mean)
+    one_less = np.where(sold > 1, gammainc(np.maximum(sold - 1, 1), mean), 1.0)
+    expected = np.divide(mean * one_less, at_least, where=at_least > 1e-12, out=sold + mean)
+    return np.clip(expected, sold, sold + mean)
 
 
 def levels(frame: ResponseFrame, theta: Floats) -> Floats:

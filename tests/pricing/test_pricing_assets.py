@@ -1,0 +1,211 @@
+"""The assets and their checks on a real ephemeral instance: once, again, and with decisions that must be stopped."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from retail_assets.core.manifest import Manifest
+from retail_assets.environments import Home
+from retail_assets.pricing import assets, checks
+from retail_assets.pricing.config import PricingConfig
+from retail_assets.pricing.training import (
+    gold_versions,
+    is_due,
+    newest_day,
+    recorded_config,
+    save,
+    train,
+)
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.assets import releases
+from retail_assets.serving.decision_rows import DECISION_SCHEMA
+
+
+@pytest.fixture
+def refresh(lake: Lake, home: Home) -> Callable[[], dg.ExecuteInProcessResult]:
+    """Runs training, release, decisions and their checks on the test's own home."""
+    resources = {"lake": lake, "model_store": ModelStore.at(home.models)}
+    nodes = [*assets.ASSETS, releases, *checks.CHECKS]
+    return lambda: dg.materialize(nodes, resources=resources, raise_on_error=False)
+
+
+def metadata(result: dg.ExecuteInProcessResult, *key: str) -> dict[str, object]:
+    events = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(list(key))]
+    return {name: value.value for name, value in events[0].materialization.metadata.items()}
+
+
+def passed(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def test_a_day_is_trained_released_decided_and_not_done_again(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, home: Home
+) -> None:
+    planted()
+    first = refresh()
+    assert first.success
+    assert all(passed(first).values())
+    assert len(passed(first)) == 5
+    report = metadata(first, "pricing", "response_report")
+    assert all(str(report[name]).startswith("![") for name in ("demand_curves", "elasticities"))
+    assert all(len(str(report[name])) < 150_000 for name in ("demand_curves", "elasticities"))
+    decided = metadata(first, "pricing", "price_decisions")
+    assert (decided["dagster/row_count"], decided["new_rows"], decided["listed"]) == (24, 24, 24)
+    assert "becomes" in str(decided["example"])
+    version = lake.version("decisions", "pricing")
+    again = refresh()
+    statuses = {
+        name: metadata(again, "pricing", name)["status"] for name in ("demand_response_model", "price_decisions")
+    }
+    assert statuses == {"demand_response_model": "unchanged", "price_decisions": "unchanged"}
+    assert lake.version("decisions", "pricing") == version
+    assert len(ModelStore.at(home.models).versions("pricing")) == 1
+
+
+def test_decisions_name_the_run_and_the_live_model(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, home: Home
+) -> None:
+    planted()
+    result = refresh()
+    rows = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    assert {row["dagster_run_id"] for row in rows} == {result.run_id}
+    assert {row["model_version"] for row in rows} == set(ModelStore.at(home.models).versions("pricing"))
+    assert {row["mode"] for row in rows} == {"batch"}
+
+
+def test_without_a_live_model_nothing_is_decided(planted: Callable, lake: Lake, home: Home) -> None:
+    planted()
+    resources = {"lake": lake, "model_store": ModelStore.at(home.models)}
+    result = dg.materialize([assets.price_decisions], resources=resources)
+    assert metadata(result, "pricing", "price_decisions")["status"] == "no pricing model is live"
+    assert not lake.exists("decisions", "pricing")
+
+
+def forge(lake: Lake, **changes: object) -> None:
+    """Appends a later decision of the first row with these columns changed."""
+    row = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()[0]
+    forged = row | {"decision_id": "ffffffff-forged", "at": datetime.now(UTC) + timedelta(hours=1)} | changes
+    table = pa.Table.from_pylist([forged], DECISION_SCHEMA)
+    lake.append("decisions", "pricing", table, partition_by=["business_date"])
+
+
+def trail(lake: Lake) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(
+        lake.open("decisions", "pricing").to_pyarrow_table()["guardrails"][0].as_py()
+    )
+    return found
+
+
+def test_checks_stop_what_must_not_reach_a_shelf(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
+) -> None:
+    planted()
+    assert refresh().success
+    table = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    output = json.loads(table[0]["output"])
+    cheap, first = trail(lake), trail(lake)[0]["before"]
+    cheap[-1]["after"] = 1
+    forge(lake, price=Decimal("0.01"), guardrails=json.dumps(cheap), output=json.dumps(output | {"outcome": "changed"}))
+    found = passed(refresh())
+    assert not found["margin_floor_holds"]
+    assert not found["max_change_holds"]
+    assert found["trail_is_complete"], first
+
+
+def test_a_standing_price_in_breach_is_counted_and_does_not_stop(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
+) -> None:
+    planted()
+    assert refresh().success
+    row = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()[0]
+    output = json.loads(row["output"]) | {"outcome": "conflict", "cost": 10_000}
+    standing = trail(lake)
+    standing[-1]["after"] = standing[0]["before"]
+    forge(lake, price=row["previous_price"], guardrails=json.dumps(standing), output=json.dumps(output))
+    result = refresh()
+    assert passed(result)["margin_floor_holds"]
+    check = next(c for c in result.get_asset_check_evaluations() if c.check_name == "margin_floor_holds")
+    assert check.metadata["standing_prices_in_breach"].value == 1
+
+
+@pytest.mark.parametrize("damage", ["missing rule", "no words", "wrong end", "wrong start"])
+def test_an_incomplete_trail_is_stopped(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, damage: str
+) -> None:
+    planted()
+    assert refresh().success
+    lines = trail(lake)
+    if damage == "missing rule":
+        del lines[3]
+    elif damage == "no words":
+        lines[2]["words"] = ""
+    else:
+        lines[-1 if damage == "wrong end" else 0]["after" if damage == "wrong end" else "before"] = 12345
+    forge(lake, guardrails=json.dumps(lines))
+    assert not passed(refresh())["trail_is_complete"]
+
+
+def test_a_listed_item_without_a_decision_is_seen(
+    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
+) -> None:
+    planted()
+    assert refresh().success
+    lake.open("decisions", "pricing").delete("sku = 'SKU-00004'")
+    assert not passed(refresh())["every_listed_item_has_a_price"]
+
+
+def test_checks_of_an_empty_home_pass(planted: Callable, lake: Lake, home: Home) -> None:
+    planted()
+    resources = {"lake": lake, "model_store": ModelStore.at(home.models)}
+    result = dg.materialize([dg.AssetSpec(["pricing", "price_decisions"]), *checks.CHECKS], resources=resources)
+    assert all(passed(result).values())
+
+
+def manifest(config: PricingConfig, **changes: object) -> Manifest:
+    made = Manifest(
+        product="pricing", created_at=datetime(2026, 1, 1, tzinfo=UTC), gold={"fct_sales_daily": 3},
+        feature_service="", features=[], git_commit="", config=recorded_config(config), seed=7, metrics={},
+        train_from=date(2025, 1, 1), train_until=date(2026, 1, 10), rows=1,
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("gold", "until", "due"),
+    [
+        ({"fct_sales_daily": 3}, date(2026, 1, 10), False),
+        ({"fct_sales_daily": 3}, date(2026, 3, 1), False),
+        ({"fct_sales_daily": 4}, date(2026, 1, 10), False),
+        ({"fct_sales_daily": 4}, date(2026, 1, 16), False),
+        ({"fct_sales_daily": 4}, date(2026, 1, 17), True),
+        ({"fct_sales_daily": 4}, date(2026, 1, 9), True),
+    ],
+)
+def test_training_is_due_after_a_week_of_new_data(
+    config: PricingConfig, gold: dict[str, int], until: date, due: bool
+) -> None:
+    assert is_due(manifest(config), recorded_config(config), gold, until, config) is due
+
+
+def test_training_is_due_when_code_or_configuration_changed(config: PricingConfig) -> None:
+    changed = recorded_config(config) | {"code_version": "0"}
+    assert is_due(manifest(config, config=changed), recorded_config(config), {}, date(2026, 1, 10), config)
+
+
+def test_the_same_training_gives_the_same_bytes(planted: Callable, config: PricingConfig, home: Home) -> None:
+    lake = planted().lake
+    gold, until = gold_versions(lake), newest_day(lake)
+    assert until is not None
+    first, second = (train(lake, config, gold, until) for _ in range(2))
+    assert first.model.files() == second.model.files()
+    store = ModelStore.at(home.models)
+    days = (datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2))
+    assert (
+        len({save(training, config, store, at, "c") for training, at in zip((first, second), days, strict=True)}) == 1
+    )
