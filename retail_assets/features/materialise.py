@@ -110,6 +110,8 @@ def _materialise_view(
     state: State | None,
     definitions: str,
 ) -> Materialised:
+    from feast.infra.provider import get_provider
+
     table = gold_table(view)
     version = features.lake.version("gold", table)
     if version is None:
@@ -124,9 +126,10 @@ def _materialise_view(
     known = servable_rows(features, db, view, state.gold_version)[0] if state else None
     changed = f"({wanted}) except ({known})" if known else wanted
     rows = db.execute(f"select * from ({changed}) order by {EVENT}").to_arrow_table()
+    writer = get_provider(features.open().config)  # FeatureStore's own way drops rows whose features are all null
     days = 0
     for day in _by_day(rows):
-        features.open().write_to_online_store(view.name, df=day.to_pandas())
+        writer.ingest_df(features.open().get_feature_view(view.name), day.to_pandas())
         days += 1
     return Materialised(view.name, table, version, "changed" if state else "full", rows.num_rows, days, until)
 

@@ -1,16 +1,22 @@
 """The definitions of feature_repo as one repository, their digest, and their registration in a home."""
 
 import hashlib
+import importlib
+import importlib.util
 import json
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.errors import FeatureError
 
 if TYPE_CHECKING:
     import feast
+
+STAMPS = {"createdTimestamp", "lastUpdatedTimestamp"}
 
 
 @dataclass(frozen=True)
@@ -31,23 +37,33 @@ class Repository:
 
     def digest(self) -> str:
         """A sha256 that changes with any definition and with nothing else."""
-        parts = []
+        from google.protobuf.json_format import MessageToDict
+
         definitions: list[Any] = [*self.entities, *self.views, *self.services]
-        for definition in definitions:
-            proto = definition.to_proto()
-            proto.ClearField("meta")
-            parts.append(proto.SerializeToString(deterministic=True).hex())
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        content = [_without_times(MessageToDict(definition.to_proto())) for definition in definitions]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @cache
 def repository() -> Repository:
     """The definitions, imported once per process."""
-    from feature_repo.entities import ENTITIES
-    from feature_repo.feature_services import FEATURE_SERVICES
-    from feature_repo.feature_views import FEATURE_VIEWS
+    _make_importable()
+    entities = importlib.import_module("feature_repo.entities").ENTITIES
+    views = importlib.import_module("feature_repo.feature_views").FEATURE_VIEWS
+    services = importlib.import_module("feature_repo.feature_services").FEATURE_SERVICES
+    return Repository(tuple(entities), tuple(views), tuple(services))
 
-    return Repository(tuple(ENTITIES), tuple(FEATURE_VIEWS), tuple(FEATURE_SERVICES))
+
+def _make_importable() -> None:
+    """feature_repo is a folder of the project beside the package, where Feast's command line expects it."""
+    if importlib.util.find_spec("feature_repo") is None:
+        folder = PROJECT_ROOT / "feature_repo"
+        spec = importlib.util.spec_from_file_location(
+            "feature_repo", folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        if spec is None:
+            raise FeatureError("the feature definitions cannot be imported", where=str(folder))
+        sys.modules["feature_repo"] = importlib.util.module_from_spec(spec)
 
 
 def apply(store: "feast.FeatureStore", folder: Path) -> bool:
@@ -58,7 +74,7 @@ def apply(store: "feast.FeatureStore", folder: Path) -> bool:
     known = folder / "definitions.sha256"
     wanted = repository()
     digest = wanted.digest()
-    if (folder / "registry.db").exists() and known.exists() and known.read_text() == digest:
+    if _is_registered(store, folder) and known.exists() and known.read_text() == digest:
         return False
     folder.mkdir(parents=True, exist_ok=True)
     store.apply(
@@ -71,6 +87,19 @@ def apply(store: "feast.FeatureStore", folder: Path) -> bool:
 def gold_table(view: "feast.FeatureView") -> str:
     """The gold table that `view` reads."""
     return str(view.tags["gold_table"])
+
+
+def _without_times(content: Any) -> Any:
+    """Feast stamps every object, and those inside it, with the moment it was made or used."""
+    if isinstance(content, dict):
+        return {key: _without_times(value) for key, value in content.items() if key not in STAMPS}
+    return [_without_times(value) for value in content] if isinstance(content, list) else content
+
+
+def _is_registered(store: "feast.FeatureStore", folder: Path) -> bool:
+    """Whether the registry is there, and the SQLite tables that registering makes (Redis needs none)."""
+    online = store.config.online_store
+    return (folder / "registry.db").exists() and (online.type != "sqlite" or Path(online.path).exists())
 
 
 def _gone(store: "feast.FeatureStore", wanted: Repository) -> list:
