@@ -38,7 +38,7 @@ DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_win
 @dg.asset(
     key=["forecasting", "demand_model"],
     deps=[["gold", "fct_sales_daily"], ["gold", FEATURE_TABLE], ["gold", "dim_promotion"], ["gold", "dim_calendar"],
-          ["gold", "dim_store"], ["gold", "dim_product"], ["features", "definitions"]],
+          ["gold", "dim_store"], ["gold", "dim_product"], ["features", "registry"]],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"lightgbm", "bentoml"},

@@ -63,7 +63,7 @@ class LightGBMConfig(_Frozen):
     max_bin: Annotated[int, Field(ge=2)]
     cat_smooth: Annotated[float, Field(ge=0.0)]
     min_data_per_group: Count
-    tweedie_variance_power: Annotated[float, Field(gt=1.0, lt=2.0)] = 1.3
+    tweedie_variance_power: Annotated[float, Field(gt=1.0, lt=2.0)]
 
 
 class IntervalConfig(_Frozen):

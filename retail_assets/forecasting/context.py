@@ -14,18 +14,14 @@ import pandas as pd
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 
-CALENDAR_COLUMNS = (
-    "is_holiday", "days_to_holiday", "days_since_holiday", "is_black_friday_week", "days_to_black_friday",
-    "is_holiday_season", "is_back_to_school",
-)  # fmt: skip
+CALENDAR_COLUMNS = ("is_holiday", "days_to_holiday", "days_since_holiday", "is_black_friday_week", "is_holiday_season")
 FAR = 60
 
 CALENDAR = f"""
 with marked as (
-    select country, calendar_date as day, is_holiday, is_black_friday_week, is_holiday_season, is_back_to_school,
+    select country, calendar_date as day, is_holiday, is_black_friday_week, is_holiday_season,
            first_value(case when is_holiday then calendar_date end ignore nulls) over ahead as next_holiday,
-           last_value(case when is_holiday then calendar_date end ignore nulls) over behind as last_holiday,
-           first_value(case when is_black_friday_week then calendar_date end ignore nulls) over ahead as next_friday
+           last_value(case when is_holiday then calendar_date end ignore nulls) over behind as last_holiday
     from {{calendar}}
     window ahead as (partition by country order by calendar_date rows between current row and unbounded following),
            behind as (partition by country order by calendar_date rows between unbounded preceding and current row)
@@ -33,9 +29,7 @@ with marked as (
 select country, day, is_holiday::double as is_holiday,
        coalesce(least(next_holiday - day, {FAR}), {FAR})::double as days_to_holiday,
        coalesce(least(day - last_holiday, {FAR}), {FAR})::double as days_since_holiday,
-       is_black_friday_week::double as is_black_friday_week,
-       coalesce(least(next_friday - day, {FAR}), {FAR})::double as days_to_black_friday,
-       is_holiday_season::double as is_holiday_season, is_back_to_school::double as is_back_to_school
+       is_black_friday_week::double as is_black_friday_week, is_holiday_season::double as is_holiday_season
 from marked
 """
 

@@ -9,12 +9,12 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.intervals import QuantileTable
 from retail_assets.forecasting.context import CALENDAR_COLUMNS
 
-CATEGORIES = ("store_id", "sku", "category", "department")
+CATEGORIES = ("store_id", "category", "department")  # no SKU: its level is in the features, the rest was memory
 WEEKDAY_MEANS = tuple(f"units_{day}_mean_8" for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 KNOWN_AHEAD = ("horizon", "target_weekday", "planned_discount", *CALENDAR_COLUMNS)
 DERIVED = ("units_target_weekday_mean_8", "expected_units", "recent_to_level")
 LEVEL_WEIGHTS = {"units_mean_7": 0.2, "units_mean_28": 0.5, "units_mean_56": 0.3}
-WEEKDAY_PRIOR_UNITS = 1.25
+WEEKDAY_PRIOR_UNITS = 8.0
 SMALLEST_EXPECTED = 0.02
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 KEYS = ("store_id", "sku")
 TABLES = ("fct_sales_daily", "dim_calendar", "dim_promotion", "dim_store", "dim_product")
-HORIZON_STEP = 11  # spreads the draws of one origin over all weekdays
 
 ACTIVE = """
 select f.* from features f
@@ -135,21 +134,16 @@ def of_series(features: pa.Table, series: pa.Table) -> pa.Table:
 def sampled(features: pa.Table, horizon: int, last_target: date, budget: int, seed: int) -> pa.Table:
     """At most `budget` rows of origin x horizon with targets up to `last_target`, spread evenly over all of them."""
     origins = features["business_date"].to_numpy().astype("datetime64[D]")
-    reach = np.minimum((np.datetime64(last_target, "D") - origins).astype(int), horizon)
-    usable = np.flatnonzero(reach >= 1)
-    if not len(usable):
-        return _with_horizon(features, usable, usable)
+    reach = np.minimum((np.datetime64(last_target, "D") - origins).astype(int), horizon).clip(min=0)
+    whole = int(reach.sum())
     chance = np.random.default_rng(seed)
-    if budget < len(usable):
-        usable = np.sort(chance.choice(usable, budget, replace=False))
-    draws = min(max(budget // len(usable), 1), horizon)
-    start = chance.integers(0, horizon, len(usable))
-    places = np.repeat(usable, draws)
-    stride = HORIZON_STEP if horizon % HORIZON_STEP else HORIZON_STEP + 2
-    step = np.tile(np.arange(draws), len(usable)) * stride
-    horizons = (np.repeat(start, draws) + step) % horizon + 1
-    within = horizons <= reach[places]
-    return _with_horizon(features, places[within], horizons[within])
+    chosen = np.arange(whole)
+    if budget < whole:  # every n-th pair from a random start in its stretch: even, and no weekday is favoured
+        edges = np.arange(budget + 1) * whole // budget
+        chosen = edges[:-1] + (chance.random(budget) * np.diff(edges)).astype(int)
+    ends = np.cumsum(reach)
+    places = np.searchsorted(ends, chosen, side="right")
+    return _with_horizon(features, places, chosen - (ends - reach)[places] + 1)
 
 
 def crossed(features: pa.Table, horizon: int, origin: date) -> pa.Table:

@@ -7,6 +7,7 @@ that a slow and a fast seller share what they have in common. Fit and predict on
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from retail_assets.forecasting.encoding import (
     categories_of,
     interval_group,
 )
+from retail_assets.resources.openmp import sleep_while_waiting
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -49,8 +51,7 @@ class DemandForecaster:
         `features` are the origin's feature columns. Same rows in the same order give the same bytes. Intervals come
         from `calibrated`. Raises ForecastModelError when no row has known demand or a column is missing.
         """
-        import lightgbm
-
+        lightgbm = _lightgbm()
         known = examples[examples["units"].notna()]
         if known.empty:
             raise ForecastModelError("there is no example with known demand to learn from")
@@ -85,8 +86,7 @@ class DemandForecaster:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads the folder of a stored model. Raises ForecastModelError when it does not hold a forecaster."""
-        import lightgbm
-
+        lightgbm = _lightgbm()
         try:
             spec = ForecasterSpec.model_validate_json((path / SPEC_FILE).read_bytes())
             booster = lightgbm.Booster(model_str=(path / MODEL_FILE).read_text())
@@ -145,6 +145,13 @@ def request_frame(
     names = {"store_id": store_id, "sku": sku, "category": product.category, "department": product.department}
     numbers = {name: np.nan if value is None else value for name, value in features.items() if name not in names}
     return pd.DataFrame({**numbers, **names, **ahead}, index=range(horizon))
+
+
+def _lightgbm() -> ModuleType:
+    sleep_while_waiting()
+    import lightgbm
+
+    return lightgbm
 
 
 def _parameters(config: ForecastingConfig) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def test_a_folder_that_holds_no_forecaster_is_refused(
 def test_excluded_features_are_not_learnt_from(
     examples: pd.DataFrame, names: list[str], config: ForecastingConfig
 ) -> None:
-    without = config.model_copy(update={"exclude_features": ["units_lag_1"]})
-    assert "units_lag_1" in DemandForecaster.fit(examples, names, config).spec.columns
-    assert "units_lag_1" not in DemandForecaster.fit(examples, names, without).spec.columns
+    without = config.model_copy(update={"exclude_features": ["units_mean_28"]})
+    assert "units_mean_28" in DemandForecaster.fit(examples, names, config).spec.features
+    assert "units_mean_28" not in DemandForecaster.fit(examples, names, without).spec.features
 
 
 def test_a_request_needs_only_what_the_feature_service_gives(
