@@ -2,12 +2,20 @@
 
 from collections import Counter
 
-import dagster as dg
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from retail_assets.environments import Environment
+from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
 from retail_assets.serving.ledger import Release
@@ -49,13 +57,13 @@ def run(environment: Environment, scale: str, seed: int, console: Console) -> No
     refresh_with_progress(environment, console)
 
 
-def _progress(console: Console) -> Progress:
+def _progress(console: Console, clock: ProgressColumn) -> Progress:
     return Progress(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description:<20}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        clock,
         console=console,
     )
 
@@ -64,7 +72,7 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
     """Writes the sample retailer's landing files with a progress bar over its days."""
     from retail_assets.sample.simulate import simulate as simulate_days
 
-    with _progress(console) as progress:
+    with _progress(console, TimeElapsedColumn()) as progress:
         task = progress.add_task("sample retailer", total=None)
         return simulate_days(
             environment.home.root,
@@ -76,23 +84,20 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
 
 
 def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:
-    """Refreshes the graph with one bar per stage; raises RefreshFailed when a step fails."""
+    """Refreshes the graph with one bar and the seconds worked per stage; raises RefreshFailed when a step fails."""
     from retail_assets.definitions import defs
 
     keys = defs.resolve_asset_graph().materializable_asset_keys
     totals = Counter(key.path[0] for key in keys)
-    with _progress(console) as progress:
-        tasks = {
-            stage: progress.add_task(STAGES.get(stage, stage), total=totals[stage], start=False)
-            for stage in _order(totals)
-        }
+    worked: Counter[str] = Counter()
+    with _progress(console, TextColumn("{task.fields[seconds]:6.1f} s")) as progress:
+        tasks = {s: progress.add_task(STAGES.get(s, s), total=totals[s], seconds=0.0) for s in _order(totals)}
 
-        def on_asset(key: dg.AssetKey) -> None:
-            task = tasks[key.path[0]]
-            progress.start_task(task)
-            progress.advance(task)
+        def on_progress(done: StageProgress) -> None:
+            worked[done.stage] += done.seconds
+            progress.update(tasks[done.stage], advance=done.assets, seconds=worked[done.stage])
 
-        summary = refresh(environment, on_asset)
+        summary = refresh(environment, on_progress)
     for check in summary.failed_checks:
         console.print(f"[yellow]check failed:[/] {check}")
     return summary

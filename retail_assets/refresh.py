@@ -39,32 +39,64 @@ class RefreshSummary(BaseModel):
     failed_checks: list[str]
 
 
-def refresh(environment: Environment, on_asset: Callable[[dg.AssetKey], None] | None = None) -> RefreshSummary:
-    """Materialises the whole graph of `environment`; raises RefreshFailed when a step fails.
+class Progress(BaseModel):
+    """Something that happened: an asset was materialised, or a step that belongs to `stage` took `seconds`."""
 
-    `on_asset` is called with the key of each asset once, when it has been materialised.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    assets: int = 0
+    seconds: float = 0.0
+
+
+class Observer:
+    """Reads Dagster's events into progress per stage (the first part of an asset key) and a summary."""
+
+    def __init__(self) -> None:
+        self.materialised: set[dg.AssetKey] = set()
+        self.failed_checks: list[str] = []
+        self._stage_of_step: dict[str, str] = {}
+
+    def read(self, event: dg.DagsterEvent) -> Progress | None:
+        """Takes in one event and returns the progress that it means, if any."""
+        if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            return self._materialised(event.asset_key, str(event.step_key))
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            self._stage_of_step.setdefault(str(event.step_key), check.asset_key.path[0])
+            if not check.passed:
+                self.failed_checks.append(f"{check.asset_key.to_user_string()}:{check.check_name}")
+        if event.event_type == DagsterEventType.STEP_SUCCESS and event.step_key in self._stage_of_step:
+            seconds = event.step_success_data.duration_ms / 1000
+            return Progress(stage=self._stage_of_step[str(event.step_key)], seconds=seconds)
+        return None
+
+    def _materialised(self, key: dg.AssetKey, step: str) -> Progress:
+        self._stage_of_step[step] = key.path[0]
+        new = key not in self.materialised
+        self.materialised.add(key)
+        return Progress(stage=key.path[0], assets=int(new))
+
+
+def refresh(environment: Environment, on_progress: Callable[[Progress], None] | None = None) -> RefreshSummary:
+    """Materialises the whole graph of `environment`; raises RefreshFailed when a step fails."""
     dagster_instance.prepare(environment.home)
     environment.home.logs.mkdir(parents=True, exist_ok=True)
     run_id, started = str(uuid.uuid4()), time.monotonic()
     log = environment.home.logs / "refresh.log"
-    seen: set[dg.AssetKey] = set()
-    failed_checks: list[str] = []
+    observer = Observer()
     with dg.DagsterInstance.get() as instance:
         for event in _events(instance, run_id, log, environment):
-            if event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key not in seen:
-                key = event.asset_key
-                assert key is not None
-                seen.add(key)
-                if on_asset:
-                    on_asset(key)
-            if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
-                check = event.asset_check_evaluation_data
-                if not check.passed:
-                    failed_checks.append(f"{check.asset_key.to_user_string()}:{check.check_name}")
+            progress = observer.read(event)
+            if progress and on_progress:
+                on_progress(progress)
         _raise_unless_successful(instance, run_id, log)
-    seconds = round(time.monotonic() - started, 1)
-    return RefreshSummary(run_id=run_id, seconds=seconds, assets=len(seen), failed_checks=sorted(failed_checks))
+    return RefreshSummary(
+        run_id=run_id,
+        seconds=round(time.monotonic() - started, 1),
+        assets=len(observer.materialised),
+        failed_checks=sorted(observer.failed_checks),
+    )
 
 
 def _events(

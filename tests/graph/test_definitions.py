@@ -109,3 +109,11 @@ def test_a_decision_can_be_followed_to_its_raw_rows(downstream: str, upstream: s
         frontier = parents - found
         found |= parents
     assert dg.AssetKey.from_user_string(upstream) in found
+
+
+def test_dbt_runs_once_per_refresh() -> None:
+    """A check that shares a step over assets which wait for each other makes Dagster split dbt into several runs."""
+    from retail_assets.definitions import defs
+
+    steps = list(defs.resolve_job_def(REFRESH_JOB_NAME).graph.node_names())
+    assert [step for step in steps if step.startswith("warehouse_models")] == ["warehouse_models"]
