@@ -139,7 +139,7 @@ def price_decisions(
         return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": live.version})
     model = PriceModel.load(model_store.path(PRODUCT, live.version))
     inputs = read_inputs(lake, gold)
-    provenance = Provenance(datetime.now(UTC), "batch", context.run_id, git_commit())
+    provenance = Provenance(datetime.now(UTC), "batch", context.run.run_id, git_commit())
     appended = append_batch(lake, _rows(model, rulebook, inputs, provenance), inputs.business_date, state)
     return dg.MaterializeResult(
         metadata={
