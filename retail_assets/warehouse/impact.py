@@ -115,18 +115,24 @@ def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[da
 def spread(manifest: dict[str, Any], sources: Mapping[str, set[date]], last: date) -> dict[str, list[date]]:
     """Business dates of every model that change when those of `sources` (bronze tables) did.
 
-    Follows the dependencies of the manifest. A model whose meta says `days_before` or `days_after` looks at
-    neighbouring days: that many days around a changed one change with it, as far as `last`.
+    Follows the dependencies of the manifest, of a model whose meta says `days_from` only to the models named there. A
+    model whose meta says `days_before` or `days_after` looks at neighbouring days: that many days around a changed one
+    change with it, as far as `last`.
     """
     nodes = models(manifest)
     days: dict[str, set[date]] = {node["unique_id"]: set() for node in nodes.values()}
     days |= {node["unique_id"]: sources.get(node["name"], set()) for node in manifest["sources"].values()}
     for name in models_in_order(manifest):
         node = nodes[name]
-        parents = set().union(*(days.get(parent, set()) for parent in node["depends_on"]["nodes"]))
         meta = node["config"]["meta"]
+        upstream = [parent for parent in node["depends_on"]["nodes"] if _counts(parent, meta)]
+        parents = set().union(*(days.get(parent, set()) for parent in upstream))
         days[node["unique_id"]] = _widen(parents, meta.get("days_before", 0), meta.get("days_after", 0), last)
     return {name: sorted(days[node["unique_id"]]) for name, node in nodes.items()}
+
+
+def _counts(parent: str, meta: Mapping[str, Any]) -> bool:
+    return "days_from" not in meta or parent.split(".")[-1] in meta["days_from"]
 
 
 def _widen(days: set[date], before: int, after: int, last: date) -> set[date]:
