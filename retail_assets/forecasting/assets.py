@@ -31,7 +31,17 @@ from retail_assets.serving.ledger import Ledger
 GROUP = "forecasting"
 OWNERS = ["team:forecasting"]
 PROOF = "forecast_backtest"
-HEADLINES = ("wape", "wape_seasonal_naive", "wape_weekday_mean", "rmse", "bias", "pinball", "coverage_90", "rows")
+HEADLINES = (
+    "wape",
+    "wape_median",
+    "wape_seasonal_naive",
+    "wape_weekday_mean",
+    "rmse",
+    "bias",
+    "pinball",
+    "coverage_90",
+    "rows",
+)
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 
 

@@ -49,17 +49,21 @@ class Encoder:
         self._codes = {name: pd.Index(values) for name, values in spec.categories.items()}
         self._needed = {*spec.features, *KNOWN_AHEAD, *WEEKDAY_MEANS, *LEVEL_WEIGHTS, *spec.categories}
 
-    def matrix(self, frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    def matrix(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32], Floats]:
         """The matrix (rows x spec.columns) and the expected units per row; ForecastModelError for a missing column."""
         missing = sorted(self._needed - set(frame.columns))
         if missing:
             raise ForecastModelError(f"the frame has no column {', '.join(missing)}")
         derived = _derived(frame)
-        columns = [_numbers(frame, name) for name in self.spec.features]
-        columns += [derived[name] for name in DERIVED]
-        columns += [_numbers(frame, name) for name in KNOWN_AHEAD]
-        columns += [self._code(frame, name) for name in self.spec.categories]
-        return np.column_stack(columns), derived["expected_units"]
+        matrix = np.empty((len(frame), len(self.spec.columns)), dtype=np.float32)
+        for place, name in enumerate(self.spec.columns):
+            if name in derived:
+                matrix[:, place] = derived[name]
+            elif name in self.spec.categories:
+                matrix[:, place] = self._code(frame, name)
+            else:
+                matrix[:, place] = _numbers(frame, name)
+        return matrix, derived["expected_units"]
 
     def _code(self, frame: pd.DataFrame, name: str) -> Floats:
         codes = self._codes[name].get_indexer(pd.Index(frame[name], dtype=object)).astype(float)
@@ -106,4 +110,5 @@ def _level(frame: pd.DataFrame) -> Floats:
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> Floats:
-    return frame[name].to_numpy(float, na_value=np.nan)
+    """Single precision first: a frame from the batch and one from a request give the same bits."""
+    return frame[name].to_numpy(np.float32, na_value=np.nan).astype(np.float64)

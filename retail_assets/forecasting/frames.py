@@ -120,8 +120,9 @@ class Gold:
         numbered = rows.append_column("row", pa.array(np.arange(len(rows))))
         self.db.register("rows", numbered)
         columns = ", ".join(f"c.{name}" for name in CALENDAR_COLUMNS)
-        frame = self.db.sql(EXAMPLES.format(calendar_columns=columns)).df()
+        found = self.db.sql(EXAMPLES.format(calendar_columns=columns)).to_arrow_table()
         self.db.unregister("rows")
+        frame: pd.DataFrame = found.to_pandas(date_as_object=False, self_destruct=True, split_blocks=True)
         return frame
 
 

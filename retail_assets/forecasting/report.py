@@ -13,6 +13,7 @@ HISTORY_DAYS = 84
 COLUMNS = {
     "rows": "{:,.0f}",
     "wape": "{:.3f}",
+    "wape_median": "{:.3f}",
     "wape_seasonal_naive": "{:.3f}",
     "wape_weekday_mean": "{:.3f}",
     "rmse": "{:.2f}",
@@ -21,8 +22,10 @@ COLUMNS = {
     "pinball": "{:.3f}",
     "coverage_90": "{:.1%}",
 }
-TITLES = ("segment", "value", "rows", "WAPE", "seasonal naive", "weekday mean", "RMSE", "best baseline's", "bias",
-          "pinball", "90 % covers")  # fmt: skip
+TITLES = (
+    "segment", "value", "rows", "WAPE", "of the median", "seasonal naive", "weekday mean", "RMSE", "best baseline's",
+    "bias", "pinball", "90 % covers",
+)  # fmt: skip
 
 
 def segment_table(scores: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
 CODE_VERSION = "1"
 SERIES_AT_ONCE = 5000
-DAYS_AT_ONCE = 24
+DAYS_AT_ONCE = 10
 
 
 class TrainingSource(Protocol):
@@ -62,7 +62,7 @@ def run_training(
 ) -> Training:
     """Trains and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
     names = source.features(SERVICE)
-    features = features_of(source, origin_days(*span, config), versions)
+    features = features_of(source, origin_days(*span, config), versions, config)
     gold = Gold(lake, span[1], versions)
     try:
         return train(gold, features, names, config)
@@ -70,19 +70,28 @@ def run_training(
         gold.close()
 
 
-def features_of(source: TrainingSource, days: list[date], versions: Mapping[str, int]) -> pa.Table:
-    """The training set of the listed days of gold at `versions`, sorted by store, SKU and day.
+def features_of(
+    source: TrainingSource, days: list[date], versions: Mapping[str, int] | None, config: ForecastingConfig
+) -> pa.Table:
+    """The features that are learnt from, on the listed days of gold at `versions`, sorted by store, SKU and day.
 
-    Asked for in stretches, of which only the listed days are kept: memory does not grow with the days in between.
+    Asked for in stretches, of which only the listed days are kept, in single precision: memory grows with `days` alone.
     """
-    pinned = {name: versions[name] for name in source.gold_versions(SERVICE)}
+    pinned = {name: versions[name] for name in source.gold_versions(SERVICE)} if versions else None
+    names = [name for name in source.features(SERVICE) if name not in config.exclude_features]
     wanted = pa.array(days, pa.date32())
     parts = []
     for first in range(0, len(days), DAYS_AT_ONCE):
         stretch = days[first : first + DAYS_AT_ONCE]
         found = source.training_set(SERVICE, stretch[0], stretch[-1], version=pinned)
-        parts.append(found.filter(pc.is_in(found["business_date"], value_set=wanted)).replace_schema_metadata())
+        kept = found.filter(pc.is_in(found["business_date"], value_set=wanted))
+        parts.append(_single(kept.select([*KEYS, "business_date", *names])))
     return pa.concat_tables(parts).sort_by([(name, "ascending") for name in (*KEYS, "business_date")])
+
+
+def _single(table: pa.Table) -> pa.Table:
+    fields = [f.with_type(pa.float32()) if pa.types.is_float64(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def manifest_of(
@@ -115,9 +124,11 @@ def forecast(
     config: ForecastingConfig,
 ) -> pa.Table:
     """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`."""
+    days = [origin - timedelta(days=back) for back in reversed(range(config.series.origin_days))]
+    recent = features_of(source, days, None, config)
     gold = Gold(lake, origin)
     try:
-        series = gold.at_origin(newest_features(source, origin, config), origin, config.series)
+        series = gold.at_origin(recent, origin, config.series)
         parts = [
             _forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
             for first in range(0, len(series), SERIES_AT_ONCE)
@@ -127,11 +138,6 @@ def forecast(
     made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=forecast_schema(config).names)
     made = made.assign(origin_date=origin, business_date=origin, model_version=version)
     return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
-
-
-def newest_features(source: TrainingSource, origin: date, config: ForecastingConfig) -> pa.Table:
-    """Features of the days that a forecast from `origin` may start from."""
-    return source.training_set(SERVICE, origin - timedelta(days=config.series.origin_days - 1), origin)
 
 
 def _forecast_part(

@@ -117,8 +117,8 @@ def test_only_segments_of_size_are_recorded_for_the_gates(config: ForecastingCon
     assert set(zip(table["segment"], table["value"], strict=True)) >= {("department", "a"), ("department", "b")}
     two = config.model_copy(update={"report": config.report.model_copy(update={"gated_rows": 2})})
     three = config.model_copy(update={"report": config.report.model_copy(update={"gated_rows": 3})})
-    assert "wape/department=a" in metrics(proof, two) and "wape/country=US" in metrics(proof, three)
-    assert "wape/department=a" not in metrics(proof, three)
+    assert "rmse/department=a" in metrics(proof, two) and "rmse/country=US" in metrics(proof, three)
+    assert "rmse/department=a" not in metrics(proof, three)
 
 
 def test_a_window_of_a_promotion_is_a_segment_of_its_own(training: Training) -> None:
