@@ -12,11 +12,13 @@ from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
 from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import steps_of
-from retail_assets.pricing.trail_sql import register_columns, step_json
+from retail_assets.pricing.trail_sql import register_columns, step_pieces
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
-CHUNK_ROWS = 100_000
+CHUNK_ROWS = 200_000
+SCAN_ROWS = 20_000  # DuckDB scans Arrow batches in parallel, one thread each
 
 
 def decide_rows(
@@ -51,15 +53,17 @@ def _statement(
     columns |= {"digits": batch.digits, "price_minor": batch.price, "broken": _broken(batch)}
     columns |= {n: getattr(batch, n) for n in ("outcome", "reason", "cost_source")}
     columns["source"] = batch.response.source
-    trail = " || ',' || ".join(step_json(step, index) for index, step in enumerate(steps))
+    trail = [literal("[")]
+    for index, step in enumerate(steps):
+        trail += [literal("," if index else ""), *step_pieces(step, index)]
     sql = f"""
         with text as (
-            select *, {_inputs_sql()} as inputs_json, '[' || {trail} || ']' as trail_json,
-                   {_output_sql(list(numbers))} as output_json
+            select *, {concat(_inputs_pieces())} as inputs_json, {concat([*trail, literal("]")])} as trail_json,
+                   {concat(_output_pieces(list(numbers)))} as output_json
             from chunk
         ),
         named as (
-            select *, md5(inputs_json || '|{model.version}|{rulebook.policy_hash}') as digest,
+            select *, md5(concat(inputs_json, '|{model.version}|{rulebook.policy_hash}')) as digest,
                    format('{{:012x}}', epoch_ms(business_date::timestamp)) as instant
             from text
         )
@@ -73,7 +77,7 @@ def _statement(
                business_date
         from named
     """
-    return sql, pa.table(columns)
+    return sql, pa.Table.from_batches(pa.table(columns).to_batches(max_chunksize=SCAN_ROWS))
 
 
 def _broken(batch: Batch) -> np.ndarray[Any, Any]:
@@ -81,39 +85,34 @@ def _broken(batch: Batch) -> np.ndarray[Any, Any]:
     return sum((flags.astype(np.int64) << k for k, flags in enumerate(batch.broken)), np.zeros(1, dtype=np.int64))
 
 
-def _inputs_sql() -> str:
-    def value(name: str) -> str:
+def _inputs_pieces() -> list[str]:
+    def value(name: str) -> list[str]:
         kind = INPUTS.field(name).type
         if pa.types.is_string(kind):
-            return f"coalesce(to_json({name})::varchar, 'null')"
+            return [f"coalesce(to_json({name})::varchar, 'null')"]
         if pa.types.is_date(kind):
-            return f"coalesce('\"' || {name}::varchar || '\"', 'null')"
-        return f"coalesce({name}::varchar, 'null')"
+            return [f"coalesce('\"' || {name}::varchar || '\"', 'null')"]
+        return [f"coalesce({name}::varchar, 'null')"]
 
-    plain = [f"'\"{name}\":' || {value(name)}" for name in PLAIN]
-    measured = [
-        f"'\"{name}\":{{\"value\":' || {value(name)} || ',\"at\":' || {value(f'{name}_at')} || '}}'"
-        for name in MEASURED
-    ]
-    return "'{' || " + " || ',' || ".join(plain + measured) + " || '}'"
+    plain = [(name, value(name)) for name in PLAIN]
+    measured = [(name, json_object([("value", value(name)), ("at", value(f"{name}_at"))])) for name in MEASURED]
+    return json_object([*plain, *measured])
 
 
-def _output_sql(numbers: list[str]) -> str:
-    parts = [
-        f"'\"outcome\":\"' || {_choice('outcome', OUTCOMES)} || '\"'",
-        f"'\"reason\":\"' || {_choice('reason', REASONS)} || '\"'",
-        "'\"effective_from\":\"' || (business_date + 1)::varchar || '\"'",
-        f"'\"cost_source\":\"' || {_choice('cost_source', COST_SOURCES)} || '\"'",
-        f"'\"response_source\":\"' || {_choice('source', SOURCES)} || '\"'",
-        *(f"'\"{name}\":' || case when isnan(o_{name}) then 'null' else o_{name}::varchar end" for name in numbers),
-    ]
+def _output_pieces(numbers: list[str]) -> list[str]:
     names = ", ".join(f"case when broken & {1 << k} > 0 then '\"{rule}\"' end" for k, rule in enumerate(RULES))
-    broken = f"'\"broken\":[' || case broken when 0 then '' else concat_ws(',', {names}) end || ']'"
-    return "'{' || " + " || ',' || ".join([*parts, broken]) + " || '}'"
-
-
-def _choice(column: str, values: tuple[str, ...]) -> str:
-    return f"case {column} " + " ".join(f"when {i} then '{value}'" for i, value in enumerate(values)) + " end"
+    broken = f"case broken when 0 then '' else concat_ws(',', {names}) end"
+    return json_object(
+        [
+            ("outcome", json_string(choice("outcome", OUTCOMES))),
+            ("reason", json_string(choice("reason", REASONS))),
+            ("effective_from", json_string("(business_date + 1)::varchar")),
+            ("cost_source", json_string(choice("cost_source", COST_SOURCES))),
+            ("response_source", json_string(choice("source", SOURCES))),
+            *((name, [f"case when isnan(o_{name}) then 'null' else o_{name}::varchar end"]) for name in numbers),
+            ("broken", [literal("["), broken, literal("]")]),
+        ]
+    )
 
 
 def _amount(column: str) -> str:
@@ -121,4 +120,4 @@ def _amount(column: str) -> str:
 
 
 def _quoted(text: str | None) -> str:
-    return "null::varchar" if text is None else "'" + text.replace("'", "''") + "'"
+    return "null::varchar" if text is None else literal(text)

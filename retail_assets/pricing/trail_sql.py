@@ -4,47 +4,55 @@ from collections.abc import Callable, Mapping
 from string import Formatter
 
 from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES
+from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import STATEMENTS, STATUS_NAMES, Array, Step, outcomes_of
 
 
 def register_columns(step: Step, index: int) -> dict[str, Array]:
-    """The step's arrays under the names that `step_json` and `step_words` refer to."""
+    """The step's arrays under the names that `step_pieces` refers to."""
     own = {n: getattr(step, n) for n in ("statement", "status", "before", "after", "low", "high", "against")}
     return {f"s{index}_{name}": values for name, values in {**own, **step.numbers}.items()}
 
 
-def step_json(step: Step, index: int) -> str:
-    """A SQL expression for the JSON text of one step, equal in content to TrailLine.document()."""
+def step_pieces(step: Step, index: int) -> list[str]:
+    """Pieces of the JSON text of one step, equal in content to TrailLine.document()."""
     column = f"s{index}_"
-    numbers = " || ',' || ".join(f"'\"{name}\":' || {column}{name}" for name in step.numbers) or "''"
-    rules = " ".join(f"when {i} then '\"{rule}\"'" for i, rule in enumerate(RULES))
-    statuses = " ".join(f"when {i} then '{name}'" for i, name in enumerate(STATUS_NAMES))
-    return (
-        f'\'{{"rule":"{step.rule}","status":"\' || case {column}status {statuses} end'
-        f' || \'","before":\' || {column}before || \',"after":\' || {column}after'
-        f" || ',\"low\":' || case {column}low when {NO_LOW} then 'null' else {column}low::varchar end"
-        f" || ',\"high\":' || case {column}high when {NO_HIGH} then 'null' else {column}high::varchar end"
-        f" || ',\"against\":' || case {column}against {rules} else 'null' end"
-        f" || ',\"numbers\":{{' || {numbers} || '}},\"words\":\"' || {step_words(step, index)} || '\"}}'"
+    bounds = {
+        name: f"case {column}{name} when {unbounded} then 'null' else {column}{name}::varchar end"
+        for name, unbounded in (("low", NO_LOW), ("high", NO_HIGH))
+    }
+    against = " ".join(f"when {i} then '\"{rule}\"'" for i, rule in enumerate(RULES))
+    return json_object(
+        [
+            ("rule", [literal(f'"{step.rule}"')]),
+            ("status", json_string(choice(f"{column}status", STATUS_NAMES))),
+            ("before", [f"{column}before::varchar"]),
+            ("after", [f"{column}after::varchar"]),
+            ("low", [bounds["low"]]),
+            ("high", [bounds["high"]]),
+            ("against", [f"case {column}against {against} else 'null' end"]),
+            ("numbers", json_object([(name, [f"{column}{name}::varchar"]) for name in step.numbers])),
+            ("words", json_string(*_words(step, column))),
+        ]
     )
 
 
-def step_words(step: Step, index: int) -> str:
-    """A SQL expression for the words of one step."""
-    column = f"s{index}_"
-    said = " ".join(f"when {i} then {_sql(template, column)}" for i, template in enumerate(STATEMENTS[step.rule]))
-    outcome = " ".join(f"when {int(s)} then {_sql(template, column)}" for s, template in outcomes_of(step.rule).items())
-    return f"(case {column}statement {said} end || case {column}status {outcome} end)"
+def _words(step: Step, column: str) -> list[str]:
+    said = enumerate(STATEMENTS[step.rule])
+    outcomes = [(int(status), template) for status, template in outcomes_of(step.rule).items() if template]
+    return [
+        f"case {column}{field} " + " ".join(f"when {i} then {_sql(text, column)}" for i, text in cases) + " else '' end"
+        for field, cases in (("statement", list(said)), ("status", outcomes))
+        if cases
+    ]
 
 
 def _sql(template: str, column: str) -> str:
-    parts = []
+    pieces = []
     for text, name, spec, _ in Formatter().parse(template):
-        if text:
-            parts.append("'" + text.replace("'", "''") + "'")
-        if name:
-            parts.append(SQL_FORMATS[spec](column + name))
-    return " || ".join(parts) or "''"
+        pieces += [literal(text)] if text else []
+        pieces += [SQL_FORMATS[spec](column + name)] if name else []
+    return concat(pieces)
 
 
 def _sql_money(value: str) -> str:
