@@ -112,7 +112,7 @@ def test_any_number_survives(features: FeatureStore, value: float, count: int) -
     import pandas as pd
 
     features.apply()
-    frame = pd.DataFrame([{name: None for name in FEATURES} | row(KEY, units_mean_7=value)])
+    frame = pd.DataFrame([dict.fromkeys(FEATURES) | row(KEY, units_mean_7=value)])
     frame["active_days_56"] = pd.array([count], dtype="Int64")
     features.open().write_to_online_store(VIEW, frame)
     (got,) = features.online("demand_forecast", [KEY], at=day_end(DAY))
