@@ -43,7 +43,9 @@ class PriceAnswer(BaseModel):
     previous_price: Annotated[Decimal, Field(description="The list price in force")]
     outcome: Literal["changed", "kept", "held", "conflict"]
     effective_from: date
-    reasons: Annotated[list[str], Field(description="Sentences: the decision, each step that mattered, what is expected")]
+    reasons: Annotated[
+        list[str], Field(description="Sentences: the decision, each step that mattered, what is expected")
+    ]
     model_version: str
     policy_hash: str
     decided_at: datetime

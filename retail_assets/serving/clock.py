@@ -27,7 +27,7 @@ class Clock:
         self._from_data = environment.name in DATA_CLOCK
         self._versions = Versions(environment.lake)
         self._version: int | None = None
-        self._known_at: datetime | None = None
+        self.known_at: datetime | None = None
 
     def poll(self) -> None:
         """Looks for a newer business date, which the Delta log alone tells."""
@@ -37,12 +37,12 @@ class Clock:
         partitions = self._lake.open("gold", self._table, version).partitions()
         newest = max((date.fromisoformat(str(p["business_date"])) for p in partitions), default=None)
         if newest is not None and self._knowledge is not None:
-            self._known_at = self._knowledge()
+            self.known_at = self._knowledge()
         self.newest_day, self._version = newest, version
 
     def now(self) -> datetime:
         """The instant that ages count to."""
-        return self._known_at if self._from_data and self._known_at else datetime.now(UTC)
+        return self.known_at if self._from_data and self.known_at else datetime.now(UTC)
 
     def days_since(self, day: date) -> int | None:
         """Age of something of `day` in days; None where gold is empty."""

@@ -66,7 +66,7 @@ class ForecastDesk:
         self.features = FeatureStore.at(environment.home, environment.lake)
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
-        self._clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
+        self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
         self._versions = Versions(environment.lake)
         self._context: ForecastContext | None = None
         self._context_versions: dict[str, int | None] = {}
@@ -84,7 +84,7 @@ class ForecastDesk:
         return model
 
     def _refresh(self) -> None:
-        self._clock.poll()
+        self.clock.poll()
         versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
             self._context = ForecastContext.read(self._lake)
@@ -110,8 +110,8 @@ class ForecastDesk:
 
     def _known(self, store_id: str, sku: str) -> Known | str:
         """The features of a key, or why they cannot be used."""
-        context, moment = self._context, self._clock.now()
-        if context is None or self._clock.newest_day is None:
+        context, moment = self._context, self.clock.now()
+        if context is None or self.clock.newest_day is None:
             return "missing: gold has no features or no calendar yet"
         try:
             row = self.features.online(SERVICE, [{"store_id": store_id, "sku": sku}], at=moment)[0]
@@ -128,8 +128,8 @@ class ForecastDesk:
 
     def _make(self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known) -> Made:
         """The batch's rule: days count from the retailer's newest day, also where a store's own features are older."""
-        assert self._context is not None and self._clock.newest_day is not None
-        origin = max(self._clock.newest_day, known.day)
+        assert self._context is not None and self.clock.newest_day is not None
+        origin = max(self.clock.newest_day, known.day)
         late = (origin - known.day).days
         frame = request_frame(store_id, sku, known.row.values, self._context, known.day, horizon + late).iloc[late:]
         days = live.model.predict(frame, threads=1)
@@ -144,7 +144,7 @@ class ForecastDesk:
 
     def _fall_back(self, store_id: str, sku: str, horizon: int, why: str) -> Made:
         """The newest batch forecast of the days after the retailer's newest day, marked as such."""
-        days = newest_batch_forecast(self._lake, store_id, sku, self._clock.newest_day, horizon)
+        days = newest_batch_forecast(self._lake, store_id, sku, self.clock.newest_day, horizon)
         if days is None or days.empty:
             raise NoAnswer(
                 f"{store_id} {sku} has no forecast: {why}, and no batch forecast to fall back to",

@@ -71,14 +71,14 @@ class PriceDesk:
         self.rulebook = Rulebook.of(load_config().policy)
         self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, _load, also_poll=self._refresh)
         self._lake = environment.lake
-        self._clock = Clock(environment, "fct_sales_daily")
+        self.clock = Clock(environment, "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._book: InputBook | None = None
         self._memory: _Memory | None = None
         self._commit = git_commit()
 
     def _refresh(self) -> None:
-        self._clock.poll()
+        self.clock.poll()
         newest = self._versions.of("gold", *READS, FORECASTS)
         if any(newest[name] is None for name in READS):
             return
@@ -122,7 +122,7 @@ class PriceDesk:
         live = self.runtime.live.require()
         self.runtime.catalogue.require(store_id, sku)
         book = self._book
-        age = None if book is None else self._clock.days_since(book.business_date)
+        age = None if book is None else self.clock.days_since(book.business_date)
         if book is None or age is None:
             return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
         if age > OLDEST_INPUTS_DAYS:

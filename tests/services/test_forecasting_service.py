@@ -145,8 +145,8 @@ class TestFallback:
 
     def test_stale_features_fall_back_to_the_batch_forecast(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
-        assert desk._clock._known_at is not None
-        desk._clock._known_at += timedelta(days=30)
+        assert desk.clock.known_at is not None
+        desk.clock.known_at += timedelta(days=30)
         answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 7))
         desk.runtime.close()
         assert answer.fallback and answer.fallback_reason is not None
@@ -166,8 +166,8 @@ class TestFallback:
     def test_without_a_batch_forecast_there_is_no_answer(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         store_id, sku = next(iter(batch(tiny_copy)))
         Lake.at(tiny_copy.lake).open("gold", "forecasts").delete()
-        assert desk._clock._known_at is not None
-        desk._clock._known_at += timedelta(days=30)
+        assert desk.clock.known_at is not None
+        desk.clock.known_at += timedelta(days=30)
         with pytest.raises(NoAnswer, match="no batch forecast to fall back to"):
             desk.forecast(store_id, sku, 7)
         desk.runtime.close()

@@ -177,8 +177,8 @@ class TestFallback:
         return desk
 
     def grow_old(self, desk: PriceDesk, days: int) -> None:
-        assert desk._clock.newest_day is not None
-        desk._clock.newest_day = desk._clock.newest_day.fromordinal(desk._clock.newest_day.toordinal() + days)
+        assert desk.clock.newest_day is not None
+        desk.clock.newest_day = desk.clock.newest_day.fromordinal(desk.clock.newest_day.toordinal() + days)
 
     def test_old_inputs_fall_back_to_the_batch_price(self, desk: PriceDesk, tiny_copy: Home) -> None:
         row = decisions(tiny_copy, "mode = 'batch' order by \"at\" desc, decision_id limit 1")[0]
