@@ -22,14 +22,22 @@ stores as (
 ),
 
 lines as (
-    select store_id, business_date, receipt_id, max(delivered_at) as delivered_at
+    select
+        store_id,
+        business_date,
+        receipt_id,
+        max(delivered_at) as delivered_at
     from {{ ref('stg_pos_lines') }}
     where customer_id is not null and {{ in_selected_days(before=89) }}
     group by store_id, business_date, receipt_id
 ),
 
 clicks as (
-    select store_id, business_date, session_id, max(delivered_at) as delivered_at
+    select
+        store_id,
+        business_date,
+        session_id,
+        max(delivered_at) as delivered_at
     from {{ ref('stg_click_events') }}
     where customer_id is not null and {{ in_selected_days(before=89) }}
     group by store_id, business_date, session_id
@@ -108,10 +116,10 @@ windows as (
         day_end as event_timestamp,
         max(known_at) over last_90 as created_timestamp,
         {% for days in [7, 28, 90] -%}
-        coalesce(sum(orders) over last_{{ days }}, 0) as orders_{{ days }},
-        coalesce(sum(sessions) over last_{{ days }}, 0) as sessions_{{ days }},
-        coalesce(sum(units) over last_{{ days }}, 0) as units_{{ days }},
-        coalesce(sum(spend) over last_{{ days }}, 0) as spend_{{ days }},
+            coalesce(sum(orders) over last_{{ days }}, 0) as orders_{{ days }},
+            coalesce(sum(sessions) over last_{{ days }}, 0) as sessions_{{ days }},
+            coalesce(sum(units) over last_{{ days }}, 0) as units_{{ days }},
+            coalesce(sum(spend) over last_{{ days }}, 0) as spend_{{ days }},
         {% endfor -%}
         coalesce(sum(carts) over last_28, 0) as carts_28,
         coalesce(sum(returns) over last_90, 0) as returns_90,
@@ -132,10 +140,10 @@ final as (
         event_timestamp,
         created_timestamp,
         {% for days in [7, 28, 90] -%}
-        cast(orders_{{ days }} as bigint) as customer_orders_{{ days }},
-        cast(sessions_{{ days }} as bigint) as customer_sessions_{{ days }},
-        units_{{ days }} / 1000.0 as customer_units_{{ days }},
-        cast(spend_{{ days }} as double) as customer_spend_{{ days }},
+            cast(orders_{{ days }} as bigint) as customer_orders_{{ days }},
+            cast(sessions_{{ days }} as bigint) as customer_sessions_{{ days }},
+            units_{{ days }} / 1000.0 as customer_units_{{ days }},
+            cast(spend_{{ days }} as double) as customer_spend_{{ days }},
         {% endfor -%}
         cast(carts_28 as bigint) as customer_carts_28,
         cast(returns_90 as bigint) as customer_returns_90,

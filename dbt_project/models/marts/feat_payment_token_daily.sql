@@ -13,18 +13,30 @@ payments as (
 ),
 
 deliveries as (
-    select payment_id, business_date, delivered_at from {{ ref('stg_payments') }}
+    select
+        payment_id,
+        business_date,
+        delivered_at
+    from {{ ref('stg_payments') }}
     where {{ in_selected_days(before=89) }}
 ),
 
 -- A chargeback counts from the day it was reported, which is long after the payment it is about.
 chargebacks as (
-    select payment_id, reported_on, delivered_at from {{ ref('stg_chargebacks') }}
+    select
+        payment_id,
+        reported_on,
+        delivered_at
+    from {{ ref('stg_chargebacks') }}
     qualify row_number() over (partition by payment_id order by reported_on, delivered_at) = 1
 ),
 
 tokens as (
-    select payment_id, store_id, card_token from {{ ref('fct_payments') }}
+    select
+        payment_id,
+        store_id,
+        card_token
+    from {{ ref('fct_payments') }}
     where card_token is not null
 ),
 
@@ -59,7 +71,13 @@ events as (
     left join deliveries
         on payments.payment_id = deliveries.payment_id and payments.business_date = deliveries.business_date
     union all by name
-    select card_token, store_id, business_date, false as is_payment, true as is_chargeback, delivered_at
+    select
+        card_token,
+        store_id,
+        business_date,
+        false as is_payment,
+        true as is_chargeback,
+        delivered_at
     from reports
 ),
 
@@ -81,8 +99,8 @@ windows as (
         max(day_end) over today as event_timestamp,
         max(known_at) over last_90 as created_timestamp,
         {% for days in [1, 7, 28, 90] -%}
-        count_if(is_payment) over last_{{ days }} as payments_{{ days }},
-        sum(amount) over last_{{ days }} as amount_{{ days }},
+            count_if(is_payment) over last_{{ days }} as payments_{{ days }},
+            sum(amount) over last_{{ days }} as amount_{{ days }},
         {% endfor -%}
         max(amount) over last_28 as amount_max_28,
         count_if(is_online) over last_28 as online_28,
@@ -107,8 +125,8 @@ final as (
         max(event_timestamp) as event_timestamp,
         max(created_timestamp) as created_timestamp,
         {% for days in [1, 7, 28, 90] -%}
-        cast(max(payments_{{ days }}) as bigint) as token_payments_{{ days }},
-        cast(max(amount_{{ days }}) as double) as token_amount_{{ days }},
+            cast(max(payments_{{ days }}) as bigint) as token_payments_{{ days }},
+            cast(max(amount_{{ days }}) as double) as token_amount_{{ days }},
         {% endfor -%}
         cast(max(amount_max_28) as double) as token_amount_max_28,
         max(online_28) / max(payments_28) as token_online_share_28,

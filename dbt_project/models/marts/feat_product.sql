@@ -42,7 +42,10 @@ sold as (
 
 -- A product's day ends when the last of the retailer's stores closes it.
 trading_days as (
-    select business_date, max(day_end) as day_end, max(known_at) as known_at
+    select
+        business_date,
+        max(day_end) as day_end,
+        max(known_at) as known_at
     from sold
     group by business_date
 ),
@@ -64,9 +67,17 @@ facts as (
 {{ feature_gaps('facts', ['sku'], 'trading_days', []) }},
 
 dense as (
-    select *, true as is_seen from facts
+    select
+        *,
+        true as is_seen
+    from facts
     union all by name
-    select sku, business_date, business_date - date '2000-01-01' as day_no, known_at, false as is_seen
+    select
+        sku,
+        business_date,
+        business_date - date '2000-01-01' as day_no,
+        known_at,
+        false as is_seen
     from gaps
 ),
 

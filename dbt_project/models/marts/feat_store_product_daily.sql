@@ -80,7 +80,7 @@ trading_days as (
         known_at,
         count(*) over so_far as opened,
         {% for weekday in weekdays -%}
-        count_if(weekday = {{ loop.index }}) over so_far as opened_{{ weekday }},
+            count_if(weekday = {{ loop.index }}) over so_far as opened_{{ weekday }},
         {% endfor -%}
         count(*) over (
             partition by store_id order by day_no range between 6 preceding and current row
@@ -97,7 +97,9 @@ trading_days as (
 -- A day without a row is a day of no units: it adds nothing to a sum, and the trading days count it. What a window
 -- says never depends on which empty days got a row, so that a touched day changes 56 days and not 112.
 dense as (
-    select * exclude (day_end), business_date as seen_on
+    select
+        * exclude (day_end),
+        business_date as seen_on
     from facts
     union all by name
     select
@@ -124,7 +126,9 @@ windows as (
         competitor_price,
         on_hand,
         {% for days in lags -%}
-        max(units) over (by_key range between {{ days - 1 }} preceding and {{ days - 1 }} preceding) as units_{{ days }},
+            max(units) over (
+                by_key range between {{ days - 1 }} preceding and {{ days - 1 }} preceding
+            ) as units_{{ days }},
         {% endfor -%}
         sum(demand) over last_7 as demand_7,
         sum(stocked_out) over last_7 as stocked_out_7,
@@ -138,10 +142,10 @@ windows as (
         sum(receipts) over last_28 as receipts_28,
         sum(gross_amount) over last_28 as amount_28,
         {% for weekday in weekdays -%}
-        sum(case when weekday = {{ loop.index }} then demand end) over last_56 as demand_{{ weekday }},
+            sum(case when weekday = {{ loop.index }} then demand end) over last_56 as demand_{{ weekday }},
         {% endfor -%}
         -- Seven counts of at most eight days each, one byte apart: one window instead of seven.
-        sum(stocked_out * (1::bigint << (8 * (weekday - 1)))) over last_56 as stocked_out_bytes,
+        sum(stocked_out * (cast(1 as bigint) << (8 * (weekday - 1)))) over last_56 as stocked_out_bytes,
         last_value(list_price ignore nulls) over last_56 as list_price,
         last_value(unit_cost ignore nulls) over last_56 as unit_cost,
         max(case when units > 0 then day_no end) over last_56 - day_no as sale_offset,
@@ -166,10 +170,10 @@ counted as (
         least(today.opened_7, today.opened - first_seen.opened + 1) as opened_7,
         least(today.opened_28, today.opened - first_seen.opened + 1) as opened_28,
         {% for weekday in weekdays -%}
-        today.opened_{{ weekday }} - first_seen.opened_{{ weekday }}
-        + cast(first_seen.weekday = {{ loop.index }} as integer)
-        - ((cast(coalesce(windows.stocked_out_bytes, 0) as bigint) >> {{ 8 * loop.index0 }}) & 255)
-            as days_{{ weekday }},
+            today.opened_{{ weekday }} - first_seen.opened_{{ weekday }}
+            + cast(first_seen.weekday = {{ loop.index }} as integer)
+            - ((cast(coalesce(windows.stocked_out_bytes, 0) as bigint) >> {{ 8 * loop.index0 }}) & 255)
+                as days_{{ weekday }},
         {% endfor -%}
         cast(windows.amount_28 as double) / nullif(windows.sold_28 / 1000.0, 0) as unit_price_mean_28
     from windows
@@ -184,9 +188,10 @@ means as (
     select
         *,
         {% for weekday in weekdays -%}
-        coalesce(demand_{{ weekday }}, 0) / nullif(days_{{ weekday }}, 0) / 1000.0 as units_{{ weekday }}_mean_8,
+            coalesce(demand_{{ weekday }}, 0) / nullif(days_{{ weekday }}, 0) / 1000.0 as units_{{ weekday }}_mean_8,
         {% endfor -%}
-        opened_28 - coalesce(stocked_out_28, 0) as days_28
+        opened_28 - coalesce(stocked_out_28, 0) as days_28,
+        cast(demand_28 as double) * demand_28 / nullif(opened_28 - coalesce(stocked_out_28, 0), 0) as squared_mean_28
     from counted
 ),
 
@@ -199,23 +204,31 @@ final as (
         created_timestamp,
         units / 1000.0 as units_lag_1,
         {% for days in lags -%}
-        case when first_seen_on < business_date - {{ days - 2 }} then coalesce(units_{{ days }}, 0) end / 1000.0
-            as units_lag_{{ days }},
+            case when first_seen_on < business_date - {{ days - 2 }} then coalesce(units_{{ days }}, 0) end / 1000.0
+                as units_lag_{{ days }},
         {% endfor -%}
         coalesce(demand_7, 0) / nullif(opened_7 - coalesce(stocked_out_7, 0), 0) / 1000.0 as units_mean_7,
         coalesce(demand_28, 0) / nullif(days_28, 0) / 1000.0 as units_mean_28,
-        ({% for weekday in weekdays %}coalesce(demand_{{ weekday }}, 0){{ ' + ' if not loop.last }}{% endfor %})
-        / nullif({% for weekday in weekdays %}days_{{ weekday }}{{ ' + ' if not loop.last }}{% endfor %}, 0)
-        / 1000.0 as units_mean_56,
-        sqrt(greatest(squares_28 - cast(demand_28 as double) * demand_28 / nullif(days_28, 0), 0)
-            / nullif(days_28 - 1, 0)) / 1000.0 as units_std_28,
+        (
+            0
+            {% for weekday in weekdays -%}
+                + coalesce(demand_{{ weekday }}, 0)
+            {% endfor -%}
+        ) / nullif(
+            0
+            {% for weekday in weekdays -%}
+                + days_{{ weekday }}
+            {% endfor -%}
+            , 0
+        ) / 1000.0 as units_mean_56,
+        sqrt(greatest(squares_28 - squared_mean_28, 0) / nullif(days_28 - 1, 0)) / 1000.0 as units_std_28,
         case weekday
             {% for weekday in weekdays -%}
-            when {{ loop.index }} then units_{{ weekday }}_mean_8
+                when {{ loop.index }} then units_{{ weekday }}_mean_8
             {% endfor -%}
         end as units_weekday_mean_8,
         {% for weekday in weekdays -%}
-        units_{{ weekday }}_mean_8,
+            units_{{ weekday }}_mean_8,
         {% endfor -%}
         coalesce(sale_days_28, 0) / nullif(days_28, 0) as nonzero_share_28,
         promo_days_28 / opened_28 as promo_share_28,
