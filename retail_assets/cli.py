@@ -92,29 +92,27 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Load a real retailer's files through a mapping into bronze and quarantine; then `retail run`."""
-    from retail_assets.sources.load import import_retailer
+    from retail_assets import demo as story
 
-    environment = current()
-    report = import_retailer(environment.lake, environment.home, mapping, path)
-    if as_json:
-        print_json(report)
-    else:
-        from retail_assets.demo import show_load
-
-        show_load(report, console)
+    report = story.import_with_progress(current(), mapping, path, errors if as_json else console)
+    print_json(report) if as_json else story.show_load(report, console)
 
 
 @app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="The source whose quarantine is tried again, e.g. pos_lines.")],
+    mapping: Annotated[
+        list[Path] | None, typer.Option(help="Your own mapping, if rows were imported by one outside configs/mappings.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Judge quarantined rows by the mapping as it is now, and move those that pass into bronze."""
+    from retail_assets.demo import show_replay
     from retail_assets.sources.replay import replay as replay_source
 
     environment = current()
-    report = replay_source(environment.lake, environment.home, source)
-    print_json(report) if as_json else console.print(report)
+    report = replay_source(environment.lake, environment.home, source, mappings=mapping)
+    print_json(report) if as_json else show_replay(report, console)
 
 
 @app.command()
@@ -125,6 +123,7 @@ def rebuild(
     as_json: Json = False,
 ) -> None:
     """Build days of the warehouse again from bronze and publish them as gold."""
+    from retail_assets.demo import show_build
     from retail_assets.warehouse.build import build_warehouse
 
     if full == (since is not None):
@@ -132,7 +131,7 @@ def rebuild(
     environment = current()
     days = None if since is None else _days(since.date(), (until or since).date())
     report = build_warehouse(environment.lake, environment.home, days=days, full=full)
-    print_json(report) if as_json else console.print(report)
+    print_json(report) if as_json else show_build(report, console)
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -1,6 +1,7 @@
 """The demo as a person sees it: progress per stage, then a summary of what came out."""
 
 from collections import Counter
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -9,6 +10,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -19,8 +21,9 @@ from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
 from retail_assets.serving.ledger import Release
-from retail_assets.sources.report import LoadReport
+from retail_assets.sources.report import LoadReport, ReplayReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
+from retail_assets.warehouse.build import BuildReport
 
 STAGES = {
     "bronze": "landing -> bronze",
@@ -81,6 +84,21 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
             days=days,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+
+
+def import_with_progress(environment: Environment, mapping: Path, path: Path, console: Console) -> LoadReport:
+    """Loads a retailer's files through `mapping` with one bar per source over its files."""
+    from retail_assets.sources.load import import_retailer
+
+    with _progress(console, TimeElapsedColumn()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def on_batch(source: str, done: int, total: int) -> None:
+            if source not in tasks:
+                tasks[source] = progress.add_task(source, total=total)
+            progress.update(tasks[source], completed=done, total=total)
+
+        return import_retailer(environment.lake, environment.home, mapping, path, progress=on_batch)
 
 
 def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:
@@ -203,6 +221,26 @@ def show_load(report: LoadReport, console: Console) -> None:
     for skipped in report.skipped:
         console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
     console.print("Next: [bold]retail run[/]")
+
+
+def show_replay(report: ReplayReport, console: Console) -> None:
+    """Prints how many quarantined rows passed, and why the others stay."""
+    console.print(
+        f"{report.source}: {report.rows_tried:,} rows tried, {report.rows_moved:,} moved to bronze, "
+        f"{report.rows_duplicate:,} already there, {report.rows_left:,} left"
+    )
+    for reason, rows in report.left_by_reason.items():
+        console.print(f"  {reason} {rows:,}")
+    if report.rows_moved:
+        console.print(f"{len(report.business_dates)} days changed. Next: [bold]retail run[/]")
+
+
+def show_build(report: BuildReport, console: Console) -> None:
+    """Prints which days were rebuilt and how many rows each mart published."""
+    seconds = report.build_seconds + report.publish_seconds
+    console.print(f"{report.mode}: {report.reason}; {len(report.days)} days in {seconds:.1f} s")
+    for published in report.marts:
+        console.print(f"  {published.mart}: {published.status}, {published.rows:,} rows written", highlight=False)
 
 
 def show_releases(releases: list[Release], console: Console) -> None:
