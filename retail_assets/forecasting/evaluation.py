@@ -129,7 +129,7 @@ def with_segments(proof: pd.DataFrame, config: ReportConfig) -> pd.DataFrame:
         country=proof["country"].fillna("unknown"),
         store=proof["store_id"],
         volume=bands[np.digitize(fallback, bounds)],
-        promotion=np.where(proof["on_promotion"] | (proof["planned_discount"] > 0), "promoted", "regular"),
+        promotion=np.where(proof["is_promoted"] | (proof["planned_discount"] > 0), "promoted", "regular"),
         week=(np.minimum((proof["horizon"] - 1) // 7, 3) + 1).astype(str),
     )
 

@@ -56,14 +56,14 @@ promoted as (
     where p.starts_on <= d.target_date and p.ends_on >= d.target_date and p.announced_on <= d.business_date
     group by all
 )
-select d.* exclude (row), pr.category, pr.department, st.country, isodow(d.target_date)::double as target_weekday,
+select d.target_date, pr.category, pr.department, st.country, isodow(d.target_date)::double as target_weekday,
        {calendar_columns}, coalesce(p.discount, 0) as planned_discount,
        case when coalesce(s.is_stocked_out, false) then null
             when s.store_id is not null then s.gross_units
             when sd.store_id is null then case when cw.store_id is not null then 0.0 end
             when sd.has_stock then null else 0.0 end::double as units,
        coalesce(n.gross_units, 0)::double as seasonal_naive,
-       coalesce(s.on_promotion, false) as on_promotion
+       coalesce(s.on_promotion, false) as is_promoted
 from dated d
 left join products pr on pr.sku = d.sku
 left join stores st on st.store_id = d.store_id
@@ -116,13 +116,18 @@ class Gold:
         return found
 
     def examples(self, rows: pa.Table) -> pd.DataFrame:
-        """One example per row of `rows` (features, business_date = origin, horizon), in the same order."""
-        numbered = rows.append_column("row", pa.array(np.arange(len(rows))))
-        self.db.register("rows", numbered)
+        """One example per row of `rows` (features, business_date = origin, horizon), in the same order.
+
+        Only keys go through the joins: the features, which are most of the memory, are put beside the result.
+        """
+        keys = rows.select([*KEYS, "business_date", "horizon"]).append_column("row", pa.array(np.arange(len(rows))))
+        self.db.register("rows", keys)
         columns = ", ".join(f"c.{name}" for name in CALENDAR_COLUMNS)
         found = self.db.sql(EXAMPLES.format(calendar_columns=columns)).to_arrow_table()
         self.db.unregister("rows")
-        frame: pd.DataFrame = found.to_pandas(date_as_object=False, self_destruct=True, split_blocks=True)
+        for name in found.column_names:
+            rows = rows.append_column(name, found[name])
+        frame: pd.DataFrame = rows.to_pandas(date_as_object=False, split_blocks=True)
         return frame
 
 

@@ -23,7 +23,7 @@ FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
 CODE_VERSION = "1"
 SERIES_AT_ONCE = 5000
-DAYS_AT_ONCE = 10
+DAYS_AT_ONCE = 40
 
 
 class TrainingSource(Protocol):
