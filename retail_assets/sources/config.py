@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -264,7 +264,7 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     for column, spec in contract.columns.items():
         if spec.required and column not in filled:
             yield (*at, "columns"), f"feed {feed.name!r} does not fill the required column {column!r}"
-    if feed.time_zone != "store" and feed.time_zone not in available_timezones():
+    if feed.time_zone != "store" and not _is_zone(feed.time_zone):
         yield (*at, "time_zone"), f"{feed.time_zone!r} is no time zone"
     if feed.time_zone == "store" and "store" not in {r.name for r in contract.for_feed(feed).references}:
         yield (*at, "time_zone"), "time_zone: store needs a reference to stores `as: store`"
@@ -274,6 +274,13 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     if feed.file_date is not None and not _has_one_group(feed.file_date):
         yield (*at, "file_date"), "file_date is a regular expression with one group, which holds YYYYMMDD"
     yield from _sql_problems((*at, "rules"), feed.rules)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return ZoneInfo(name).key == name
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
 
 
 def _has_one_group(pattern: str) -> bool:

@@ -28,11 +28,11 @@ class Parsed:
 
 
 def unique_names(header: list[str]) -> tuple[str, ...]:
-    """Column names without blanks, BOM and repetition (DuckDB compares names without case): a second `a` is `a_2`."""
+    """Printable column names without repetition (DuckDB compares names without case): a second `a` is `a_2`."""
     names: list[str] = []
     taken: set[str] = set()
     for i, cell in enumerate(header, start=1):
-        base = cell.strip() or f"column_{i}"
+        base = "".join(filter(str.isprintable, cell)).strip() or f"column_{i}"
         name, n = base, 1
         while name.lower() in taken:
             n += 1

@@ -16,6 +16,7 @@ from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
 from retail_assets.sources.tables import ensure_bronze
+from retail_assets.sources.yaml_files import SourceConfigError
 
 BATCH_BYTES = 96 << 20
 PARQUET_WEIGHT = 6
@@ -63,6 +64,9 @@ def import_retailer(
     """
     contracts = load_contracts(config_dir)
     mapping = load_mapping(mapping_path, contracts)
+    for feed in mapping.feeds:
+        if next(path.glob(feed.files), None) is None:
+            raise SourceConfigError(f"feed {feed.name!r} finds no file {feed.files!r}", where=str(path))
     ensure_bronze(lake, contracts)
     reports = _load_all(lake, path, mapped_contracts(mapping, contracts), progress, f"{mapping.mapping}/")
     return LoadReport(sources=reports, skipped=_skipped(mapping, path))

@@ -55,7 +55,7 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) 
     for file, keys in found:
         layouts[file] |= dict.fromkeys(sorted(keys or ()), "VARCHAR")
     layout: Layout = {name: "VARCHAR" for each in layouts.values() for name in each}
-    layout = _without_case_twins(layout)
+    layout = _nameable(layout)
     structure = literal(json.dumps(layout or {"_nothing": "VARCHAR"}))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {view}_json AS SELECT _file, _line, rtrim(_raw, chr(10) || chr(13)) AS _raw, "
@@ -70,10 +70,10 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) 
     return Slice(piece.feed, layout, piece.rows, piece.read, layouts, parse_json=True)
 
 
-def _without_case_twins(layout: Layout) -> Layout:
-    """Keys that differ from an earlier one only in case cannot be columns; they stay visible as unknown keys."""
-    seen: set[str] = set()
-    return {n: t for n, t in layout.items() if not (n.lower() in seen or seen.add(n.lower()))}  # type: ignore[func-returns-value]
+def _nameable(layout: Layout) -> Layout:
+    """Keys that differ only in case, or do not print, cannot be columns; they stay visible as unknown keys."""
+    by_name = {name.lower(): name for name in reversed(layout) if name.isprintable() and name}
+    return {name: layout[name] for name in layout if by_name.get(name.lower()) == name}
 
 
 def rebuild(layout: Layout) -> str:

@@ -75,10 +75,12 @@ def read_model(file: Path, model: type[Model]) -> tuple[Model, Lines]:
     try:
         return model.model_validate(content), lines
     except ValidationError as error:
-        found = [f"{lines.at(e['loc'])}: {_dotted(e['loc'])}: {e['msg']}" for e in error.errors()[:5]]
+        # A misspelt key is both unknown and missing; the line to correct is the one that has it.
+        mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
+        found = [f"{lines.at(m['loc'])}: {_dotted(m['loc'])}: {m['msg']}" for m in mistakes[:5]]
         raise SourceConfigError(
             f"{file.name} is not a valid {model.__name__.lower()}: " + "; ".join(found),
-            where=lines.at(error.errors()[0]["loc"]),
+            where=lines.at(mistakes[0]["loc"]),
             todo="correct the line; docs/add-a-source.md lists every key",
         ) from error
 
