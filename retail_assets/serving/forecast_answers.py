@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from retail_assets.core.errors import RetailError
@@ -15,6 +16,7 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.context import ForecastContext
+from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.model import DemandForecaster, request_frame
 from retail_assets.forecasting.training import FEATURE_TABLE, PRODUCT, SERVICE
 from retail_assets.resources.feature_store import FeatureStore
@@ -22,7 +24,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.live import Live, NothingLive
+from retail_assets.serving.live import Live
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.service_app import NoAnswer
 from retail_assets.serving.versions import Versions
@@ -76,11 +78,17 @@ class ForecastDesk:
         self._base_view = _base_view()
 
     def _load(self, folder: Path, _: Manifest) -> DemandForecaster:
-        """Refuses a model that asks for features the feature service does not have."""
-        model = DemandForecaster.load(folder)
-        unknown = sorted(set(model.spec.features) - set(self.features.features(SERVICE)))
+        """Refuses a model whose features the feature service lacks, or that cannot make a forecast with this code."""
+        model, served = DemandForecaster.load(folder), self.features.features(SERVICE)
+        unknown = sorted(set(model.spec.features) - set(served))
         if unknown:
-            raise NothingLive(f"the model needs features that {SERVICE} does not have: {', '.join(unknown)}")
+            raise ForecastModelError(f"the model needs features that {SERVICE} does not have: {', '.join(unknown)}")
+        context = self._context
+        if context is not None and context.stores and context.products:
+            store_id, sku = next(iter(context.stores)), next(iter(context.products))
+            frame = request_frame(store_id, sku, dict.fromkeys(served), context, datetime.now(UTC).date(), 1)
+            if not np.isfinite(model.predict(frame, threads=1).to_numpy()).all():
+                raise ForecastModelError("the model forecasts no number for a series without history")
         return model
 
     def _refresh(self) -> None:

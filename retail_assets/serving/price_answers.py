@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from retail_assets.core.errors import RetailError
@@ -15,6 +16,7 @@ from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_of, decision_row
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
+from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
@@ -69,13 +71,21 @@ class PriceDesk:
 
     def __init__(self, environment: Environment) -> None:
         self.rulebook = Rulebook.of(load_config().policy)
-        self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, _load, also_poll=self._refresh)
+        self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self.clock = Clock(environment, "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._book: InputBook | None = None
         self._memory: _Memory | None = None
         self._commit = git_commit()
+
+    def _load(self, folder: Path, _: Manifest) -> PriceModel:
+        """Refuses a model that cannot decide the first price of the book with this code."""
+        model, book = PriceModel.load(folder), self._book
+        first = book.rows.slice(0, 1).to_pylist() if book else []
+        for row in first:
+            decide_one(model, self.rulebook, DecisionInputs(**row))
+        return model
 
     def _refresh(self) -> None:
         self.clock.poll()
@@ -168,10 +178,6 @@ def newest_batch_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | No
             {"store": store_id, "sku": sku},
         ).to_arrow_table()
     return rows.to_pylist()[0] if rows.num_rows else None
-
-
-def _load(folder: Any, _: Manifest) -> PriceModel:
-    return PriceModel.load(folder)
 
 
 def _answer(row: dict[str, Any], decision: Decision, fallback: str | None) -> dict[str, Any]:

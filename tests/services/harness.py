@@ -40,7 +40,7 @@ class Served:
         self.product = product
         self.home = home
         self.spec = service_spec(product, home, free_port(), PROJECT_ROOT)
-        self.client = httpx.Client(base_url=self.spec.url or "", timeout=30)
+        self.client = httpx.Client(base_url=self.spec.url or "", timeout=30, limits=httpx.Limits(keepalive_expiry=1))
         self.spec.log.parent.mkdir(parents=True, exist_ok=True)
         with self.spec.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -9,10 +9,11 @@ import pytest
 from bento.forecasting.schemas import MAX_HORIZON, ForecastAnswer
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.service_app import NoAnswer
 from tests.services.harness import Served, eventually
-from tests.services.releases import live_version
+from tests.services.releases import live_version, promote
 
 SAMPLE = 25
 LEVELS = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
@@ -171,3 +172,18 @@ class TestFallback:
         with pytest.raises(NoAnswer, match="no batch forecast to fall back to"):
             desk.forecast(store_id, sku, 7)
         desk.runtime.close()
+
+
+def test_a_model_that_does_not_fit_this_code_is_refused(tiny_copy: Home) -> None:
+    store, good = ModelStore.at(tiny_copy.models), live_version(tiny_copy, "forecasting")
+    manifest, folder = store.manifest("forecasting", good), store.path("forecasting", good)
+    files = {name: (folder / name).read_bytes() for name in manifest.files}
+    spec = json.loads(files["spec.json"])
+    files["spec.json"] = json.dumps(spec | {"features": spec["features"][:-1]}).encode()
+    desk = ForecastDesk(Environment(name="test", home=tiny_copy, lake=Lake.at(tiny_copy.lake)))
+    desk.runtime.start()
+    promote(tiny_copy, "forecasting", store.save("forecasting", files, manifest))
+    desk.runtime.live.poll()
+    version = desk.runtime.version()
+    desk.runtime.close()
+    assert (version["version"], "LightGBMError" in version["refused"]["reason"]) == (good, True)
