@@ -12,6 +12,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import dbt_variables, release_file, target_path, variables_set
 from retail_assets.warehouse import seen
 from retail_assets.warehouse.build import building, dbt_arguments
+from retail_assets.warehouse.dbt_events import finished_events
 from retail_assets.warehouse.manifest import gold_marts, load_manifest, mart_columns, models, models_in_order
 from retail_assets.warehouse.plan import Plan, make_plan
 from retail_assets.warehouse.publish import publish_mart
@@ -49,12 +50,18 @@ def warehouse_models(
     lake: dg.ResourceParam[Lake],
     home: dg.ResourceParam[Home],
 ) -> Iterator[Any]:
-    """Builds what changed in bronze or in the code, in one dbt run; without a change dbt is not started."""
+    """Builds what changed in bronze or in the code, in one dbt run; without a change dbt is not started.
+
+    Unless the UI has never seen what was built, because it was built without Dagster: dbt then rebuilds no day.
+    """
     plan = make_plan(lake, home)
+    kept = seen.read(home, plan.code_hash)
     context.log.info(f"{plan.mode}: {plan.reason}; {len(plan.all_days)} days")
-    if plan.mode == "unchanged":
-        yield from _unchanged(context, seen.read(home, plan.code_hash))
+    if plan.mode == "unchanged" and kept:
+        yield from _unchanged(context, kept)
         return
+    if plan.mode == "unchanged":
+        plan = plan.touching_nothing()
     with variables_set(dbt_variables(home, lake)):
         if context.is_subset:
             yield from _dbt_events(context, dbt, plan, home)
@@ -72,12 +79,9 @@ def _unchanged(context: dg.AssetExecutionContext, kept: dict[str, seen.Metadata]
 def _dbt_events(context: dg.AssetExecutionContext, dbt: DbtCliResource, plan: Plan, home: Home) -> Iterator[Any]:
     kept = seen.read(home, plan.code_hash)
     invocation = dbt.cli(dbt_arguments(plan), context=context, target_path=target_path(home))
-    events = invocation.stream().fetch_row_counts()
-    if not kept:
-        events = events.fetch_column_metadata()
     names = {key.to_python_identifier(): key.to_user_string() for key in context.selected_asset_keys}
     try:
-        yield from seen.keep(events, names, kept)
+        yield from seen.keep(finished_events(invocation, with_columns=not kept), names, kept)
     finally:
         release_file(invocation)
     if not context.is_subset:

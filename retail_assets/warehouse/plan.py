@@ -10,7 +10,7 @@ from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse import impact, state
 from retail_assets.warehouse.errors import WarehouseError
-from retail_assets.warehouse.manifest import code_hash, is_by_day, load_manifest
+from retail_assets.warehouse.manifest import code_hash, is_by_day, load_manifest, models
 
 MOST_DAYS = 120  # beyond, deleting and inserting days costs more than building everything once
 
@@ -34,6 +34,13 @@ class Plan(BaseModel):
     def all_days(self) -> list[date]:
         """Every business date that some model rebuilds."""
         return sorted({day for days in self.days.values() for day in days})
+
+    def touching_nothing(self) -> "Plan":
+        """The same inputs, with no day to rebuild: dbt still runs, and everything it says can be seen again."""
+        by_day: dict[str, list[date]] = {
+            name: [] for name in models(load_manifest()) if is_by_day(load_manifest(), name)
+        }
+        return self.model_copy(update={"mode": "days", "days": by_day})
 
     def variables(self) -> dict[str, Any]:
         """dbt's `--vars`."""
