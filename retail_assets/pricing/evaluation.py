@@ -2,7 +2,7 @@
 
 The weeks held back are the last ones. What a week sells in total in a category and country is taken as given, the same
 for every contender, so that only the answer to prices and promotions is scored: a SKU that was cheaper than usual must
-take the right share.
+take the right share. No contender's trend is drawn out beyond the weeks it was learnt from.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 CONTENDERS = ("model", "pooled_ols", "sku_ols", "no_response")
 SANE_ELASTICITY = -15.0
+TREND = FEATURES.index("years")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def elasticity_errors(estimated: Floats, lo: Floats, hi: Floats, truth: Floats) 
 
 def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
     level = levels(past.where(~past.censored), theta)
-    response = np.einsum("nk,nk->n", test.features, theta[test.sku_code])
+    features = test.features.copy()
+    features[:, TREND] = np.minimum(features[:, TREND], past.features[:, TREND].max())
+    response = np.einsum("nk,nk->n", features, theta[test.sku_code])
     mean = test.exposure * np.exp(level[test.series_code] + np.clip(response, -10, 10))
     sold, expected = (np.bincount(test.season_code, v) for v in (test.units, mean))
     scale: Floats = (sold / np.maximum(expected, 1e-9))[test.season_code]

@@ -6,7 +6,9 @@ its own, `censored`: demand was at least what was sold. (Leaving such days out w
 low price.) Days without stock from the morning on say nothing and are left out.
 Days without a sale count as zero units at the price that was in force, whether gold has a row for them or not: on a
 promotion that is the list price less the discount that was announced. (Taking the list price there would credit the
-price with every promotion's success and with none of its failures: elasticities come out 0.8 too large.)
+price with every promotion's success and with none of its failures: elasticities come out 0.8 too large.) Without a row
+it is what the SKU cost that week in the country's stores, else its last price here.
+Sums are of decimals, so that the order in which threads finish changes no digit.
 """
 
 from dataclasses import dataclass
@@ -54,27 +56,39 @@ dense as (
     join open_days d on d.store_id = s.store_id and d.day between s.first_day and s.last_day
     left join facts f on f.store_id = s.store_id and f.sku = s.sku and f.day = d.day
 ),
-priced as (
-    select d.* exclude (price), coalesce(st.country, '') as country, coalesce(p.department, '') as department,
-           coalesce(p.category, '') as category, date_trunc('week', day)::date as week,
-           coalesce(price, last_value(price ignore nulls) over before, first_value(price ignore nulls) over after)
-               as price
+placed as (
+    select d.*, coalesce(st.country, '') as country, coalesce(p.department, '') as department,
+           coalesce(p.category, '') as category, date_trunc('week', day)::date as week
     from dense d
     left join {stores} st on st.store_id = d.store_id
     left join {products} p on p.sku = d.sku
+),
+elsewhere as (
+    select country, sku, week, quantile_disc(price, 0.5) as price from placed where price > 0 group by all
+),
+priced as (
+    select d.* exclude (price),
+           coalesce(d.price, e.price, last_value(d.price ignore nulls) over before,
+                    first_value(d.price ignore nulls) over after) as price
+    from placed d
+    left join elsewhere e on e.country = d.country and e.sku = d.sku and e.week = d.week
     window before as (partition by d.store_id, d.sku order by day rows between unbounded preceding and current row),
            after as (partition by d.store_id, d.sku order by day rows between current row and unbounded following)
 ),
 weekdays as (
-    select country, department, dayofweek(day) as weekday, (sum(units) + 1.0) / (count(*) + 1.0) as rate
+    select country, department, dayofweek(day) as weekday,
+           (sum(units::decimal(18, 3)) + 1)::double / (count(*) + 1) as rate
     from priced where not out_of_stock group by all
 ),
 strength as (
-    select * exclude (rate), rate / avg(rate) over (partition by country, department) as strength from weekdays
+    select * exclude (rate),
+           (rate / avg(rate::decimal(18, 6)) over (partition by country, department))::decimal(9, 4) as strength
+    from weekdays
 )
 select store_id, sku, category, department, country, week, price, promo,
        case when out_of_stock then day end as sold_out_on,
-       sum(units) as units, sum(s.strength) as exposure, count(*) as days, avg(competitor) as competitor
+       sum(units::decimal(18, 3))::double as units, sum(s.strength)::double as exposure, count(*) as days,
+       avg(competitor::decimal(12, 8)) as competitor
 from priced join strength s using (country, department)
 where s.weekday = dayofweek(day) and price > 0 and units >= 0 and (units > 0 or not out_of_stock)
 group by all
@@ -82,8 +96,8 @@ order by store_id, sku, week, price, promo, sold_out_on nulls first
 """
 
 BASE = """
-select store_id, sku, sum(gross_units)::double / count(*) as units_per_day,
-       (sum(coalesce(unit_price, list_price)::double) / count(coalesce(unit_price, list_price))) as price,
+select store_id, sku, sum(gross_units::decimal(18, 3))::double / count(*) as units_per_day,
+       avg(coalesce(unit_price, list_price)) as price,
        count(*)::bigint as days
 from {sales}
 where business_date > date '{until}' - {recent} and business_date <= date '{until}'

@@ -38,7 +38,7 @@ create temp table listed as
            max(r.business_date) filter (
                r.competitor_price > 0 and r.business_date > date '{today}' - 14) as competitor_price_at,
            arg_max(r.currency, r.business_date) filter (r.currency is not null) as sold_currency,
-           sum(r.gross_units) filter (not coalesce(r.is_stocked_out, false))::double
+           sum(r.gross_units::decimal(18, 3)) filter (not coalesce(r.is_stocked_out, false))::double
                / nullif(count(*) filter (not coalesce(r.is_stocked_out, false)), 0) as recent_demand
     from recent r
     join counting c on c.store_id = r.store_id
@@ -80,7 +80,7 @@ NO_FORECAST = """
 """
 
 NEWEST_FORECAST = """
-    select store_id, sku, max(origin_date) as origin, avg(mean)::double as mean
+    select store_id, sku, max(origin_date) as origin, avg(mean::decimal(18, 6))::double as mean
     from {forecasts}
     where origin_date = (select max(origin_date) from {forecasts} where origin_date <= date '{today}')
       and target_date > date '{today}' and target_date <= date '{today}' + 28

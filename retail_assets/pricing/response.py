@@ -78,13 +78,15 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
 def uncensored(sold: Floats, mean: Floats) -> Floats:
     """Expected demand of days that sold out: E[D | D >= sold] of a Poisson D, shapes (n,), `sold` at least 1.
 
-    E[D; D >= s] = mean * P(D >= s - 1), and what is missing is at most `mean`, as the Poisson is log-concave.
+    E[D; D >= s] = mean * P(D >= s - 1). Far out, where both probabilities vanish, the excess is the sum of a geometric
+    series; it is never above `mean`, as the Poisson is log-concave.
     """
     from scipy.special import gammainc
 
     at_least = gammainc(sold, mean)
     one_less = np.where(sold > 1, gammainc(np.maximum(sold - 1, 1), mean), 1.0)
-    expected = np.divide(mean * one_less, at_least, where=at_least > 1e-12, out=sold + mean)
+    far_out = sold + mean / np.maximum(sold + 1 - mean, 1.0)
+    expected = np.divide(mean * one_less, at_least, where=at_least > 1e-9, out=far_out)
     return np.clip(expected, sold, sold + mean)
 
 

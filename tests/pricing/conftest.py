@@ -1,7 +1,7 @@
 """A small retailer in gold tables, with elasticities that are known because they were planted; random inputs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
@@ -190,6 +190,12 @@ def planted(lake: Lake) -> Callable[..., Retailer]:
     return lambda **options: plant(lake, **({"skus": 12, "stores": 2, "days": 112} | options))
 
 
+@pytest.fixture(scope="session", name="plant")
+def plant_fixture() -> Callable[..., Retailer]:
+    """`plant(lake, skus=..., stores=..., days=...)` for homes that outlive a test."""
+    return plant
+
+
 @pytest.fixture(scope="session")
 def config() -> PricingConfig:
     """The configuration that ships."""
@@ -269,8 +275,3 @@ def _random_inputs(rows: int, seed: int) -> pa.Table:
     columns |= {f"{name}_at": day for name in ("previous_price", "unit_cost", "base_demand")}
     absent = {n: pa.nulls(rows, INPUTS.field(n).type) for n in INPUTS.names if n not in columns}
     return pa.table(columns | absent).select(INPUTS.names).cast(INPUTS)
-
-
-def renamed(model: PriceModel, version: str) -> PriceModel:
-    """The same model under another version."""
-    return replace(model, version=version)

@@ -9,7 +9,7 @@ from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import PricingConfig
 from retail_assets.pricing.evaluation import elasticity_errors, held_out, metrics
 from retail_assets.pricing.frames import ResponseDataError, ResponseFrame, frame_of, read_panel
-from retail_assets.pricing.response import fit
+from retail_assets.pricing.response import fit, uncensored
 from retail_assets.pricing.training import Training, gold_versions, train
 
 
@@ -67,12 +67,17 @@ def test_the_metrics_are_those_that_the_gates_ask_for(training) -> None:
     assert not evaluate(gates, training.metrics | {"holdout_deviance": 99.0}).passed
 
 
-def test_days_without_stock_say_nothing_about_demand(planted: Callable, config: PricingConfig) -> None:
+def test_days_that_sold_out_are_censored_and_empty_ones_left_out(planted: Callable, config: PricingConfig) -> None:
     retailer = planted()
-    panel = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
+    versions = gold_versions(retailer.lake)
+    panel = read_panel(retailer.lake, retailer.last_day, config.response, versions).to_pandas()
     sales = retailer.lake.open("gold", "fct_sales_daily").to_pyarrow_table().to_pandas()
-    assert sum(panel["days"].to_pylist()) == (~sales["is_stocked_out"]).sum()
-    assert sum(panel["units"].to_pylist()) == sales.loc[~sales["is_stocked_out"], "gross_units"].sum()
+    empty = sales["is_stocked_out"] & (sales["gross_units"] == 0)
+    assert panel["days"].sum() == (~empty).sum()
+    assert panel["units"].sum() == sales["gross_units"].sum()
+    hidden = panel[panel["sold_out_on"].notna()]
+    assert hidden["days"].eq(1).all()
+    assert len(hidden) == (sales["is_stocked_out"] & (sales["gross_units"] > 0)).sum()
 
 
 def test_days_that_gold_leaves_out_count_as_zero(planted: Callable, config: PricingConfig) -> None:
@@ -84,6 +89,47 @@ def test_days_that_gold_leaves_out_count_as_zero(planted: Callable, config: Pric
     after = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
     assert sum(after["units"].to_pylist()) == sum(before["units"].to_pylist())
     assert sum(after["days"].to_pylist()) > 0.97 * sum(before["days"].to_pylist())
+
+
+def test_a_day_without_a_row_costs_what_it_cost_elsewhere_that_week(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted(stores=4)
+    sales = retailer.lake.open("gold", "fct_sales_daily").to_pyarrow_table().to_pandas()
+    unsold = (sales["store_id"] == "US-000") & (sales["gross_units"] == 0) & ~sales["is_stocked_out"]
+    before = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake)).to_pandas()
+    retailer.lake.overwrite("gold", "fct_sales_daily", _table(sales[~unsold]), partition_by=["business_date"])
+    after = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake)).to_pandas()
+    keys = ["store_id", "sku", "week"]
+    prices = [panel.groupby(keys)["price"].agg(["min", "max"]) for panel in (before, after)]
+    both = prices[0].join(prices[1], rsuffix="_after", how="inner")
+    assert np.allclose(both["min"], both["min_after"], atol=0.0051)
+    assert np.allclose(both["max"], both["max_after"], atol=0.0051)
+
+
+def test_a_panel_is_the_same_every_time(planted: Callable, config: PricingConfig) -> None:
+    retailer = planted()
+    sales = retailer.lake.open("gold", "fct_sales_daily").to_pyarrow_table().to_pandas()
+    by_weight = _table(sales.assign(gross_units=sales["gross_units"] * 0.137))
+    retailer.lake.overwrite("gold", "fct_sales_daily", by_weight, partition_by=["business_date"])
+    versions = gold_versions(retailer.lake)
+    first, *others = (read_panel(retailer.lake, retailer.last_day, config.response, versions) for _ in range(4))
+    assert all(panel.equals(first) for panel in others)
+
+
+def test_hidden_demand_is_at_least_what_was_sold() -> None:
+    sold, mean = np.array([1.0, 5.0, 5.0, 40.0, 0.5]), np.array([3.0, 0.01, 5.0, 2.0, 4.0])
+    found = uncensored(sold, mean)
+    exact = [_expected(int(max(s, 1)), m) for s, m in zip(sold[:4], mean[:4], strict=True)]
+    assert np.allclose(found[:4], exact, rtol=1e-3)
+    assert (found >= sold).all()
+    assert (found <= sold + mean).all()
+
+
+def _expected(sold: int, mean: float) -> float:
+    from scipy.stats import poisson
+
+    demand = np.arange(sold, sold + 400)
+    weight = np.exp(poisson.logpmf(demand, mean) - poisson.logpmf(demand[0], mean))
+    return float((demand * weight).sum() / weight.sum())
 
 
 def test_too_little_history_is_a_named_error(planted: Callable, config: PricingConfig) -> None:

@@ -1,6 +1,7 @@
 """The assets and their checks on a real ephemeral instance: once, again, and with decisions that must be stopped."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -26,13 +27,43 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.assets import releases
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
+NODES = [*assets.ASSETS, releases, *checks.CHECKS]
+
+
+def refresh(home: Home) -> dg.ExecuteInProcessResult:
+    """Trains, releases and decides in `home`, and runs the checks."""
+    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models)}
+    return dg.materialize(NODES, resources=resources, raise_on_error=False)
+
+
+def checked(home: Home) -> dict[str, bool]:
+    """Runs the checks alone."""
+    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models)}
+    only = dg.AssetSelection.all_asset_checks()
+    return passed(dg.materialize(NODES, resources=resources, raise_on_error=False, selection=only))
+
+
+@pytest.fixture(scope="module")
+def first(
+    tmp_path_factory: pytest.TempPathFactory, plant: Callable[..., object]
+) -> tuple[Home, dg.ExecuteInProcessResult]:
+    """A home that was refreshed once, to read or to copy, and what that run said."""
+    home = Home.at(tmp_path_factory.mktemp("refreshed"))
+    plant(Lake.at(home.lake), skus=12, stores=2, days=112)
+    return home, refresh(home)
+
 
 @pytest.fixture
-def refresh(lake: Lake, home: Home) -> Callable[[], dg.ExecuteInProcessResult]:
-    """Runs training, release, decisions and their checks on the test's own home."""
-    resources = {"lake": lake, "model_store": ModelStore.at(home.models)}
-    nodes = [*assets.ASSETS, releases, *checks.CHECKS]
-    return lambda: dg.materialize(nodes, resources=resources, raise_on_error=False)
+def refreshed(first: tuple[Home, dg.ExecuteInProcessResult], home: Home) -> Home:
+    """A copy of a refreshed home."""
+    shutil.copytree(first[0].root, home.root)
+    return home
+
+
+@pytest.fixture
+def decided(refreshed: Home) -> Lake:
+    """The lake of a copy of a refreshed home."""
+    return Lake.at(refreshed.lake)
 
 
 def metadata(result: dg.ExecuteInProcessResult, *key: str) -> dict[str, object]:
@@ -44,34 +75,32 @@ def passed(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
-def test_a_day_is_trained_released_decided_and_not_done_again(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, home: Home
-) -> None:
-    planted()
-    first = refresh()
-    assert first.success
-    assert all(passed(first).values())
-    assert len(passed(first)) == 5
-    report = metadata(first, "pricing", "response_report")
+def test_a_day_is_trained_released_and_decided(first: tuple[Home, dg.ExecuteInProcessResult]) -> None:
+    _, result = first
+    assert result.success
+    assert all(passed(result).values())
+    assert len(passed(result)) == 5
+    report = metadata(result, "pricing", "response_report")
     assert all(str(report[name]).startswith("![") for name in ("demand_curves", "elasticities"))
     assert all(len(str(report[name])) < 150_000 for name in ("demand_curves", "elasticities"))
-    decided = metadata(first, "pricing", "price_decisions")
+    decided = metadata(result, "pricing", "price_decisions")
     assert (decided["dagster/row_count"], decided["new_rows"], decided["listed"]) == (24, 24, 24)
     assert "becomes" in str(decided["example"])
+
+
+def test_what_is_done_is_not_done_again(refreshed: Home) -> None:
+    lake = Lake.at(refreshed.lake)
     version = lake.version("decisions", "pricing")
-    again = refresh()
+    again = refresh(refreshed)
     for name in ("demand_response_model", "response_report", "price_decisions"):
         assert metadata(again, "pricing", name)["status"] == "unchanged"
     assert lake.version("decisions", "pricing") == version
-    assert len(ModelStore.at(home.models).versions("pricing")) == 1
+    assert len(ModelStore.at(refreshed.models).versions("pricing")) == 1
 
 
-def test_decisions_name_the_run_and_the_live_model(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, home: Home
-) -> None:
-    planted()
-    result = refresh()
-    rows = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+def test_decisions_name_the_run_and_the_live_model(first: tuple[Home, dg.ExecuteInProcessResult]) -> None:
+    home, result = first
+    rows = Lake.at(home.lake).open("decisions", "pricing").to_pyarrow_table().to_pylist()
     assert {row["dagster_run_id"] for row in rows} == {result.run_id}
     assert {row["model_version"] for row in rows} == set(ModelStore.at(home.models).versions("pricing"))
     assert {row["mode"] for row in rows} == {"batch"}
@@ -99,69 +128,54 @@ def trail(lake: Lake) -> list[dict[str, object]]:
     return lines
 
 
-def test_checks_stop_what_must_not_reach_a_shelf(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
-) -> None:
-    planted()
-    assert refresh().success
-    table = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
-    output = json.loads(table[0]["output"])
-    cheap, first = trail(lake), trail(lake)[0]["before"]
+def test_checks_stop_what_must_not_reach_a_shelf(refreshed: Home, decided: Lake) -> None:
+    output = json.loads(decided.open("decisions", "pricing").to_pyarrow_table()["output"][0].as_py())
+    cheap = trail(decided)
     cheap[-1]["after"] = 1
-    forge(lake, price=Decimal("0.01"), guardrails=json.dumps(cheap), output=json.dumps(output | {"outcome": "changed"}))
-    found = passed(refresh())
+    changed = json.dumps(output | {"outcome": "changed"})
+    forge(decided, price=Decimal("0.01"), guardrails=json.dumps(cheap), output=changed)
+    found = checked(refreshed)
     assert not found["margin_floor_holds"]
     assert not found["max_change_holds"]
-    assert found["trail_is_complete"], first
+    assert found["trail_is_complete"]
 
 
-def test_a_standing_price_in_breach_is_counted_and_does_not_stop(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
-) -> None:
-    planted()
-    assert refresh().success
-    row = lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()[0]
+def test_a_standing_price_in_breach_is_counted_and_does_not_stop(refreshed: Home, decided: Lake) -> None:
+    row = decided.open("decisions", "pricing").to_pyarrow_table().to_pylist()[0]
     output = json.loads(row["output"]) | {"outcome": "conflict", "cost": 10_000}
-    standing = trail(lake)
+    standing = trail(decided)
     standing[-1]["after"] = standing[0]["before"]
-    forge(lake, price=row["previous_price"], guardrails=json.dumps(standing), output=json.dumps(output))
-    result = refresh()
+    forge(decided, price=row["previous_price"], guardrails=json.dumps(standing), output=json.dumps(output))
+    result = refresh(refreshed)
     assert passed(result)["margin_floor_holds"]
     check = next(c for c in result.get_asset_check_evaluations() if c.check_name == "margin_floor_holds")
     assert check.metadata["standing_prices_in_breach"].value == 1
 
 
 @pytest.mark.parametrize("damage", ["missing rule", "no words", "wrong end", "wrong start"])
-def test_an_incomplete_trail_is_stopped(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake, damage: str
-) -> None:
-    planted()
-    assert refresh().success
-    lines = trail(lake)
+def test_an_incomplete_trail_is_stopped(refreshed: Home, decided: Lake, damage: str) -> None:
+    lines = trail(decided)
     if damage == "missing rule":
         del lines[3]
     elif damage == "no words":
         lines[2]["words"] = ""
     else:
-        lines[-1 if damage == "wrong end" else 0]["after" if damage == "wrong end" else "before"] = 12345
-    forge(lake, guardrails=json.dumps(lines))
-    assert not passed(refresh())["trail_is_complete"]
+        line, end = (lines[-1], "after") if damage == "wrong end" else (lines[0], "before")
+        line[end] = 12345
+    forge(decided, guardrails=json.dumps(lines))
+    assert not checked(refreshed)["trail_is_complete"]
 
 
-def test_a_listed_item_without_a_decision_is_seen(
-    planted: Callable, refresh: Callable[[], dg.ExecuteInProcessResult], lake: Lake
-) -> None:
+def test_a_listed_item_without_a_decision_is_seen(refreshed: Home, decided: Lake) -> None:
+    decided.open("decisions", "pricing").delete("sku = 'SKU-00004'")
+    assert not checked(refreshed)["every_listed_item_has_a_price"]
+
+
+def test_checks_of_an_empty_home_pass(planted: Callable[..., object], home: Home) -> None:
     planted()
-    assert refresh().success
-    lake.open("decisions", "pricing").delete("sku = 'SKU-00004'")
-    assert not passed(refresh())["every_listed_item_has_a_price"]
-
-
-def test_checks_of_an_empty_home_pass(planted: Callable, lake: Lake, home: Home) -> None:
-    planted()
-    resources = {"lake": lake, "model_store": ModelStore.at(home.models)}
-    result = dg.materialize([dg.AssetSpec(["pricing", "price_decisions"]), *checks.CHECKS], resources=resources)
-    assert all(passed(result).values())
+    found = checked(home)
+    assert len(found) == 5
+    assert all(found.values())
 
 
 def manifest(shipped: PricingConfig, **changes: object) -> Manifest:
