@@ -1,9 +1,11 @@
 """Questions to bronze, quarantine and ops/loads, as plain functions that the checks ask."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.calendar import retail_calendar
 from retail_assets.resources.lake import Lake
 
 NORMAL_SHARE = 0.02
@@ -75,25 +77,35 @@ def _recent(lake: Lake) -> str:
 def missing_deliveries(lake: Lake, days: int = 3) -> list[str]:
     """`store day` for stores without sales on one of the newest `days` business dates.
 
-    A store counts as trading on a weekday when it sold on at least 3 of the 4 same weekdays before.
+    A store counts as trading on a weekday when it sold on at least 3 of the 4 same weekdays before; holidays of its
+    country are left out.
     """
-    rows = lake.query(
-        f"""
-        WITH sold AS (
-            SELECT DISTINCT store_id, business_date FROM {lake.scan("bronze", "pos_lines")}
-            WHERE business_date >= (SELECT max(business_date) FROM {lake.scan("bronze", "pos_lines")}) - 34
-        ), newest AS (SELECT DISTINCT business_date FROM sold ORDER BY 1 DESC LIMIT {days}),
-        expected AS (
-            SELECT sold.store_id, newest.business_date FROM newest JOIN sold
-            ON sold.business_date IN (newest.business_date - 7, newest.business_date - 14,
-                newest.business_date - 21, newest.business_date - 28)
-            GROUP BY ALL HAVING count(*) >= 3
-        )
-        SELECT store_id || ' ' || business_date AS missing FROM expected ANTI JOIN sold USING (store_id, business_date)
-        ORDER BY 1
-        """
-    )
-    return [str(value) for value in rows["missing"].to_pylist()]
+    pos, stores = lake.scan("bronze", "pos_lines"), lake.scan("bronze", "stores")
+    with lake.connect() as connection:
+        newest = connection.execute(f"SELECT max(business_date) FROM {pos}").fetchall()[0][0]
+        if newest is None:
+            return []
+        countries = [c for (c,) in connection.execute(f"SELECT DISTINCT country FROM {stores}").fetchall()]
+        connection.register("calendar", retail_calendar(newest - timedelta(days=35), newest, countries))
+        rows = connection.execute(
+            f"""
+            WITH sold AS (
+                SELECT DISTINCT store_id, business_date FROM {pos} WHERE business_date >= DATE '{newest}' - 34
+            ), newest AS (SELECT DISTINCT business_date FROM sold ORDER BY 1 DESC LIMIT {days}),
+            expected AS (
+                SELECT sold.store_id, newest.business_date FROM newest JOIN sold
+                ON sold.business_date IN (newest.business_date - 7, newest.business_date - 14,
+                    newest.business_date - 21, newest.business_date - 28)
+                GROUP BY ALL HAVING count(*) >= 3
+            ), closed AS (
+                SELECT store_id, calendar_date AS business_date FROM {stores} JOIN calendar USING (country)
+                WHERE is_holiday
+            )
+            SELECT store_id || ' ' || business_date FROM expected ANTI JOIN sold USING (store_id, business_date)
+            ANTI JOIN closed USING (store_id, business_date) ORDER BY 1
+            """
+        ).fetchall()
+    return [missing for (missing,) in rows]
 
 
 def skewed_clocks(lake: Lake) -> list[str]:

@@ -26,6 +26,7 @@ US_HEADER = (
 )
 UK_HEADER = "store,receipt,line,date_time,product_code,qty,price,rrp,promo,customer,payment,ccy"
 DE_HEADER = "Filiale;Bon;Position;Zeitpunkt;Artikel;Menge;Preis;Listenpreis;Aktion;Kunde;Zahlung;Waehrung"
+ITEM = ("department", "category", "brand", "pack_size", "unit", "price_family", "launched_on", "discontinued_on")
 SKUS = tuple(f"SKU-{n:05d}" for n in range(1, 6))
 
 
@@ -106,7 +107,7 @@ def new_retailer(root: Path) -> Retailer:
     retailer = at(root)
     retailer.put("stores/stores_20251001_d20251001T050000Z.csv", STORES)
     for country, colour in (("US", "color"), ("UK", "colour"), ("DE", "Farbe")):
-        items = [{"sku": sku, "name": f"Item {sku}", colour: "red", "launched_on": "2024-01-01"} for sku in SKUS]
+        items = [dict.fromkeys(ITEM) | {"sku": sku, "name": f"Item {sku}", colour: "red"} for sku in SKUS]
         retailer.put(f"catalogue/products_{country}_20251001_d20251001T050000Z.json", json.dumps(items))
     ensure_bronze(retailer.lake, load_contracts())
     retailer.load_only("stores")

@@ -1,5 +1,6 @@
 """A load or a replay that is killed at any step leaves the last good state, and repeating it gives the same tables."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ REPLAY_STEPS = 5
 def dying(retailer: Retailer, what: str, step: int, *arguments: str) -> int:
     """The exit code of a process that dies at `step`."""
     command = [sys.executable, str(CHILD), str(retailer.home.root), what, str(step), *arguments]
-    return subprocess.run(command, cwd=PROJECT, env={"PYTHONPATH": str(PROJECT)}, check=False).returncode
+    return subprocess.run(command, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, check=False).returncode
 
 
 def deliver(retailer: Retailer) -> None:

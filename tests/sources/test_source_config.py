@@ -105,7 +105,8 @@ def test_references_in_a_circle_are_an_error(configs: Path) -> None:
 def test_a_mapping_for_no_source_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "m.yaml"
     file.write_text(
-        "mapping: m\ndescription: d\nfeeds:\n  - name: f\n    source: sales\n    files: x\n    format: csv\n    columns: {}\n"
+        "mapping: m\ndescription: d\nfeeds:\n"
+        "  - name: f\n    source: sales\n    files: x\n    format: csv\n    columns: {}\n"
     )
     with pytest.raises(SourceConfigError, match="sales") as raised:
         load_mapping(file, load_contracts())
