@@ -160,9 +160,7 @@ def price_ending(corridor: Corridor, ladder: "Ladder", market: Ints) -> tuple[Co
     return replace(corridor, price=after, stopped=corridor.stopped | conflict), line
 
 
-def margin_floor(
-    corridor: Corridor, cost: Ints, floor: Ints, ladder: "Ladder", market: Ints
-) -> tuple[Corridor, Line]:
+def margin_floor(corridor: Corridor, cost: Ints, floor: Ints, ladder: "Ladder", market: Ints) -> tuple[Corridor, Line]:
     """A price leaves at least `floor` (basis points of the price) above `cost` (0: not known). The last rule.
 
     A price below it is raised to the first rung of the ladder that holds the floor, if the corridor has one.

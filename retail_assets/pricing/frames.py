@@ -96,14 +96,21 @@ order by store_id, sku, week, price, promo, sold_out_on nulls first
 """
 
 BASE = """
-select store_id, sku, sum(gross_units::decimal(18, 3))::double / count(*) as units_per_day,
-       avg(coalesce(unit_price, list_price)) as price,
-       count(*)::bigint as days
-from {sales}
-where business_date > date '{until}' - {recent} and business_date <= date '{until}'
-  and not coalesce(is_stocked_out, false) and coalesce(unit_price, list_price) > 0
+with recent as (
+    select * from {sales} where business_date > date '{until}' - {recent} and business_date <= date '{until}'
+),
+stores as (
+    select store_id, count(distinct business_date) as open_days, count(on_hand) > 0 as counts_stock
+    from recent group by store_id
+)
+select r.store_id, r.sku, sum(gross_units::decimal(18, 3))::double
+           / case when any_value(counts_stock) then count(*) else any_value(open_days) end as units_per_day,
+       avg(coalesce(unit_price, list_price)) as price, count(*)::bigint as days
+from recent r
+join stores s on s.store_id = r.store_id
+where not coalesce(is_stocked_out, false) and coalesce(unit_price, list_price) > 0
 group by all having sum(gross_units) >= 0
-order by store_id, sku
+order by all
 """
 
 
@@ -158,7 +165,10 @@ def read_panel(lake: Lake, until: date, config: ResponseConfig, versions: dict[s
 
 
 def read_base_demand(lake: Lake, until: date, versions: dict[str, int]) -> pa.Table:
-    """Units per day and mean paid price of each store-SKU over the last 56 days with stock, up to `until`."""
+    """Units per day and mean paid price of each store-SKU over the last 56 days with stock, up to `until`.
+
+    In stores that count no stock a day without a sale has no row, so that there the store's open days are counted.
+    """
     sales = lake.scan("gold", "fct_sales_daily", versions["fct_sales_daily"])
     return lake.query(BASE.format(sales=sales, until=until.isoformat(), recent=RECENT_DAYS))
 

@@ -28,7 +28,8 @@ create temp table recent as
     where business_date > date '{today}' - 56 and business_date <= date '{today}';
 create temp table listed as
     with counting as (
-        select store_id, max(business_date) filter (on_hand is not null) > date '{today}' - 28 as counts
+        select store_id, max(business_date) filter (on_hand is not null) > date '{today}' - 28 as counts,
+               count(distinct business_date) as open_days
         from recent group by store_id
     )
     select r.store_id, r.sku, arg_max(r.on_hand, r.business_date) filter (r.on_hand is not null) as on_hand,
@@ -39,7 +40,9 @@ create temp table listed as
                r.competitor_price > 0 and r.business_date > date '{today}' - 14) as competitor_price_at,
            arg_max(r.currency, r.business_date) filter (r.currency is not null) as sold_currency,
            sum(r.gross_units::decimal(18, 3)) filter (not coalesce(r.is_stocked_out, false))::double
-               / nullif(count(*) filter (not coalesce(r.is_stocked_out, false)), 0) as recent_demand
+               / nullif(case when any_value(coalesce(c.counts, false))
+                             then count(*) filter (not coalesce(r.is_stocked_out, false))
+                             else any_value(c.open_days) end, 0) as recent_demand
     from recent r
     join counting c on c.store_id = r.store_id
     left join {products} p on p.sku = r.sku

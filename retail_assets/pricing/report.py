@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 4
+MOST_CATEGORIES = 40
 NAMES = {
     "model": "shrunken to the category",
     "pooled_ols": "least squares per category",
@@ -51,13 +52,14 @@ def contender_table(metrics: dict[str, float]) -> str:
 
 
 def category_table(responses: pd.DataFrame) -> str:
-    """A markdown table of elasticities by category, most elastic first."""
+    """A markdown table of elasticities by category, most elastic first, at most MOST_CATEGORIES."""
     groups = responses.assign(width=responses["hi"] - responses["lo"]).groupby("category", dropna=False)
     table = groups.agg(
         skus=("sku", "size"), elasticity=("elasticity", "median"), lowest=("elasticity", "min"),
         highest=("elasticity", "max"), width=("width", "median"), own=("weight", "median"),
     ).sort_values("elasticity")  # fmt: skip
     lines = ["| category | SKUs | median | from | to | interval | own sales |", "|---|---|---|---|---|---|---|"]
+    table = table.head(MOST_CATEGORIES)
     for name, row in zip(table.index, table.to_dict("records"), strict=True):
         shown = [f"{row[c]:.2f}" for c in ("elasticity", "lowest", "highest", "width")]
         lines.append(f"| {name} | {row['skus']} | {' | '.join(shown)} | {row['own']:.0%} |")

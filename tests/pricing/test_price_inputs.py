@@ -182,3 +182,15 @@ def test_the_book_of_a_service_holds_the_rows_of_the_batch(planted: Callable) ->
     assert not book.is_stale(retailer.lake)
     rewrite(retailer.lake, "dim_promotion", lambda p: p.iloc[:0])
     assert book.is_stale(retailer.lake)
+
+
+def test_demand_of_a_retailer_without_stock_counts_includes_the_days_it_did_not_sell(planted: Callable) -> None:
+    retailer = planted()
+    counted = {key: row["base_demand"] for key, row in rows(retailer.lake).items()}
+    rewrite(
+        retailer.lake,
+        "fct_sales_daily",
+        lambda s: s[(s["gross_units"] > 0) & ~s["is_stocked_out"]].assign(on_hand=None),
+    )
+    sold = {key: row["base_demand"] for key, row in rows(retailer.lake).items()}
+    assert sold == pytest.approx(counted, rel=0.12)
