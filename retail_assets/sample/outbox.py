@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 
@@ -56,6 +56,7 @@ class Outbox:
         self._landing = landing
         self._folders: set[str] = set()
         self._waiting: list[Delivery] = []
+        self._paths: set[str] = set()
         self.delivered: list[Delivered] = []
 
     def put(self, delivery: Delivery) -> None:
@@ -73,6 +74,9 @@ class Outbox:
         if delivery.folder not in self._folders:
             (self._landing / delivery.folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(delivery.folder)
+        while delivery.path in self._paths:  # two files of one second: the second one must not replace the first
+            delivery = delivery.but(delivered=delivery.delivered + timedelta(seconds=1))
+        self._paths.add(delivery.path)
         write_whole(self._landing / delivery.path, delivery.payload, delivery.delivered)
         size = len(delivery.payload)
         self.delivered.append(Delivered(delivery.source, delivery.path, size, delivery.rows, delivery.delivered))

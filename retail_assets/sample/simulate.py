@@ -61,7 +61,7 @@ def simulate(
     days: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SampleSummary:
-    """Writes the files of `days` days (default: the scale's) below `home_root`, and their truth.
+    """Writes the files of `days` days (default: the scale's, or as many as are there) below `home_root`, and the truth.
 
     Equal arguments give equal bytes, and more days only add files. A sample that is already there whole is left as it
     is. Raises SampleError when the folder holds another sample, or more days of this one.
@@ -70,9 +70,10 @@ def simulate(
     chosen = scale_named(scale) if isinstance(scale, str) else scale
     if days is not None and days < 1:
         raise SampleError(f"days={days}: at least one day is needed")
-    wanted = _Manifest(seed=seed, scale=chosen, days=days or chosen.days, generator=generator_hash())
     home = Home.at(home_root)
     found = _existing(home)
+    grown = found.days if found is not None and (found.seed, found.scale) == (seed, chosen) else 0
+    wanted = _Manifest(seed=seed, scale=chosen, days=days or max(chosen.days, grown), generator=generator_hash())
     if found is not None and _same(found, wanted) and found.summary is not None and _intact(home):
         return found.summary.model_copy(update={"seconds": time.perf_counter() - started, "reused": True})
     _refuse_mixture(home, found, wanted)

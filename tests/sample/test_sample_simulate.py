@@ -12,6 +12,7 @@ from sample_files import STAMP, tree, truth
 
 from retail_assets.environments import Home
 from retail_assets.sample.config import SampleError, Scale, load_config, scale_named
+from retail_assets.sample.outbox import Delivery, Outbox
 from retail_assets.sample.simulate import simulate
 
 DAYS = 25
@@ -144,3 +145,22 @@ def test_demo_is_as_big_as_promised() -> None:
     assert sum(demo.stores.values()) >= 12
     assert demo.skus >= 300 and demo.days >= 400 and demo.customers >= 20_000
     assert len(config.countries) == 3 and len(config.departments) == 5
+
+
+def test_two_files_of_one_second_both_arrive(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    delivery = Delivery(
+        "price_list", "prices", "prices_DE_20251212", "csv", b"one", 1, datetime(2025, 12, 12, 5, tzinfo=UTC)
+    )
+    outbox.put(delivery)
+    outbox.put(delivery.but(payload=b"two"))
+    outbox.release(datetime(2025, 12, 13, tzinfo=UTC))
+    assert sorted(path.read_bytes() for path in (tmp_path / "prices").iterdir()) == [b"one", b"two"]
+    assert len({file.path for file in outbox.delivered}) == 2
+
+
+def test_a_grown_sample_is_left_as_it_is(tmp_path: Path) -> None:
+    days = scale_named("tiny").days + 1
+    simulate(tmp_path, "tiny", seed=7, days=days)
+    again = simulate(tmp_path, "tiny", seed=7)
+    assert (again.reused, again.days) == (True, days)
