@@ -17,8 +17,8 @@ from retail_assets.pricing.trail import steps_of
 from retail_assets.pricing.trail_sql import register_columns, step_pieces
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
-CHUNK_ROWS = 200_000
-SCAN_ROWS = 20_000  # DuckDB scans Arrow batches in parallel, one thread each
+CHUNK_ROWS = 50_000
+SCAN_ROWS = 10_000  # DuckDB scans Arrow batches in parallel, one thread each
 
 
 def decide_rows(
