@@ -20,7 +20,7 @@ lowest as (
     group by country, sku, currency, observed_on
 ),
 
-with_end as (
+periods as (
     select
         country,
         sku,
@@ -38,4 +38,12 @@ with_end as (
     from lowest
 )
 
-select * from with_end
+-- one row a day, so that millions of facts find theirs by equality
+select
+    country,
+    sku,
+    currency,
+    {{ each_day('valid_from', 'valid_before - 1') }} as price_date,
+    lowest_price,
+    delivered_at
+from periods

@@ -10,6 +10,10 @@ lines as (
     select * from {{ ref('int_pos_lines') }}
 ),
 
+days as (
+    select distinct calendar_date from {{ ref('stg_retail_calendar') }}
+),
+
 currencies as (
     select
         count(distinct currency) as currencies,
@@ -47,39 +51,50 @@ converted as (
     where rates.currency <> reporting.reporting_currency
 ),
 
-with_end as (
+periods as (
     select
         currency,
         reporting_currency,
         valid_from,
-        lead(valid_from) over (partition by currency order by valid_from) as valid_before,
+        coalesce(
+            lead(valid_from) over (partition by currency order by valid_from),
+            date '9999-12-31'
+        ) as valid_before,
         exchange_rate,
         delivered_at
     from converted
 ),
 
+-- one row a day, so that millions of facts find theirs by equality
+by_day as (
+    select
+        periods.currency,
+        periods.reporting_currency,
+        days.calendar_date as rate_date,
+        periods.exchange_rate,
+        periods.delivered_at
+    from periods
+    inner join days
+        on
+            periods.valid_from <= days.calendar_date
+            and periods.valid_before > days.calendar_date
+),
+
 identity as (
     select
-        reporting_currency as currency,
-        reporting_currency,
-        date '1900-01-01' as valid_from,
-        cast(null as date) as valid_before,
+        reporting.reporting_currency as currency,
+        reporting.reporting_currency,
+        days.calendar_date as rate_date,
         cast(1 as decimal(18, 8)) as exchange_rate,
         cast(null as timestamp) as delivered_at
     from reporting
+    cross join days
 ),
 
 unioned as (
-    select * from with_end
+    select * from by_day
     union all
     select * from identity
 )
 
-select
-    currency,
-    reporting_currency,
-    valid_from,
-    coalesce(valid_before, date '9999-12-31') as valid_before,
-    exchange_rate,
-    delivered_at
-from unioned
+select * from unioned

@@ -14,7 +14,6 @@ lines as (
 
 priced as (
     select
-        row_id,
         store_id,
         receipt_id,
         line_no,

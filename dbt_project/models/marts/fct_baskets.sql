@@ -57,5 +57,4 @@ from baskets
 left join rates
     on
         baskets.currency = rates.currency
-        and baskets.business_date >= rates.valid_from
-        and baskets.business_date < rates.valid_before
+        and baskets.business_date = rates.rate_date

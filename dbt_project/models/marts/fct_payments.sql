@@ -53,5 +53,4 @@ left join first_report on payments.payment_id = first_report.payment_id
 left join rates
     on
         payments.currency = rates.currency
-        and payments.business_date >= rates.valid_from
-        and payments.business_date < rates.valid_before
+        and payments.business_date = rates.rate_date

@@ -74,7 +74,7 @@ joined as (
         sold.promo_code as sold_promo_code,
         coalesce(sold.receipts, 0) as receipts,
         stock.on_hand,
-        coalesce(sold.source_rows, 0) + case when stock.row_id is null then 0 else 1 end as source_rows,
+        coalesce(sold.source_rows, 0) + case when stock.sku is null then 0 else 1 end as source_rows,
         greatest(sold.delivered_at, stock.delivered_at) as delivered_at
     from sold
     full outer join stock
@@ -145,8 +145,7 @@ final as (
             placed.country = competitors.country
             and placed.sku = competitors.sku
             and placed.currency = competitors.currency
-            and placed.business_date >= competitors.valid_from
-            and placed.business_date < competitors.valid_before
+            and placed.business_date = competitors.price_date
     left join promotions
         on
             placed.country = promotions.country
@@ -155,8 +154,7 @@ final as (
     left join rates
         on
             placed.currency = rates.currency
-            and placed.business_date >= rates.valid_from
-            and placed.business_date < rates.valid_before
+            and placed.business_date = rates.rate_date
 )
 
 select * from final
