@@ -179,14 +179,6 @@ def test_an_amount_without_a_rate_stops_the_build_before_gold(bare: Lake, home: 
     built = state.read(home)
     assert built is not None
     assert not built.complete
-    rates = [
-        {"rate_date": bronze.START, "currency": currency, "rate_to_usd": Decimal(rate), "business_date": bronze.START}
-        for currency, rate in (("USD", "1"), ("EUR", "1.1"), ("GBP", "1.3"))
-    ]
-    bronze.append(bare, "exchange_rates", rates)
-    assert build_warehouse(bare, home).mode == "full"
-    found = f"SELECT sum(net_amount_reporting) FROM {bare.scan('gold', 'fct_sales_daily')}"
-    assert one(bare, found) == 4 * Decimal("26.00") + Decimal("22.00")
 
 
 def test_mixed_currencies_and_rows_loaded_twice_stop_the_build(bare: Lake, home: Home) -> None:

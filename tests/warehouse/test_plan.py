@@ -99,7 +99,7 @@ def test_new_products_alone_rebuild_no_day(stocked: Lake, home: Home) -> None:
 def test_too_many_days_mean_everything(stocked: Lake, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(stocked, home)
     days = [bronze.START + timedelta(days=n) for n in range(3)]
-    monkeypatch.setattr(plan, "MOST_DAYS", 4)
+    monkeypatch.setattr(plan, "MOST_DAYS", 10)
     assert make_plan(stocked, home, days=days).mode == "days"
     monkeypatch.setattr(plan, "MOST_DAYS", 2)
     assert make_plan(stocked, home, days=days).mode == "full"
