@@ -1,6 +1,6 @@
 """The demo as a person sees it: progress per stage, then a summary of what came out."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from rich.console import Console
@@ -107,7 +107,7 @@ def refresh_with_progress(environment: Environment, console: Console) -> Refresh
 
     keys = defs.resolve_asset_graph().materializable_asset_keys
     totals = Counter(key.path[0] for key in keys)
-    worked: Counter[str] = Counter()
+    worked: defaultdict[str, float] = defaultdict(float)
     with _progress(console, TextColumn("{task.fields[seconds]:6.1f} s")) as progress:
         tasks = {s: progress.add_task(STAGES.get(s, s), total=totals[s], seconds=0.0) for s in _order(totals)}
 

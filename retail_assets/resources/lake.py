@@ -55,7 +55,9 @@ class Lake(BaseModel):
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            return DeltaTable(self.table_uri(layer, name), version=version, storage_options=self.storage_options or None)
+            return DeltaTable(
+                self.table_uri(layer, name), version=version, storage_options=self.storage_options or None
+            )
         except TableNotFoundError as error:
             raise LakeError(
                 f"the lake has no table {layer}/{name}",

@@ -106,7 +106,7 @@ def test_an_asset_shows_its_checks_as_passed(page: "Page", ui: str) -> None:  # 
 
 def test_the_backtest_report_shows_a_plot(page: "Page", ui: str) -> None:  # type: ignore[name-defined]  # noqa: F821
     page.goto(f"{ui}/assets/forecasting/backtest_report")
-    page.get_by_role("button", name="Show markdown").first.click()
+    page.get_by_text("[Show Markdown]").last.click()
     plot = page.locator("img[src^='data:image/png']").first
     plot.wait_for()
     shoot(page, "plot")
