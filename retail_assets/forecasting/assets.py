@@ -27,6 +27,7 @@ from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
+from retail_assets.unchanged import unchanged
 
 GROUP = "forecasting"
 OWNERS = ["team:forecasting"]
@@ -72,7 +73,7 @@ def demand_model(
     if span is None:
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
     if not verdict.passed and newest is not None:
-        return dg.MaterializeResult(metadata={"status": "unchanged", "version": newest.version})
+        return unchanged(version=newest.version)
     training = run_training(lake, feature_store, config, versions, span)
     files, manifest = training.forecaster.files(), manifest_of(training, config, versions, features)
     proof = pa.Table.from_pandas(training.proof, preserve_index=False)
@@ -106,7 +107,7 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata={"status": "no model yet"})
     version = written_with(lake, "reports", PROOF).get("model_version", "")
     if written_with(lake, "reports", "forecast_segments").get("model_version") == version:
-        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": version})
+        return unchanged(model_version=version)
     proof = lake.open("reports", PROOF).to_pyarrow_table().to_pandas()
     scores = by_segment(proof, ForecastingConfig.load())
     table = pa.Table.from_pandas(scores, preserve_index=False)
@@ -147,7 +148,7 @@ def forecasts(
     made_from = {"model_version": live.version, "gold": json.dumps(gold_versions(lake, feature_store), sort_keys=True)}
     before = written_with(lake, "gold", "forecasts")
     if all(before.get(name) == value for name, value in made_from.items()):
-        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": live.version})
+        return unchanged(model_version=live.version)
     forecaster = DemandForecaster.load(model_store.path(PRODUCT, live.version))
     rows = forecast(lake, feature_store, forecaster, live.version, origin, config)
     delta = lake.overwrite_days("gold", "forecasts", rows, [origin], metadata=made_from)

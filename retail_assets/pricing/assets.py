@@ -21,6 +21,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.ledger import Ledger
+from retail_assets.unchanged import unchanged
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
@@ -52,7 +53,7 @@ def demand_response_model(
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
     current = current_version(model_store, config, gold, until)
     if current is not None:
-        return dg.MaterializeResult(metadata={"status": "unchanged", "version": current})
+        return unchanged(version=current)
     training = train(lake, config, gold, until)
     version = save(training, config, model_store, datetime.now(UTC), git_commit())
     return dg.MaterializeResult(
@@ -85,7 +86,7 @@ def response_report(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[
         return dg.MaterializeResult(metadata={"status": "no model yet"})
     version = versions[-1]
     if lake.exists("reports", RESPONSES) and _reported(lake) == version:
-        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": version})
+        return unchanged(model_version=version)
     model = PriceModel.load(model_store.path(PRODUCT, version))
     responses = report.response_table(model, lake)
     table = pa.Table.from_pandas(responses, preserve_index=False)
@@ -136,7 +137,7 @@ def price_decisions(
     rulebook, gold = Rulebook.of(load_config().policy), gold_versions(lake)
     state = batch_state(gold, live.version, rulebook.policy_hash, DECISION_CODE)
     if is_decided(lake, state):
-        return dg.MaterializeResult(metadata={"status": "unchanged", "model_version": live.version})
+        return unchanged(model_version=live.version)
     model = PriceModel.load(model_store.path(PRODUCT, live.version))
     inputs = read_inputs(lake, gold)
     provenance = Provenance(datetime.now(UTC), "batch", context.run.run_id, git_commit())

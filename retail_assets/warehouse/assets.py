@@ -10,6 +10,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import dbt_variables, release_file, target_path, variables_set
+from retail_assets.unchanged import standing_checks
 from retail_assets.warehouse import seen
 from retail_assets.warehouse.build import building, dbt_arguments
 from retail_assets.warehouse.dbt_events import finished_events
@@ -70,10 +71,11 @@ def warehouse_models(
                 yield from _dbt_events(context, dbt, plan, home)
 
 
-def _unchanged(context: dg.AssetExecutionContext, kept: dict[str, seen.Metadata]) -> Iterator[dg.MaterializeResult]:
+def _unchanged(context: dg.AssetExecutionContext, kept: dict[str, seen.Metadata]) -> Iterator[Any]:
     for key in (dg.AssetKey(["warehouse", name]) for name in models_in_order(MANIFEST)):
         if key in context.selected_asset_keys:
             yield dg.MaterializeResult(key, metadata={**kept.get(key.to_user_string(), {}), "status": "unchanged"})
+    yield from standing_checks(context)
 
 
 def _dbt_events(context: dg.AssetExecutionContext, dbt: DbtCliResource, plan: Plan, home: Home) -> Iterator[Any]:
