@@ -9,8 +9,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
+
+import duckdb
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Contract
@@ -26,13 +27,19 @@ PART_ROWS = 1_000_000
 
 
 class BatchLoader:
-    """Loads batches of one source over one DuckDB connection; use it as a context manager."""
+    """Loads batches of one source over a DuckDB connection of its own."""
 
     def __init__(
-        self, lake: Lake, contract: Contract, state: State, prefix: str, fault_point: Callable[[str], None]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        lake: Lake,
+        contract: Contract,
+        state: State,
+        prefix: str,
+        fault_point: Callable[[str], None],
     ) -> None:
         self._lake, self._contract, self._prefix, self._fault_point = lake, contract, prefix, fault_point
-        self._connection = lake.connect()
+        self._connection = connection
         self._part: Part | None = None
         self._state = state
         self._layouts = Layouts(state.layouts)
@@ -41,18 +48,10 @@ class BatchLoader:
         self._reasons: Counter[str] = Counter()
         self._changes: list[SchemaChange] = []
 
-    def __enter__(self) -> "BatchLoader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
-
     def roll_back_unfinished(self) -> None:
         """Deletes the rows of batches that were started and never committed, and says so in ops/load_batches."""
         for batch_id, load_ids in self._state.unfinished.items():
-            delete_loads(self._lake, self._contract.source, load_ids)
+            delete_loads(self._connection, self._lake, self._contract.source, load_ids)
             self._fault_point("rolled_back")
             self._mark(batch_id, load_ids, "rolled_back")
 

@@ -31,12 +31,15 @@ class Keys:
 
         `same` says the content is equal; `other` is the row_id of the row that came first.
         """
-        days = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
-        self._cover(day for (day,) in days)
+        found = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
+        days = {day for (day,) in found}
+        self._cover(days)
+        nearby = f"WHERE business_date IN ({_days(days)})" if self._by_day() and days else ""
         self._connection.execute(
             "CREATE OR REPLACE TEMP TABLE suspects AS "
             "SELECT _key_hash FROM part WHERE _ok GROUP BY 1 HAVING count(*) > 1 "
-            "UNION SELECT _key_hash FROM seen_keys SEMI JOIN (SELECT _key_hash FROM part WHERE _ok) USING (_key_hash)"
+            f"UNION SELECT _key_hash FROM (FROM seen_keys {nearby}) "
+            "SEMI JOIN (SELECT _key_hash FROM part WHERE _ok) USING (_key_hash)"
         )
         if self._connection.execute("SELECT count(*) FROM suspects").fetchall()[0][0] == 0:
             self._connection.execute(
@@ -46,28 +49,29 @@ class Keys:
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {self._verdicts()}")
         return int(self._connection.execute("SELECT count(*) FROM repeats").fetchall()[0][0])
 
-    def remember(self, days: Iterable[date]) -> None:
-        """Adds the keys of `part` that were written, all of whose business dates are `days`."""
+    def remember(self, days: Iterable[date], written: str) -> None:
+        """Adds the keys of the rows `written`, all of whose business dates are `days`."""
         self._in_bronze |= set(days)
-        self._connection.execute(
-            "INSERT INTO seen_keys SELECT _key_hash FROM part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
-        )
+        self._connection.execute(f"INSERT INTO seen_keys SELECT _key_hash, business_date FROM {written}")
         if self._connection.execute("SELECT count(*) FROM seen_keys").fetchall()[0][0] > MAX_REMEMBERED:
             self._forget()
 
     def _forget(self) -> None:
         self._known = set()
-        self._connection.execute("CREATE OR REPLACE TEMP TABLE seen_keys (_key_hash UBIGINT)")
+        self._connection.execute("CREATE OR REPLACE TEMP TABLE seen_keys (_key_hash UBIGINT, business_date DATE)")
 
     def _cover(self, days: Iterable[date]) -> None:
-        wanted = set(days) if self._contract.key.within == "business_date" else self._in_bronze
+        wanted = set(days) if self._by_day() else self._in_bronze
         unread = (wanted & self._in_bronze) - self._known
         self._known |= wanted
         if unread:
             self._connection.execute(
-                f"INSERT INTO seen_keys SELECT {self._hash()} FROM {self._bronze()} "
+                f"INSERT INTO seen_keys SELECT {self._hash()}, business_date FROM {self._bronze()} "
                 f"WHERE business_date IN ({_days(unread)})"
             )
+
+    def _by_day(self) -> bool:
+        return self._contract.key.within == "business_date"
 
     def _bronze(self) -> str:
         return bronze_view(self._lake, self._contract)
@@ -79,12 +83,16 @@ class Keys:
         return [quoted(c) for c in self._contract.key.columns] or ["content_hash"]
 
     def _verdicts(self) -> str:
-        """Rows of `part` that repeat a key, in the order of delivery; the first row of a key is never among them."""
+        """Rows of `part` that repeat a key, in the order of delivery; the first row of a key is never among them.
+
+        The same content is the same raw row or, whatever its spelling, the same values.
+        """
         key, versioned = ", ".join(self._columns()), self._contract.key.repeated == "version"
         key_columns = ", ".join(c for c in self._columns() if c != "content_hash")
-        shared = f"{key_columns}{', ' if key_columns else ''}content_hash, delivered_at"
+        values = ", ".join(quoted(name) for name in self._contract.columns)
+        shared = f"{key_columns}{', ' if key_columns else ''}content_hash, hash({values}) AS content, delivered_at"
         days = "AND business_date IN (SELECT DISTINCT business_date FROM part SEMI JOIN suspects USING (_key_hash))"
-        if self._contract.key.within == "table":
+        if not self._by_day():
             days = ""
         base = "lag" if versioned else "first_value"
         order = "PARTITION BY {key} ORDER BY {delivery} _file NULLS FIRST, _line".format(
@@ -100,7 +108,7 @@ class Keys:
                 FROM part SEMI JOIN suspects USING (_key_hash) JOIN files USING (_file) WHERE _ok
             ), compared AS (
                 SELECT _file, _line, {base}(row_id) OVER w AS other, row_number() OVER w AS nth,
-                    content_hash = {base}(content_hash) OVER w AS same
+                    content_hash = {base}(content_hash) OVER w OR content = {base}(content) OVER w AS same
                 FROM candidates WINDOW w AS ({order})
             )
             SELECT _file, _line, same, other FROM compared WHERE _file IS NOT NULL AND nth > 1{keep}

@@ -72,7 +72,7 @@ class Judge:
             "raw._line",
             "raw._raw",
             self._whole_problem() + " AS _problem",
-            "(md5_number_lower(raw._raw) >> 1)::BIGINT AS content_hash",
+            self._content_hash() + " AS content_hash",
             "file.file_delivered_at AS _file_delivered_at",
             "file.file_date",
         ]
@@ -92,6 +92,11 @@ class Judge:
             joins += f" LEFT JOIN reference_{reference.name} AS {table} ON {table}._key = CAST(({value}) AS VARCHAR)"
             items += [f"{table}._key IS NOT NULL AS {known}", f"{table}.{reference.name} AS {reference.name}"]
         return f"SELECT {', '.join(items)} FROM {view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+
+    def _content_hash(self) -> str:
+        # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
+        hashed = "md5_number_lower" if not self.contract.key.columns else "hash"
+        return f"CAST({hashed}(raw._raw) >> 1 AS BIGINT)"
 
     def _whole_problem(self) -> str:
         missing = self.missing_columns()
@@ -120,7 +125,14 @@ class Judge:
     def _is_text(self, column: str) -> bool:
         return any(self.layout.get(name) == "VARCHAR" for name in self.feed.names(column))
 
+    def _has_no_empty_text(self, column: str) -> bool:
+        """Whether the CSV reader has made nulls of empty fields already."""
+        by_name = self.feed.format == "csv" and self.feed.derive is None and bool(self.feed.names(column))
+        return by_name and "" in self.feed.dialect.nulls
+
     def _cast(self, column: str, spec: Column, value: str) -> str:
+        if spec.type == "text" and self._has_no_empty_text(column):
+            return value
         if spec.type == "text":
             return f"nullif(CAST({value} AS VARCHAR), '')"
         target = sql_type(spec.type)
@@ -160,14 +172,23 @@ class Judge:
     # --- third step: the verdict ------------------------------------------------------------------------------------
 
     def _ok(self) -> str:
-        bad = " OR ".join(f"coalesce({condition}, false)" for condition, _ in self._violations())
-        return f"(_problem IS NULL AND NOT ({bad}))" if bad else "(_problem IS NULL)"
+        """True for good rows. For a required column one test for null says both `missing` and `not a ...`."""
+        required = {name for name, spec in self.contract.columns.items() if spec.required}
+        bad = [f"{quoted(name)} IS NULL" for name in self.contract.columns if name in required]
+        for name, spec in self.contract.columns.items():
+            found = self._column_violations(name, spec)
+            bad += [f"coalesce({condition}, false)" for condition, _ in found if not _tests_null(condition, name, spec)]
+        bad += [f"coalesce({condition}, false)" for condition, _ in self._row_violations()]
+        return f"(_problem IS NULL AND NOT ({' OR '.join(bad)}))" if bad else "(_problem IS NULL)"
 
     def _violations(self) -> list[tuple[str, str]]:
         """(SQL condition, SQL text of the reason) for everything that can be wrong with a row that could be split."""
+        found = [v for name, spec in self.contract.columns.items() for v in self._column_violations(name, spec)]
+        return found + self._row_violations()
+
+    def _row_violations(self) -> list[tuple[str, str]]:
+        """Violations of the rules of the feed, of references and of the rules of the contract."""
         found = [(f"_rule_{i}", _reason(rule, f"_detail_{i}")) for i, rule in enumerate(self.feed.rules)]
-        for name, spec in self.contract.columns.items():
-            found += self._column_violations(name, spec)
         for reference in self.contract.references:
             column = quoted(reference.column)
             shown = f"'unknown_{reference.column}: {reference.column}=''' || {column} || ''''"
@@ -192,8 +213,10 @@ class Judge:
             found.append((empty, literal(f"missing: {name}")))
         if spec.between is not None:
             low, high = spec.between
-            parts = [f"{column} < {low}"] if low is not None else []
-            parts += [f"{column} > {high}"] if high is not None else []
+            # Bounds of the column's own type, so that no value has to be widened; one it cannot hold is never passed.
+            kind = sql_type(spec.type)
+            parts = [f"{column} < TRY_CAST({low} AS {kind})"] if low is not None else []
+            parts += [f"{column} > TRY_CAST({high} AS {kind})"] if high is not None else []
             text = f"'out_of_range: ' || {shown} || {literal(f', allowed {low} to {high}')}"
             found.append(("(" + " OR ".join(parts) + ")", text))
         if spec.allowed is not None:
@@ -206,6 +229,10 @@ class Judge:
     def _key_hash(self) -> str:
         key = self.contract.key
         return f"hash({', '.join(quoted(c) for c in key.columns) or 'content_hash'})"
+
+
+def _tests_null(condition: str, name: str, spec: Column) -> bool:
+    return spec.required and condition.startswith(f"{quoted(name)} IS NULL")
 
 
 def fields_used(contract: Contract, name: str) -> tuple[str, ...]:

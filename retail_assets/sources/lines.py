@@ -19,13 +19,25 @@ _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 class Block:
     """Whole lines of one file as UTF-8: `data` ends with a line end (added when the file's last one is `cut`).
 
-    `first_line` is the 1-based number of the first line; `problems` maps a line number to what is wrong with its bytes.
+    `first_line` is the 1-based number of the line at `start`; `problems` maps a line number to what is wrong with its
+    bytes.
     """
 
     data: bytes
     first_line: int
     cut: bool = False
     problems: dict[int, str] = field(default_factory=dict)
+    start: int = 0
+
+    @property
+    def body(self) -> memoryview:
+        """The lines from `start` on, not copied."""
+        return memoryview(self.data)[self.start :]
+
+    @property
+    def last_line(self) -> int:
+        """The number of the last line."""
+        return self.first_line + self.data.count(b"\n", self.start) - 1
 
 
 def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -> Iterator[Block]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
+
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
@@ -43,11 +45,28 @@ def load_landing(
 def _load_all(
     lake: Lake, root: Path, contracts: list[Contract], progress: Progress | None, prefix: str
 ) -> tuple[SourceReport, ...]:
-    states = read_state(lake, [contract.source for contract in contracts])
-    return tuple(
-        load_source(lake, root, contract, progress=progress, prefix=prefix, state=states[contract.source])
-        for contract in contracts
-    )
+    with lake.connect() as connection:
+        states = read_state(connection, lake, [contract.source for contract in contracts])
+        return tuple(
+            _load_new(connection, lake, root, contract, progress, prefix, states[contract.source])
+            for contract in contracts
+        )
+
+
+def _load_new(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    root: Path,
+    contract: Contract,
+    progress: Progress | None,
+    prefix: str,
+    state: State,
+) -> SourceReport:
+    """Loads a source unless its `state` says that there is nothing new, which needs no further work."""
+    if state.unfinished or discover(root, contract.source, contract.feeds, state):
+        with connection.cursor() as cursor:
+            return _load(cursor, lake, root, contract, progress, prefix, lambda _: None)
+    return SourceReport(source=contract.source, delta_version=lake.version("bronze", contract.source))
 
 
 def import_retailer(
@@ -90,23 +109,33 @@ def load_source(
     progress: Progress | None = None,
     prefix: str = "",
     fault_point: FaultPoint | None = None,
-    state: State | None = None,
 ) -> SourceReport:
     """Loads the new files of one source below `root`. The tables must exist (ensure_bronze).
 
     Batches that an earlier process left unfinished are rolled back first. `prefix` goes before feed names in ops/loads.
-    `fault_point` is called with the name of each step, for tests that kill the process there. A `state` read before
-    spares a source with nothing new all work; it is read again before anything is written.
+    `fault_point` is called with the name of each step, for tests that kill the process there.
     """
+    with lake.connect() as connection:
+        return _load(connection, lake, root, contract, progress, prefix, fault_point or (lambda _: None))
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    root: Path,
+    contract: Contract,
+    progress: Progress | None,
+    prefix: str,
+    fault_point: FaultPoint,
+) -> SourceReport:
     started = time.perf_counter()
-    if state is not None and not state.unfinished and not discover(root, contract.source, contract.feeds, state):
-        return SourceReport(source=contract.source, delta_version=lake.version("bronze", contract.source))
     with only_one(lake, contract.source):
-        state = read_state(lake, [contract.source])[contract.source]
-        with BatchLoader(lake, contract, state, prefix, fault_point or (lambda _: None)) as loader:
-            loader.roll_back_unfinished()
-            _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
-            report = loader.report()
+        # Only what is read under the lock is sure to be the newest state.
+        state = read_state(connection, lake, [contract.source])[contract.source]
+        loader = BatchLoader(connection, lake, contract, state, prefix, fault_point)
+        loader.roll_back_unfinished()
+        _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
+        report = loader.report()
     return report.model_copy(
         update={"seconds": time.perf_counter() - started, "delta_version": lake.version("bronze", contract.source)}
     )

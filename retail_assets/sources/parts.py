@@ -22,7 +22,8 @@ START = """
     CREATE OR REPLACE TEMP TABLE rejected (
         _file INTEGER, _line INTEGER, _raw VARCHAR, reasons VARCHAR[], business_date DATE, delivered_at TIMESTAMP)
 """
-GOOD = "part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
+ALL_GOOD = "part WHERE _ok"
+GOOD_ONCE = "part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Part:
         create_lookups(connection, lake, contract)
         self._keys = Keys(connection, lake, contract)
         self._views: list[str] = []
+        self._good = ALL_GOOD
         self.rows = 0
 
     def register(self, files: Sequence[RawFile]) -> None:
@@ -93,7 +95,8 @@ class Part:
 
     def settle(self) -> None:
         """Tells good rows from repeated ones; a repeated key with other content is rejected."""
-        if self._keys.find_repeats() == 0:
+        self._good = GOOD_ONCE if self._keys.find_repeats() else ALL_GOOD
+        if self._good == ALL_GOOD:
             return
         raw = " UNION ALL ".join(f"SELECT _file, _line, _raw FROM {view}" for view in self._views)
         self._connection.execute(
@@ -107,7 +110,7 @@ class Part:
         """Adds what happened to the rows of this part to the tallies of their files."""
         run = self._connection.execute
         for file, rows, days in run(
-            f"SELECT _file, count(*), list(DISTINCT business_date) FROM {GOOD} GROUP BY 1"
+            f"SELECT _file, count(*), list(DISTINCT business_date) FROM {self._good} GROUP BY 1"
         ).fetchall():
             tallies[file].bronze += rows
             tallies[file].days |= set(days)
@@ -139,12 +142,12 @@ class Part:
         sql = (
             f"SELECT {columns}, load_id || ':' || _line AS row_id, load_id, file_name AS file, _line AS line, "
             f"content_hash, delivered_at, {_instant(at)} AS loaded_at, business_date "
-            "FROM part ANTI JOIN repeats USING (_file, _line) JOIN files USING (_file) WHERE _ok"
+            f"FROM (SELECT * FROM {self._good}) AS part JOIN files USING (_file)"
         )
-        if rows := self.count(GOOD):
+        if rows := self.count(self._good):
             append_bronze(self._lake, self._contract, self._connection, sql, rows)
-        days = self._connection.execute("SELECT DISTINCT business_date FROM part WHERE _ok").fetchall()
-        self._keys.remember(day for (day,) in days)
+        days = self._connection.execute(f"SELECT DISTINCT business_date FROM {ALL_GOOD}").fetchall()
+        self._keys.remember((day for (day,) in days), self._good)
 
     def count(self, relation: str) -> int:
         """Rows of a relation of this part."""

@@ -67,11 +67,11 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         if last is not None:
             yield csv_slice([(file, last)], names)
         if block.first_line == 1:
-            header, _, body = block.data.partition(b"\n")
-            names = split_header(header.decode(), file.feed.dialect.delimiter)
-            block = Block(body, 2, block.cut, block.problems)
+            end = block.data.index(b"\n") + 1
+            names = split_header(block.data[:end].decode(), file.feed.dialect.delimiter)
+            block = Block(block.data, 2, block.cut, block.problems, end)
         last = block
-    if last is None or not last.data:
+    if last is None or not last.body:
         waiting.add_table(_without_rows(file, dict.fromkeys(names, "VARCHAR")))
     else:
         waiting.csv.setdefault((file.feed.name, names), []).append((file, last))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import duckdb
+
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.staging import literal
 
@@ -20,20 +22,19 @@ class State:
     unfinished: dict[str, list[str]] = field(default_factory=dict)
 
 
-def read_state(lake: Lake, sources: Iterable[str]) -> dict[str, State]:
+def read_state(connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Iterable[str]) -> dict[str, State]:
     """The state of each of `sources`; ops/loads and ops/load_batches must exist."""
     states = {source: State() for source in sources}
     listed = ", ".join(literal(source) for source in states)
-    with lake.connect() as connection:
-        loads = connection.execute(
-            "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
-            f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}'"
-        ).fetchall()
-        unfinished = connection.execute(
-            f"SELECT source, batch_id, any_value(load_ids) FROM {lake.scan('ops', 'load_batches')} "
-            f"WHERE source IN ({listed}) AND batch_id NOT IN (SELECT batch_id FROM {lake.scan('ops', 'loads')}) "
-            "GROUP BY ALL HAVING NOT bool_or(status = 'rolled_back')"
-        ).fetchall()
+    loads = connection.execute(
+        "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
+        f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}'"
+    ).fetchall()
+    unfinished = connection.execute(
+        f"SELECT source, batch_id, any_value(load_ids) FROM {lake.scan('ops', 'load_batches')} "
+        f"WHERE source IN ({listed}) AND batch_id NOT IN (SELECT batch_id FROM {lake.scan('ops', 'loads')}) "
+        "GROUP BY ALL HAVING NOT bool_or(status = 'rolled_back')"
+    ).fetchall()
     for source, file, size, mtime_us, load_id, feed, layout, rows, status in loads:
         state = states[source]
         state.files.add((file, size, mtime_us))

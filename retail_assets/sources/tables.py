@@ -119,7 +119,7 @@ def append_bronze(
     """Appends what `sql` selects to bronze in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
     counted, schema = Counted(), bronze_schema(contract)
     reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
-    unlike = ColumnProperties(dictionary_enabled=False)
+    unlike = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     identifiers = [name for name, column in contract.columns.items() if column.identifier]
     write_deltalake(
         lake.table_uri("bronze", contract.source),
@@ -173,12 +173,12 @@ def bronze_days(lake: Lake, source: str) -> set[date]:
     return {date.fromisoformat(str(value["business_date"])[:10]) for value in values}
 
 
-def delete_loads(lake: Lake, source: str, load_ids: Sequence[str]) -> None:
+def delete_loads(connection: duckdb.DuckDBPyConnection, lake: Lake, source: str, load_ids: Sequence[str]) -> None:
     """Deletes the rows of `load_ids` from bronze and quarantine; does not touch a table that has none."""
     listed = ", ".join(literal(load_id) for load_id in load_ids)
     for layer in ("bronze", "quarantine"):
         sql = f"SELECT DISTINCT business_date FROM {lake.scan(layer, source)} WHERE load_id IN ({listed})"
-        days = lake.query(sql).column(0).to_pylist()
+        days = [day for (day,) in connection.execute(sql).fetchall()]
         if not days:
             continue
         predicate = f"load_id IN ({listed})"

@@ -49,9 +49,10 @@ def json_slice(blocks: Blocks) -> Slice:
 
 def _numbered(blocks: Blocks) -> tuple[bytes, pa.Table, dict[int, int]]:
     """The text of `blocks` without blank lines, its lines with file index and line number, and the rows per file."""
-    data = blocks[0][1].data if len(blocks) == 1 else b"".join(block.data for _, block in blocks)
+    only = blocks[0][1]
+    data = only.data if len(blocks) == 1 and only.start == 0 else b"".join(block.body for _, block in blocks)
     lines, offsets = line_array(data)
-    ends = np.searchsorted(offsets, np.cumsum([len(block.data) for _, block in blocks]))
+    ends = np.searchsorted(offsets, np.cumsum([len(block.body) for _, block in blocks]))
     counts = np.diff(ends, prepend=0)
     index = np.repeat(np.array([file.index for file, _ in blocks], np.int32), counts)
     first = np.array([block.first_line for _, block in blocks]) - (ends - counts)
@@ -67,7 +68,7 @@ def _numbered(blocks: Blocks) -> tuple[bytes, pa.Table, dict[int, int]]:
 
 def _last_lines(blocks: Blocks) -> LastLines:
     """(file, number of the last line of its block) -> whether that line has no line end."""
-    return {(f.index, block.first_line + block.data.count(b"\n") - 1): block.cut for f, block in blocks}
+    return {(f.index, block.last_line): block.cut for f, block in blocks}
 
 
 def _known_problems(blocks: Blocks) -> dict[tuple[int, int], str]:
