@@ -63,11 +63,17 @@ events as (
             baskets.store_id = lines.store_id
             and baskets.business_date = lines.business_date
             and baskets.receipt_id = lines.receipt_id
-    union all by name
+    union all
     select
         sessions.customer_id,
         sessions.store_id,
         sessions.business_date,
+        null as orders,
+        null as returns,
+        null as units,
+        null as spend,
+        null as promo_lines,
+        null as lines,
         1 as sessions,
         cast(sessions.carts > 0 as integer) as carts,
         clicks.delivered_at

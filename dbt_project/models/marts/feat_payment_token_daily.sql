@@ -70,13 +70,17 @@ events as (
     from payments
     left join deliveries
         on payments.payment_id = deliveries.payment_id and payments.business_date = deliveries.business_date
-    union all by name
+    union all
     select
         card_token,
         store_id,
         business_date,
         false as is_payment,
         true as is_chargeback,
+        null as amount,
+        null as is_online,
+        null as device_id,
+        null as ip_country,
         delivered_at
     from reports
 ),

@@ -68,14 +68,25 @@ facts as (
 
 dense as (
     select
-        *,
+        sku,
+        business_date,
+        day_no,
+        units,
+        stores,
+        selling_stores,
+        promoted,
+        known_at,
         true as is_seen
     from facts
-    union all by name
+    union all
     select
         sku,
         business_date,
         business_date - date '2000-01-01' as day_no,
+        null as units,
+        null as stores,
+        null as selling_stores,
+        null as promoted,
         known_at,
         false as is_seen
     from gaps

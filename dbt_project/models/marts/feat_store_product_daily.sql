@@ -98,10 +98,27 @@ trading_days as (
 -- says never depends on which empty days got a row, so that a touched day changes 56 days and not 112.
 dense as (
     select
-        * exclude (day_end),
+        store_id,
+        sku,
+        business_date,
+        day_no,
+        weekday,
+        units,
+        returned,
+        gross_amount,
+        receipts,
+        on_promotion,
+        stocked_out,
+        demand,
+        discount_share,
+        list_price,
+        unit_cost,
+        competitor_price,
+        on_hand,
+        known_at,
         business_date as seen_on
     from facts
-    union all by name
+    union all
     select
         store_id,
         sku,
@@ -109,9 +126,19 @@ dense as (
         business_date - date '2000-01-01' as day_no,
         isodow(business_date) as weekday,
         0 as units,
+        null as returned,
+        null as gross_amount,
+        null as receipts,
         0 as on_promotion,
+        null as stocked_out,
+        null as demand,
         0 as discount_share,
-        known_at
+        null as list_price,
+        null as unit_cost,
+        null as competitor_price,
+        null as on_hand,
+        known_at,
+        null as seen_on
     from gaps
 ),
 
