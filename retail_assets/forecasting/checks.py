@@ -21,7 +21,8 @@ from retail_assets.resources.model_store import ModelStore
 FORECASTS = dg.AssetKey(["forecasting", "forecasts"])
 REPORT = dg.AssetKey(["forecasting", "backtest_report"])
 FORECAST_CLAIMS = ("every_active_series_is_forecast", "forecasts_are_never_negative", "quantiles_ascend")
-NOT_YET = Verdict(False, ("there is no forecast yet",), {})
+NONE_TO_JUDGE = Verdict(True, ("there is no forecast that could be wrong",), {})
+NOT_YET = Verdict(False, ("there is no forecast yet: no forecasting model is live",), {})
 
 
 @dg.multi_asset_check(
@@ -51,7 +52,7 @@ def forecast_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResul
     config, span = ForecastingConfig.load(), feature_span(lake)
     quantiles = [quantile_name(level) for level in config.intervals.levels]
     if span is None or not lake.exists("gold", "forecasts"):
-        verdicts = dict.fromkeys(FORECAST_CLAIMS, NOT_YET)
+        verdicts = dict.fromkeys(FORECAST_CLAIMS, NONE_TO_JUDGE) | {"every_active_series_is_forecast": NOT_YET}
     else:
         made = _newest_forecasts(lake, config)
         verdicts = {
