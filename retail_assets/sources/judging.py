@@ -38,11 +38,16 @@ class Judge:
     from_json: bool = False
 
     def good_rows(self, view: str) -> str:
-        """SELECT of canonical columns, _file, _line, business_date, delivered_at, content_hash and `_ok`."""
+        """SELECT of canonical columns, _pos, _file, _line, business_date, delivered_at, content_hash and `_ok`.
+
+        Columns that pass through untouched (see `untouched_columns`) are null: who needs them reads the raw rows.
+        """
         columns = ", ".join(quoted(name) for name in self.contract.columns)
+        untouched = ", ".join(f"NULL::VARCHAR AS {quoted(name)}" for name in untouched_columns(self.contract))
         return (
-            f"{self._steps(view)} SELECT _file, _line, {columns}, business_date, delivered_at, content_hash, "
-            f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated"
+            f"SELECT *{f' REPLACE ({untouched})' if untouched else ''} FROM ({self._steps(view)} "
+            f"SELECT _pos, _file, _line, {columns}, business_date, delivered_at, content_hash, "
+            f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated)"
         )
 
     def rejected_rows(self, view: str, bad_rows: str) -> str:
@@ -68,6 +73,7 @@ class Judge:
 
     def _typed(self, view: str) -> str:
         items = [
+            "raw._pos",
             "raw._file",
             "raw._line",
             "raw._raw",
@@ -127,8 +133,7 @@ class Judge:
 
     def _has_no_empty_text(self, column: str) -> bool:
         """Whether the CSV reader has made nulls of empty fields already."""
-        by_name = self.feed.format == "csv" and self.feed.derive is None and bool(self.feed.names(column))
-        return by_name and "" in self.feed.dialect.nulls
+        return reads_nulls(self.feed) and bool(self.feed.names(column))
 
     def _cast(self, column: str, spec: Column, value: str) -> str:
         if spec.type == "text" and self._has_no_empty_text(column):
@@ -229,6 +234,24 @@ class Judge:
     def _key_hash(self) -> str:
         key = self.contract.key
         return f"hash({', '.join(quoted(c) for c in key.columns) or 'content_hash'})"
+
+
+def reads_nulls(feed: Feed) -> bool:
+    """Whether the reader of `feed` turns empty fields into nulls."""
+    return feed.format == "csv" and feed.derive is None and "" in feed.dialect.nulls
+
+
+def untouched_columns(contract: Contract) -> tuple[str, ...]:
+    """Text columns that every feed takes over from its files as they are."""
+    return tuple(
+        name
+        for name, spec in contract.columns.items()
+        if spec.type == "text"
+        and all(
+            reads_nulls(feed) and name not in feed.constants and not isinstance(feed.columns.get(name), Expression)
+            for feed in contract.feeds
+        )
+    )
 
 
 def _tests_null(condition: str, name: str, spec: Column) -> bool:
