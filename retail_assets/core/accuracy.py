@@ -58,5 +58,23 @@ def calibration_gap(actual: Floats, quantiles: Floats, levels: Floats) -> float:
     return float(np.max(np.maximum(below - levels, levels - at_or_below), initial=0.0))
 
 
+def harm(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+    """How surely `forecast` has larger squared errors than `other`: a z-score, above about 3 beyond chance.
+
+    Errors are summed within each `unit` (a series, a code of 0 or more) first: days of one series are not independent,
+    and a single bulk order must not decide. Below 0 the forecast is the better one. NaN without rows, and infinite
+    where a lone unit is worse.
+    """
+    if not len(actual):
+        return float("nan")
+    difference = (forecast - actual) ** 2 - (other - actual) ** 2
+    sums = np.bincount(unit, difference)[np.unique(unit)]
+    spread = float(np.std(sums, ddof=1)) if len(sums) > 1 else 0.0
+    total = float(sums.sum())
+    if spread == 0.0:
+        return 0.0 if total <= 0.0 else float("inf")
+    return total / (spread * float(np.sqrt(len(sums))))
+
+
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")

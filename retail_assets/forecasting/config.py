@@ -49,7 +49,10 @@ class BacktestConfig(_Frozen):
 
 
 class LightGBMConfig(_Frozen):
-    """LightGBM's own parameter names. Only objectives with a log link fit the offset of the model."""
+    """LightGBM's own parameter names. Only objectives with a log link fit the offset of the model.
+
+    `tweedie_variance_power` null: measured on the examples.
+    """
 
     objective: Literal["poisson", "tweedie"]
     learning_rate: Share
@@ -63,7 +66,7 @@ class LightGBMConfig(_Frozen):
     max_bin: Annotated[int, Field(ge=2)]
     cat_smooth: Annotated[float, Field(ge=0.0)]
     min_data_per_group: Count
-    tweedie_variance_power: Annotated[float, Field(gt=1.0, lt=2.0)]
+    tweedie_variance_power: Annotated[float, Field(gt=1.0, lt=2.0)] | None
 
 
 class IntervalConfig(_Frozen):

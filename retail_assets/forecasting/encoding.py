@@ -26,13 +26,17 @@ class ForecastModelError(RetailError):
 
 
 class ForecasterSpec(BaseModel):
-    """Everything about a forecaster besides its trees: columns in order, codes of categories, intervals."""
+    """Everything about a forecaster besides its trees: columns in order, codes of categories, intervals.
+
+    `largest_factor` bounds what the trees may make of the expected units.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizon: int
     features: list[str]
     categories: dict[str, list[str]]
+    largest_factor: float = 1.0
     intervals: QuantileTable | None = None
 
     @property

@@ -15,7 +15,7 @@ from retail_assets.core import accuracy
 from retail_assets.core.errors import RetailError
 from retail_assets.forecasting.config import ForecastingConfig, ReportConfig, quantile_name
 from retail_assets.forecasting.encoding import WEEKDAY_MEANS
-from retail_assets.forecasting.frames import Gold, crossed, of_series, sampled
+from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
 
 FORECASTS = ("mean", "seasonal_naive", "weekday_mean")
@@ -84,14 +84,14 @@ def train(gold: Gold, features: pa.Table, names: list[str], config: ForecastingC
     origins = _training_origins(features, gold.until, config)
     first = min(origins["business_date"].to_pylist())
     windows = plan_windows(first, gold.until, config)
-    past, _ = _fit(gold, origins, features, windows.calibrate, names, config)
+    past, _ = _fit(gold, origins, windows.calibrate, names, config)
     calibration = _window(gold, features, windows.calibrate, windows.days, config)
     proof = _window(gold, features, windows.prove, windows.days, config)
     calibration_mean, proof_mean = (past.mean(frame, config.threads) for frame in (calibration, proof))
     proven = past.calibrated(calibration, calibration_mean, config.intervals)
     scored = pd.concat([proof, proven.predict(proof, config.threads)], axis=1)
     scored = with_segments(scored[scored["units"].notna()], config.report)
-    final, rows = _fit(gold, origins, features, windows.newest, names, config)
+    final, rows = _fit(gold, origins, windows.newest, names, config)
     seen_by_none = pd.concat([calibration, proof], ignore_index=True)
     final = final.calibrated(seen_by_none, np.concatenate([calibration_mean, proof_mean]), config.intervals)
     return Training(final, scored, metrics(scored, config), windows, rows, first)
@@ -103,10 +103,10 @@ def _training_origins(features: pa.Table, newest: date, config: ForecastingConfi
 
 
 def _fit(
-    gold: Gold, training: pa.Table, features: pa.Table, until: date, names: list[str], config: ForecastingConfig
+    gold: Gold, origins: pa.Table, until: date, names: list[str], config: ForecastingConfig
 ) -> tuple[DemandForecaster, int]:
-    series = gold.at_origin(features, until, config.series)
-    rows = sampled(of_series(training, series), config.horizon, until, config.training.rows, config.seed)
+    """Learns from whatever was active at each origin: choosing series by what they did later would teach too much."""
+    rows = sampled(origins, config.horizon, until, config.training.rows, config.seed)
     examples = gold.examples(rows)
     return DemandForecaster.fit(examples, names, config), int(examples["units"].notna().sum())
 
@@ -141,13 +141,16 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
     levels = np.array(config.intervals.levels)
     quantiles = proof[[quantile_name(level) for level in levels]].to_numpy(float)
     low, high = quantiles[:, 0], quantiles[:, -1]
-    found = {"rows": float(len(units))}
+    found = {"rows": float(len(units)), "units": float(units.sum())}
     for name, forecast in made.items():
         suffix = "" if name == "mean" else f"_{name}"
         found[f"wape{suffix}"] = accuracy.wape(units, forecast)
         found[f"rmse{suffix}"] = accuracy.rmse(units, forecast)
         found[f"bias{suffix}"] = accuracy.bias(units, forecast)
+    better = min(FORECASTS[1:], key=lambda name: found[f"rmse_{name}"])
+    series = np.asarray(proof.groupby(["store_id", "sku"], sort=False).ngroup(), dtype=np.int64)
     return found | {
+        "harm": accuracy.harm(units, made["mean"], made[better], series),
         "wape_baseline": min(found["wape_seasonal_naive"], found["wape_weekday_mean"]),
         "rmse_baseline": min(found["rmse_seasonal_naive"], found["rmse_weekday_mean"]),
         "wape_median": accuracy.wape(units, proof["q50"].to_numpy(float)),
@@ -174,11 +177,22 @@ def by_segment(proof: pd.DataFrame, config: ForecastingConfig) -> pd.DataFrame:
 
 
 def metrics(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
-    """What the manifest records and the gates read: overall scores, and `name/segment=value` for segments of size."""
-    found = scores(proof, config)
-    table = by_segment(proof, config)
-    large = table[table["rows"] >= config.report.gated_rows]
-    for name in ("wape_median", "wape_baseline", "rmse", "rmse_baseline"):
-        keys = (large["segment"] + "=" + large["value"]).tolist()
-        found |= {f"{name}/{key}": float(v) for key, v in zip(keys, large[name].tolist(), strict=True)}
-    return found
+    """What the manifest records and the gates read: overall scores, and the comparison with baselines per segment.
+
+    `rmse_ratio/...` is of the mean and `wape_ratio/...` of the median to the better baseline (each point forecast is
+    held to the error that it minimises), `harm/...` says whether the mean's loss is beyond chance: for `all` and for
+    every `segment=value` of size in which something was sold.
+    """
+    found, table = scores(proof, config), by_segment(proof, config)
+    large = table[(table["rows"] >= config.report.gated_rows) & (table["units"] > 0)]
+    rows = pd.concat([pd.DataFrame([found]), large], ignore_index=True)
+    compared = pd.DataFrame(
+        {
+            "rmse_ratio": rows["rmse"] / rows["rmse_baseline"],
+            "wape_ratio": rows["wape_median"] / rows["wape_baseline"],
+            "harm": rows["harm"],
+        }
+    )
+    names = ["all", *(large["segment"] + "=" + large["value"])]
+    pairs = [(f"{score}/{name}", score, place) for score in compared for place, name in enumerate(names)]
+    return found | {key: float(compared[score].iloc[place]) for key, score, place in pairs}

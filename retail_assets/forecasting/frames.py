@@ -131,12 +131,6 @@ class Gold:
         return frame
 
 
-def of_series(features: pa.Table, series: pa.Table) -> pa.Table:
-    """The rows of `features` whose store and SKU occur in `series`, sorted by store, SKU and day."""
-    kept = features.join(series.select(list(KEYS)), keys=list(KEYS), join_type="inner")
-    return kept.sort_by([(name, "ascending") for name in (*KEYS, "business_date")])
-
-
 def sampled(features: pa.Table, horizon: int, last_target: date, budget: int, seed: int) -> pa.Table:
     """At most `budget` rows of origin x horizon with targets up to `last_target`, spread evenly over all of them."""
     origins = features["business_date"].to_numpy().astype("datetime64[D]")

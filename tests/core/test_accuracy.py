@@ -47,6 +47,7 @@ def test_nothing_to_measure_is_not_a_number() -> None:
         accuracy.pinball(none, np.empty((0, 2)), np.array([0.1, 0.9])),
         accuracy.coverage(none, none, none),
         accuracy.calibration_gap(none, np.empty((0, 1)), np.array([0.5])),
+        accuracy.harm(none, none, none, np.array([], dtype=np.int64)),
         accuracy.wape(np.zeros(3), np.ones(3)),
         accuracy.scaled_rmse(np.ones(3), np.zeros(3), np.ones(3)),
     ]
@@ -59,3 +60,23 @@ def test_the_empirical_quantile_has_the_least_pinball_loss(units: list[int], lev
     best = float(np.quantile(actual, level, method="inverted_cdf"))
     loss = accuracy.pinball(actual, np.full((len(units), 1), best), levels)
     assert loss <= accuracy.pinball(actual, np.full((len(units), 1), other), levels) + 1e-9
+
+
+def test_harm_needs_many_series_that_lose_not_one_bulk_order() -> None:
+    chance = np.random.default_rng(1)
+    series = np.repeat(np.arange(200), 7)
+    actual = chance.poisson(3.0, 1400).astype(float)
+    good, bad = np.full(1400, 3.0), np.full(1400, 5.0)
+    assert accuracy.harm(actual, bad, good, series) > 5
+    assert accuracy.harm(actual, good, bad, series) < -5
+    assert accuracy.harm(actual, good, good, series) == 0.0
+    one_order = good.copy()
+    one_order[0] = 500.0
+    assert accuracy.rmse(actual, one_order) > 5 * accuracy.rmse(actual, good)
+    assert 0 < accuracy.harm(actual, one_order, good, series) < 3
+
+
+def test_a_lone_series_that_loses_is_harm() -> None:
+    one = np.zeros(3, dtype=np.int64)
+    assert accuracy.harm(np.ones(3), np.zeros(3), np.ones(3), one) == math.inf
+    assert accuracy.harm(np.ones(3), np.ones(3), np.zeros(3), one) == 0.0

@@ -140,7 +140,9 @@ def config() -> ForecastingConfig:
     small = {
         "threads": 1,
         "training": shipped.training.model_copy(update={"rows": 20_000}),
-        "lightgbm": shipped.lightgbm.model_copy(update={"num_iterations": 60, "num_leaves": 15}),
+        "lightgbm": shipped.lightgbm.model_copy(
+            update={"num_iterations": 60, "num_leaves": 15, "min_data_in_leaf": 100}
+        ),
         "intervals": shipped.intervals.model_copy(update={"rows_per_band": 100}),
         "report": shipped.report.model_copy(update={"gated_rows": 100}),
     }

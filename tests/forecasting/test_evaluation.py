@@ -99,7 +99,15 @@ def test_training_twice_gives_the_same_files_and_metrics(
 def small_proof(config: ForecastingConfig) -> pd.DataFrame:
     rows = pd.DataFrame({"units": [1.0, 3.0, 0.0, 4.0], "mean": [1.0, 2.0, 1.0, 4.0]})
     levels = {"q05": 0.0, "q10": 0.0, "q25": 0.5, "q50": 2.0, "q75": 3.0, "q90": 3.5, "q95": 3.5}
-    segments = {"country": "US", "store": "S", "volume": "1 to 5", "promotion": "regular", "week": "1"}
+    segments = {
+        "store_id": "S",
+        "sku": ["x", "y", "x", "y"],
+        "country": "US",
+        "store": "S",
+        "volume": "1 to 5",
+        "promotion": "regular",
+        "week": "1",
+    }
     return rows.assign(
         seasonal_naive=[2.0, 3.0, 0.0, 2.0], weekday_mean=2.0, department=["a", "a", "b", "b"], **levels, **segments
     )
@@ -117,8 +125,15 @@ def test_only_segments_of_size_are_recorded_for_the_gates(config: ForecastingCon
     assert set(zip(table["segment"], table["value"], strict=True)) >= {("department", "a"), ("department", "b")}
     two = config.model_copy(update={"report": config.report.model_copy(update={"gated_rows": 2})})
     three = config.model_copy(update={"report": config.report.model_copy(update={"gated_rows": 3})})
-    assert "rmse/department=a" in metrics(proof, two) and "rmse/country=US" in metrics(proof, three)
-    assert "rmse/department=a" not in metrics(proof, three)
+    assert "rmse_ratio/department=a" in metrics(proof, two) and "rmse_ratio/country=US" in metrics(proof, three)
+    assert "rmse_ratio/department=a" not in metrics(proof, three) and "rmse_ratio/all" in metrics(proof, three)
+
+
+def test_a_segment_in_which_nothing_was_sold_is_not_gated(config: ForecastingConfig) -> None:
+    proof = small_proof(config).assign(units=[0.0, 0.0, 3.0, 4.0])
+    two = config.model_copy(update={"report": config.report.model_copy(update={"gated_rows": 2})})
+    found = metrics(proof, two)
+    assert "rmse_ratio/department=a" not in found and found["wape_ratio/department=b"] == 1.0
 
 
 def test_a_window_of_a_promotion_is_a_segment_of_its_own(training: Training) -> None:

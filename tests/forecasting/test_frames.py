@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retail_assets.forecasting.config import SeriesConfig
 from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext, ForecastContextError
-from retail_assets.forecasting.frames import Gold, crossed, of_series, sampled
+from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import request_frame
 from retail_assets.resources.lake import Lake
 
@@ -188,9 +188,3 @@ def test_a_sample_fits_its_budget_repeats_nothing_and_never_looks_beyond_its_end
     if len(frame):
         assert frame["horizon"].between(1, horizon).all()
         assert (frame["business_date"] + pd.to_timedelta(frame["horizon"], unit="D").dt.to_pytimedelta() <= last).all()
-
-
-def test_of_series_keeps_the_named_series_in_order() -> None:
-    table = pa.table({"store_id": ["B", "A", "A"], "sku": ["1", "1", "2"], "business_date": [FIRST] * 3})
-    wanted = pa.table({"store_id": ["B", "A"], "sku": ["1", "1"]})
-    assert of_series(table, wanted)["store_id"].to_pylist() == ["A", "B"]

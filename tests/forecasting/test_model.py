@@ -12,7 +12,7 @@ from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.context import ForecastContext
 from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.frames import Gold, sampled
-from retail_assets.forecasting.model import DemandForecaster, request_frame
+from retail_assets.forecasting.model import DemandForecaster, request_frame, variance_power
 from retail_assets.resources.lake import Lake
 
 ORIGIN = NEWEST - timedelta(days=28)
@@ -146,3 +146,17 @@ def test_a_request_needs_only_what_the_feature_service_gives(
     assert len(made) == 28 and np.isfinite(made.to_numpy()).all()
     empty = request_frame(rows[5]["store_id"], rows[5]["sku"], dict.fromkeys(values), context, ORIGIN, 7)
     assert np.isfinite(forecaster.predict(empty).to_numpy()).all()
+
+
+@pytest.mark.parametrize(("power", "low", "high"), [(1.0, 1.05, 1.15), (1.7, 1.6, 1.8)])
+def test_the_variance_power_is_read_from_the_series(power: float, low: float, high: float) -> None:
+    chance = np.random.default_rng(11)
+    means = np.geomspace(0.5, 200.0, 60)
+    units = [chance.gamma(m ** (2 - power), m ** (power - 1), 400) for m in means]
+    frame = pd.DataFrame({"store_id": "S", "sku": np.repeat(np.arange(60), 400), "units": np.concatenate(units)})
+    assert low <= variance_power(frame) <= high
+
+
+def test_a_few_short_series_say_nothing_about_the_variance() -> None:
+    frame = pd.DataFrame({"store_id": "S", "sku": ["a"] * 5 + ["b"] * 5, "units": [1.0, 2.0, 0.0, 4.0, 9.0] * 2})
+    assert variance_power(frame) == 1.5

@@ -105,12 +105,10 @@ def test_intervals_that_cover_too_little_or_miss_their_level_are_found(
 
 
 def test_a_baseline_must_lose_overall_and_in_each_segment() -> None:
-    good = {"wape_median": 0.3, "wape_baseline": 0.4, "rmse": 1.0, "rmse_baseline": 1.1, "wape": 0.9}
-    segment = {"wape_median/department=a/b": 0.3, "wape_baseline/department=a/b": 0.31}
-    assert beats_baselines(good | segment).passed
-    assert not beats_baselines(good | segment | {"wape_baseline/department=a/b": 0.3}).passed
-    assert not beats_baselines(good | {"wape_median/department=a/b": 0.3}).passed
-    assert not beats_baselines(good | {"rmse": 1.2}).passed
-    assert not beats_baselines(good | {"rmse": nan}).passed
-    assert not beats_baselines({name: value for name, value in good.items() if name != "rmse"}).passed
+    good = {"rmse_ratio/all": 0.8, "wape_ratio/all": 0.9, "wape": 1.4, "rmse_ratio/department=a/b": 0.99}
+    assert beats_baselines(good).passed
+    assert not beats_baselines(good | {"rmse_ratio/department=a/b": 1.0}).passed
+    assert not beats_baselines(good | {"wape_ratio/all": 1.2}).passed
+    assert not beats_baselines(good | {"wape_ratio/all": nan}).passed
+    assert beats_baselines({"rmse_ratio/all": 0.8}).reasons == ("wape_ratio/all was not measured",)
     assert not beats_baselines({}).passed

@@ -127,8 +127,8 @@ def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> No
 
 def proven(**changes: float) -> dict[str, float]:
     good = {
-        "wape": 0.6, "wape_baseline": 0.7, "rmse": 1.0, "rmse_baseline": 1.2, "scaled_rmse": 0.7,
-        "absolute_bias": 0.02, "calibration_gap": 0.01, "rmse/country=US": 1.0, "rmse_baseline/country=US": 1.1,
+        "wape_median": 0.6, "wape_baseline": 0.7, "rmse": 1.0, "rmse_baseline": 1.2, "rmse_ratio/all": 0.83,
+        "wape_ratio/all": 0.86, "absolute_bias": 0.02, "calibration_gap": 0.01, "harm/country=US": -4.0,
     }  # fmt: skip
     return good | changes
 
@@ -137,11 +137,11 @@ def proven(**changes: float) -> dict[str, float]:
     ("metrics", "outcome"),
     [
         (proven(), "promote"),
-        (proven(absolute_bias=0.2), "rejected"),
+        (proven(absolute_bias=0.3), "rejected"),
         (proven(calibration_gap=0.08), "rejected"),
         (proven(rmse=1.3), "rejected"),
-        ({k: v for k, v in proven().items() if k != "scaled_rmse"}, "rejected"),
-        (proven(**{"rmse/country=US": 1.2}), "rejected"),
+        ({k: v for k, v in proven().items() if k != "calibration_gap"}, "rejected"),
+        (proven(**{"harm/country=US": 3.1}), "rejected"),
     ],
 )
 def test_the_shipped_gates_of_forecasting(
@@ -155,7 +155,7 @@ def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(store: 
     releases(lake=lake, model_store=store)
     first = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
     assert first == {"newest_versions_are_live": True, "live_versions_are_intact": True}
-    saved(store, proven(wape=0.9, rmse=2.0), 2)
+    saved(store, proven(wape_median=0.9, rmse=2.0), 2)
     made = releases(lake=lake, model_store=store)
     assert made.metadata is not None and "rejected" in str(made.metadata["decisions"])
     second = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
@@ -177,7 +177,7 @@ def test_without_any_model_nothing_is_released(store: ModelStore, lake: Lake) ->
 
 
 def test_the_tables_show_every_number(store: ModelStore, lake: Lake) -> None:
-    saved(store, proven(wape=0.9))
+    saved(store, proven(wape_median=0.9))
     decisions = newest_decisions(lake, store)
-    assert "wape fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
-    assert "| forecasting | wape | baseline | 0.9 | 0.7 | **no** |" in comparison_table(decisions)
+    assert "wape_median fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
+    assert "| forecasting | wape_median | baseline | 0.9 | 0.7 | **no** |" in comparison_table(decisions)
