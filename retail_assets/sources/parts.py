@@ -18,6 +18,7 @@ from retail_assets.sources.lookups import create_lookups
 from retail_assets.sources.raw import Layout, RawFile, Slice
 from retail_assets.sources.staging import quoted, release, stage
 from retail_assets.sources.tables import append_bronze, append_quarantine
+from retail_assets.sources.yaml_files import SourceConfigError
 
 START = """
     DROP TABLE IF EXISTS part;
@@ -86,18 +87,28 @@ class Part:
         view = f"raw_{len(self._views)}"
         piece = stage(self._connection, self._numbered(piece), view)
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
-        into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"
-        self._connection.execute(f"{into} {judge.good_rows(view)}")
+        try:
+            self._judge(judge.usable_in(self._connection, view), view, piece)
+        except duckdb.Error as error:
+            raise SourceConfigError(
+                f"the SQL of feed {piece.feed.name!r} failed: {str(error).splitlines()[0]}",
+                where=", ".join(file.name for file in self._files if file.index in piece.read)[:500],
+                todo="correct the expression in the mapping; TRY_CAST lets a bad value become a reason",
+            ) from error
         self._views.append(view)
         self._pieces.append(piece)
         self.rows += piece.rows.num_rows
+        return piece.layouts
+
+    def _judge(self, judge: Judge, view: str, piece: Slice) -> None:
+        into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"
+        self._connection.execute(f"{into} {judge.good_rows(view)}")
         self._connection.execute(
             "CREATE OR REPLACE TEMP TABLE bad_rows AS "
             f"SELECT _file, _line FROM part WHERE NOT _ok AND _file IN ({', '.join(map(str, piece.read))})"
         )
         if self.count("bad_rows"):
             self._connection.execute(f"INSERT INTO rejected {judge.rejected_rows(view, 'bad_rows')}")
-        return piece.layouts
 
     def _numbered(self, piece: Slice) -> Slice:
         positions = np.arange(self.rows, self.rows + piece.rows.num_rows, dtype=np.int32)
