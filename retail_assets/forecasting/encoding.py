@@ -36,7 +36,7 @@ class ForecasterSpec(BaseModel):
     horizon: int
     features: list[str]
     categories: dict[str, list[str]]
-    largest_factor: float = 1.0
+    largest_factor: float
     intervals: QuantileTable | None = None
 
     @property

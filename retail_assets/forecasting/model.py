@@ -58,7 +58,7 @@ class DemandForecaster:
             raise ForecastModelError("there is no example with known demand to learn from")
         used = [name for name in features if name not in {*WEEKDAY_MEANS, *config.exclude_features}]
         categories = categories_of(known, config.max_categories)
-        spec = ForecasterSpec(horizon=config.horizon, features=used, categories=categories)
+        spec = ForecasterSpec(horizon=config.horizon, features=used, categories=categories, largest_factor=1.0)
         matrix, expected = Encoder(spec).matrix(known)
         parameters = _parameters(config, known)
         data = lightgbm.Dataset(

@@ -67,14 +67,14 @@ class Ledger:
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        self.lake.ensure("ops", "releases", releases_schema())
         row = pa.Table.from_pylist([release.model_dump()], schema=releases_schema())
         for _ in range(ATTEMPTS):
-            table = self.lake.open("ops", "releases")
-            _check_follows(release, _releases(table.to_pyarrow_table()))
             try:
+                self.lake.ensure("ops", "releases", releases_schema())
+                table = self.lake.open("ops", "releases")
+                _check_follows(release, _releases(table.to_pyarrow_table()))
                 write_deltalake(table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=0))
-            except CommitFailedError:
+            except CommitFailedError:  # somebody wrote, or made the table, in this moment: look again
                 continue
             return release
         raise LedgerConflict(f"the ledger was written {ATTEMPTS} times while {release.product} was being released")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import FIRST, NEWEST, Features, write_gold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from retail_assets.forecasting.evaluation import (
 )
 from retail_assets.forecasting.frames import Gold
 from retail_assets.resources.lake import Lake
+from tests.forecasting.small_gold import FIRST, NEWEST, Features, write_gold
 
 SHIPPED = ForecastingConfig.load()
 

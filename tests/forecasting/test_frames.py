@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import FIRST, NEWEST, SKUS, STORES, Features, write_gold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext,
 from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import request_frame
 from retail_assets.resources.lake import Lake
+from tests.forecasting.small_gold import FIRST, NEWEST, SKUS, STORES, Features, write_gold
 
 SERIES = SeriesConfig(max_series=100, min_active_days=1, origin_days=7)
 ORIGIN = NEWEST - timedelta(days=28)

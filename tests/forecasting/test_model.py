@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import NEWEST, SKUS, Features
 
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.context import ForecastContext
@@ -14,6 +13,7 @@ from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster, request_frame, variance_power
 from retail_assets.resources.lake import Lake
+from tests.forecasting.small_gold import NEWEST, SKUS, Features
 
 ORIGIN = NEWEST - timedelta(days=28)
 
