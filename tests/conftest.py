@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
@@ -16,6 +17,11 @@ from retail_assets.resources.lake import Lake
 os.environ.setdefault("RETAIL_ENV", "test")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+settings.register_profile(
+    "retail", deadline=None, derandomize=True
+)  # a busy machine is no failure; same examples everywhere
+settings.load_profile("retail")
 
 
 @pytest.fixture
