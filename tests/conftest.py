@@ -18,9 +18,7 @@ os.environ.setdefault("RETAIL_ENV", "test")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-settings.register_profile(
-    "retail", deadline=None, derandomize=True
-)  # a busy machine is no failure; same examples everywhere
+settings.register_profile("retail", deadline=None)  # a busy machine is no failure
 settings.load_profile("retail")
 
 
