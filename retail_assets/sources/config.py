@@ -274,6 +274,8 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     if feed.file_date is not None and not _has_one_group(feed.file_date):
         yield (*at, "file_date"), "file_date is a regular expression with one group, which holds YYYYMMDD"
     yield from _sql_problems((*at, "rules"), feed.rules)
+    if feed.derive is not None:
+        yield from _expression_problems((*at, "derive"), f"FROM ({feed.derive})")
 
 
 def _is_zone(name: str) -> bool:

@@ -47,12 +47,17 @@ def split_header(line: str, delimiter: str) -> tuple[str, ...]:
     return unique_names(next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), []))
 
 
-def parse_lines(data: bytes, names: tuple[str, ...], dialect: Dialect) -> Parsed:
-    """Every line of `data` (each ends with a line end, none is blank) as a row of text columns `names`."""
-    lines, offsets = line_array(data)
+def parse_lines(data: bytes, names: tuple[str, ...], dialect: Dialect, lines: int) -> Parsed:
+    """Every one of the `lines` of `data` (UTF-8, none blank) as a row of text columns `names`."""
     whole = _read(data, names, dialect)
-    if whole is not None and whole.num_rows == len(lines) and not _has_stray_returns(data):
-        return Parsed(whole, np.arange(len(lines)), None)
+    if whole is not None and whole.num_rows == lines and not _has_stray_returns(data):
+        return Parsed(whole, np.arange(lines), None)
+    return _parse_apart(data, names, dialect)
+
+
+def _parse_apart(data: bytes, names: tuple[str, ...], dialect: Dialect) -> Parsed:
+    """Clean lines as a whole, the others one by one."""
+    lines, offsets = line_array(data)
     clean = _clean_lines(data, offsets, len(names), dialect.delimiter)
     if not clean.any():
         return _parse_singly(lines, np.arange(len(lines)), names, dialect)
@@ -90,6 +95,7 @@ def _read(data: bytes, names: tuple[str, ...], dialect: Dialect) -> pa.Table | N
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names},
                 strings_can_be_null=True,
+                check_utf8=False,
                 null_values=list(dialect.nulls),
             ),
         )

@@ -16,6 +16,8 @@ MAX_REMEMBERED = 30_000_000
 class Keys:
     """The keys of one bronze table, as hashes in the table `seen_keys` of a DuckDB connection.
 
+    Judged rows are in the table `part`; `full_part` is the same rows with all of their columns.
+
     Only days that new rows touch are read from bronze, once; what this process writes is added as it goes. A hash that
     was seen only makes a row suspect: the verdict compares the key columns themselves.
     """
@@ -105,7 +107,7 @@ class Keys:
                 WHERE {self._hash()} IN (SELECT _key_hash FROM suspects) {days}
                 UNION ALL
                 SELECT {shared}, _file, _line, load_id || ':' || _line
-                FROM part SEMI JOIN suspects USING (_key_hash) JOIN files USING (_file) WHERE _ok
+                FROM full_part SEMI JOIN suspects USING (_key_hash) JOIN files USING (_file) WHERE _ok
             ), compared AS (
                 SELECT _file, _line, {base}(row_id) OVER w AS other, row_number() OVER w AS nth,
                     content_hash = {base}(content_hash) OVER w OR content = {base}(content) OVER w AS same

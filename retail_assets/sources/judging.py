@@ -5,7 +5,9 @@ second computes the reasons of the rows that are not.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import duckdb
 
 from retail_assets.sources.config import Column, Contract, Dialect, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
@@ -30,19 +32,41 @@ def sql_type(type_name: str) -> str:
 
 @dataclass(frozen=True)
 class Judge:
-    """SQL for the rows of one feed in one layout under one contract (overrides already applied)."""
+    """SQL for the rows of one feed in one layout under one contract (overrides already applied).
+
+    `unusable` maps a column or rule whose SQL names something the files do not have to what DuckDB says about it.
+    """
 
     contract: Contract
     feed: Feed
     layout: Layout
     from_json: bool = False
+    unusable: dict[str, str] = field(default_factory=dict)
+
+    def usable_in(self, connection: duckdb.DuckDBPyConnection, view: str) -> "Judge":
+        """This judge, knowing which expressions and rules of the feed cannot be computed over `view`."""
+        texts = {name: given.sql for name, given in self.feed.columns.items() if isinstance(given, Expression)}
+        texts |= {rule.name: f"({rule.quarantine_if}), {rule.detail or 'NULL'}" for rule in self.feed.rules}
+        unusable: dict[str, str] = {}
+        for name, sql in texts.items():
+            # References may be joined by expressions too, so each text is tried over what the first step joins.
+            try:
+                connection.execute(f"SELECT {sql} FROM {self._from(view, without=frozenset(texts))} LIMIT 0")
+            except duckdb.BinderException as error:
+                unusable[name] = str(error).splitlines()[0]
+        return replace(self, unusable=unusable)
 
     def good_rows(self, view: str) -> str:
-        """SELECT of canonical columns, _file, _line, business_date, delivered_at, content_hash and `_ok`."""
+        """SELECT of canonical columns, _pos, _file, _line, business_date, delivered_at, content_hash and `_ok`.
+
+        Columns that pass through untouched (see `untouched_columns`) are null: who needs them reads the raw rows.
+        """
         columns = ", ".join(quoted(name) for name in self.contract.columns)
+        untouched = ", ".join(f"NULL::VARCHAR AS {quoted(name)}" for name in untouched_columns(self.contract))
         return (
-            f"{self._steps(view)} SELECT _file, _line, {columns}, business_date, delivered_at, content_hash, "
-            f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated"
+            f"SELECT *{f' REPLACE ({untouched})' if untouched else ''} FROM ({self._steps(view)} "
+            f"SELECT _pos, _file, _line, {columns}, business_date, delivered_at, content_hash, "
+            f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated)"
         )
 
     def rejected_rows(self, view: str, bad_rows: str) -> str:
@@ -68,6 +92,7 @@ class Judge:
 
     def _typed(self, view: str) -> str:
         items = [
+            "raw._pos",
             "raw._file",
             "raw._line",
             "raw._raw",
@@ -83,15 +108,25 @@ class Judge:
             if value is not None and spec.type != "text":
                 items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
         for i, rule in enumerate(self.feed.rules):
-            items.append(f"coalesce(({rule.quarantine_if}), false) AS _rule_{i}")
-            items.append(f"({rule.detail or 'NULL'})::VARCHAR AS _detail_{i}")
+            usable = rule.name not in self.unusable
+            items.append(f"coalesce(({rule.quarantine_if if usable else 'false'}), false) AS _rule_{i}")
+            items.append(f"({(usable and rule.detail) or 'NULL'})::VARCHAR AS _detail_{i}")
+        for reference in self.contract.references:
+            row = f"_row_{reference.name}"
+            items += [
+                f"{row}._key IS NOT NULL AS _known_{reference.name}",
+                f"{row}.{reference.name} AS {reference.name}",
+            ]
+        return f"SELECT {', '.join(items)} FROM {self._from(view)}"
+
+    def _from(self, view: str, without: frozenset[str] = frozenset()) -> str:
+        """Raw rows with their file and the rows they refer to, except by the columns `without`."""
         joins = ""
         for reference in self.contract.references:
-            table, known = f"_row_{reference.name}", f"_known_{reference.name}"
-            value = self._value(reference.column) or "NULL"
-            joins += f" LEFT JOIN reference_{reference.name} AS {table} ON {table}._key = CAST(({value}) AS VARCHAR)"
-            items += [f"{table}._key IS NOT NULL AS {known}", f"{table}.{reference.name} AS {reference.name}"]
-        return f"SELECT {', '.join(items)} FROM {view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+            row = f"_row_{reference.name}"
+            value = "NULL" if reference.column in without else self._value(reference.column) or "NULL"
+            joins += f" LEFT JOIN reference_{reference.name} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
+        return f"{view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
 
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
@@ -99,18 +134,17 @@ class Judge:
         return f"CAST({hashed}(raw._raw) >> 1 AS BIGINT)"
 
     def _whole_problem(self) -> str:
-        missing = self.missing_columns()
-        if not missing:
-            return "raw._problem"
+        missing = [name for name in self.missing_columns() if name not in self.unusable]
         there = ", ".join(self.layout) or "no columns"
-        text = literal(f"missing_column: {', '.join(missing)} (the file has {there})")
-        return f"coalesce(raw._problem, {text})"
+        wrong = [f"missing_column: {', '.join(missing)} (the file has {there})"] if missing else []
+        wrong += [f"missing_column: {name} cannot be computed ({what})" for name, what in self.unusable.items()]
+        return f"coalesce(raw._problem, {literal('; '.join(wrong))})" if wrong else "raw._problem"
 
     def _value(self, column: str) -> str | None:
         """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
         given = self.feed.columns.get(column)
         if isinstance(given, Expression):
-            return f"({given.sql})"
+            return None if column in self.unusable else f"({given.sql})"
         present = [name for name in self.feed.names(column) if name in self.layout]
         if present:
             named = [f"raw.{quoted(name)}" for name in present]
@@ -127,8 +161,7 @@ class Judge:
 
     def _has_no_empty_text(self, column: str) -> bool:
         """Whether the CSV reader has made nulls of empty fields already."""
-        by_name = self.feed.format == "csv" and self.feed.derive is None and bool(self.feed.names(column))
-        return by_name and "" in self.feed.dialect.nulls
+        return reads_nulls(self.feed) and bool(self.feed.names(column))
 
     def _cast(self, column: str, spec: Column, value: str) -> str:
         if spec.type == "text" and self._has_no_empty_text(column):
@@ -229,6 +262,24 @@ class Judge:
     def _key_hash(self) -> str:
         key = self.contract.key
         return f"hash({', '.join(quoted(c) for c in key.columns) or 'content_hash'})"
+
+
+def reads_nulls(feed: Feed) -> bool:
+    """Whether the reader of `feed` turns empty fields into nulls."""
+    return feed.format == "csv" and feed.derive is None and "" in feed.dialect.nulls
+
+
+def untouched_columns(contract: Contract) -> tuple[str, ...]:
+    """Text columns that every feed takes over from its files as they are."""
+    return tuple(
+        name
+        for name, spec in contract.columns.items()
+        if spec.type == "text"
+        and all(
+            reads_nulls(feed) and name not in feed.constants and not isinstance(feed.columns.get(name), Expression)
+            for feed in contract.feeds
+        )
+    )
 
 
 def _tests_null(condition: str, name: str, spec: Column) -> bool:

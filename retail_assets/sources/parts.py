@@ -2,20 +2,23 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Contract
 from retail_assets.sources.duplicates import Keys
-from retail_assets.sources.judging import Judge
+from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups
 from retail_assets.sources.raw import Layout, RawFile, Slice
 from retail_assets.sources.staging import quoted, release, stage
 from retail_assets.sources.tables import append_bronze, append_quarantine
+from retail_assets.sources.yaml_files import SourceConfigError
 
 START = """
     DROP TABLE IF EXISTS part;
@@ -51,11 +54,14 @@ class Part:
         create_lookups(connection, lake, contract)
         self._keys = Keys(connection, lake, contract)
         self._views: list[str] = []
+        self._pieces: list[Slice] = []
+        self._files: list[RawFile] = []
         self._good = ALL_GOOD
         self.rows = 0
 
     def register(self, files: Sequence[RawFile]) -> None:
-        """Makes `files` known under their index."""
+        """Makes `files`, whose indices follow each other, known under their index."""
+        self._files = list(files)
         table = pa.table(
             {
                 "_file": pa.array([f.index for f in files], pa.int32()),
@@ -73,28 +79,44 @@ class Part:
         """Forgets the rows of the part before."""
         for view in self._views:
             release(self._connection, view)
-        self._views, self.rows = [], 0
+        self._views, self._pieces, self.rows = [], [], 0
         self._connection.execute(START)
 
     def add(self, piece: Slice) -> dict[int, Layout]:
         """Judges `piece`; returns the layout of each of its files."""
         view = f"raw_{len(self._views)}"
-        piece = stage(self._connection, piece, view)
+        piece = stage(self._connection, self._numbered(piece), view)
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
+        try:
+            self._judge(judge.usable_in(self._connection, view), view, piece)
+        except duckdb.Error as error:
+            raise SourceConfigError(
+                f"the SQL of feed {piece.feed.name!r} failed: {str(error).splitlines()[0]}",
+                where=", ".join(file.name for file in self._files if file.index in piece.read)[:500],
+                todo="correct the expression in the mapping; TRY_CAST lets a bad value become a reason",
+            ) from error
+        self._views.append(view)
+        self._pieces.append(piece)
+        self.rows += piece.rows.num_rows
+        return piece.layouts
+
+    def _judge(self, judge: Judge, view: str, piece: Slice) -> None:
         into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"
         self._connection.execute(f"{into} {judge.good_rows(view)}")
-        self._views.append(view)
-        self.rows += sum(piece.read.values())
         self._connection.execute(
             "CREATE OR REPLACE TEMP TABLE bad_rows AS "
             f"SELECT _file, _line FROM part WHERE NOT _ok AND _file IN ({', '.join(map(str, piece.read))})"
         )
         if self.count("bad_rows"):
             self._connection.execute(f"INSERT INTO rejected {judge.rejected_rows(view, 'bad_rows')}")
-        return piece.layouts
+
+    def _numbered(self, piece: Slice) -> Slice:
+        positions = np.arange(self.rows, self.rows + piece.rows.num_rows, dtype=np.int32)
+        return replace(piece, rows=piece.rows.append_column("_pos", pa.array(positions)))
 
     def settle(self) -> None:
         """Tells good rows from repeated ones; a repeated key with other content is rejected."""
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW full_part AS {self._full_part()}")
         self._good = GOOD_ONCE if self._keys.find_repeats() else ALL_GOOD
         if self._good == ALL_GOOD:
             return
@@ -138,16 +160,39 @@ class Part:
 
     def write_bronze(self, at: datetime) -> None:
         """Appends the good rows that repeat no key."""
-        columns = ", ".join(f"part.{quoted(name)}" for name in self._contract.columns)
+        untouched = untouched_columns(self._contract)
+        columns = "".join(f", {quoted(name)}" for name in self._contract.columns if name not in untouched)
         sql = (
-            f"SELECT {columns}, load_id || ':' || _line AS row_id, load_id, file_name AS file, _line AS line, "
-            f"content_hash, delivered_at, {_instant(at)} AS loaded_at, business_date "
-            f"FROM (SELECT * FROM {self._good}) AS part JOIN files USING (_file)"
+            f"SELECT _pos, _file, _line AS line{columns}, content_hash, delivered_at, {_instant(at)} AS loaded_at, "
+            f"business_date FROM {self._good}"
         )
         if rows := self.count(self._good):
-            append_bronze(self._lake, self._contract, self._connection, sql, rows)
+            texts = {name: self._text(name) for name in untouched}
+            append_bronze(self._lake, self._contract, self._connection, sql, rows, self._files, texts)
         days = self._connection.execute(f"SELECT DISTINCT business_date FROM {ALL_GOOD}").fetchall()
         self._keys.remember((day for (day,) in days), self._good)
+
+    def _text(self, column: str) -> pa.ChunkedArray:
+        """An untouched column of all rows of the part, by position, as the files have it."""
+        chunks: list[pa.Array] = []
+        for piece in self._pieces:
+            found = [piece.rows[name] for name in piece.feed.names(column) if name in piece.layout]
+            values = pc.coalesce(*found) if len(found) > 1 else found[0] if found else None
+            chunks += [pa.nulls(piece.rows.num_rows, pa.string())] if values is None else values.chunks
+        return pa.chunked_array(chunks, pa.string())
+
+    def _full_part(self) -> str:
+        """The rows of `part` with the untouched columns that it leaves out."""
+        selects, untouched = [], untouched_columns(self._contract)
+        for view, piece in zip(self._views, self._pieces, strict=True):
+            replaced = []
+            for column in untouched:
+                found = [f"raw.{quoted(name)}" for name in piece.feed.names(column) if name in piece.layout]
+                value = f"coalesce({', '.join(found)})" if found else "NULL::VARCHAR"
+                replaced.append(f"{value} AS {quoted(column)}")
+            columns = f"part.* REPLACE ({', '.join(replaced)})" if replaced else "part.*"
+            selects.append(f"SELECT {columns} FROM part JOIN {view} AS raw USING (_pos)")
+        return " UNION ALL ".join(selects)
 
     def count(self, relation: str) -> int:
         """Rows of a relation of this part."""

@@ -15,6 +15,7 @@ from retail_assets.sources.csv_lines import split_header
 from retail_assets.sources.lines import LINE_LIMIT, Block, read_blocks
 from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
 from retail_assets.sources.text_files import csv_slice, json_slice
+from retail_assets.sources.yaml_files import SourceConfigError
 
 ROWS_PER_SLICE = 500_000
 READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
@@ -124,8 +125,15 @@ def _derived(file: RawFile) -> Slice:
     """Rows that the feed's SQL makes out of the whole file, seen as `rows`; numbered in the order it gives."""
     path = str(file.path).replace("'", "''")
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
-        table = connection.execute(file.feed.derive or "").to_arrow_table()
+        try:
+            connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
+            table = connection.execute(file.feed.derive or "").to_arrow_table()
+        except duckdb.BinderException as error:
+            raise SourceConfigError(
+                f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}", where=file.name
+            ) from error
+        except duckdb.Error as error:
+            return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
     return _typed_slice(file, table, _arrow_layout(table.schema), 1)
 
 

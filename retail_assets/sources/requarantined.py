@@ -100,7 +100,7 @@ def _csv(feed: Feed, layout: Layout, rows: pa.Table, read: dict[int, int]) -> Sl
     raw = [f"{text}\n" for text in rows["_raw"].to_pylist()]
     if feed.dialect.encoding != "utf-8":
         raw = [_decoded(text, feed.dialect.encoding) for text in raw]
-    parsed = parse_lines("".join(raw).encode(), names, feed.dialect)
+    parsed = parse_lines("".join(raw).encode(), names, feed.dialect, len(raw))
     rows = rows.set_column(2, "_raw", pa.array(raw, pa.string())).take(pa.array(parsed.rows))
     if parsed.problems is not None:
         kept = rows["_problem"].to_pylist()

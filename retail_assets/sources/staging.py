@@ -1,4 +1,4 @@
-"""Raw slices as DuckDB views `raw_<n>`: _file, _line, _raw, _problem and the columns of the files."""
+"""Raw slices as DuckDB views `raw_<n>`: _pos, _file, _line, _raw, _problem and the columns of the files."""
 
 import json
 
@@ -19,14 +19,17 @@ def literal(value: object) -> str:
 
 
 def stage(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) -> Slice:
-    """Creates `view` over `piece` and returns the piece with the layout the view has (and per file, for JSON)."""
+    """Creates `view` over `piece` and returns the piece with the layout the view has (and per file, for JSON).
+
+    The rows of `piece` must have a column _pos, their number within the part.
+    """
     connection.register(f"{view}_arrow", piece.rows)
     if not piece.parse_json:
         raw = "_raw" if _has_raw(piece.rows) else f"coalesce(_raw, CAST(to_json({_struct(piece.layout)}) AS VARCHAR))"
         columns = "".join(f", {quoted(name)}" for name in piece.layout)
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {view} AS "
-            f"SELECT _file, _line, {raw} AS _raw, _problem{columns} FROM {view}_arrow"
+            f"SELECT _pos, _file, _line, {raw} AS _raw, _problem{columns} FROM {view}_arrow"
         )
         return piece
     return _stage_json(connection, piece, view)
@@ -58,14 +61,16 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) 
     layout = _nameable(layout)
     structure = literal(json.dumps(layout or {"_nothing": "VARCHAR"}))
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {view}_json AS SELECT _file, _line, rtrim(_raw, chr(10) || chr(13)) AS _raw, "
-        f"CASE WHEN _problem IS NOT NULL THEN _problem WHEN NOT json_valid(_raw) THEN 'not_json: not valid JSON' "
-        f"WHEN json_type(_raw) <> 'OBJECT' THEN 'not_json: not a JSON object' END AS _problem, "
+        f"CREATE OR REPLACE TEMP TABLE {view}_json AS "
+        "SELECT _pos, _file, _line, rtrim(_raw, chr(10) || chr(13)) AS _raw, "
+        "CASE WHEN _problem IS NOT NULL THEN _problem "
+        "WHEN NOT json_valid(_raw) THEN 'not_json: not valid JSON' "
+        "WHEN json_type(_raw) <> 'OBJECT' THEN 'not_json: not a JSON object' END AS _problem, "
         f"from_json(CASE WHEN {valid} THEN _raw END, {structure}) AS fields FROM {view}_arrow"
     )
     columns = "".join(f", fields.{quoted(name)} AS {quoted(name)}" for name in layout)
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT _file, _line, _raw, _problem{columns} FROM {view}_json"
+        f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT _pos, _file, _line, _raw, _problem{columns} FROM {view}_json"
     )
     return Slice(piece.feed, layout, piece.rows, piece.read, layouts, parse_json=True)
 

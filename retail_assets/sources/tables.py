@@ -1,17 +1,21 @@
 """The Delta tables of this domain: bronze and quarantine per source, ops/loads and ops/load_batches."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import ColumnProperties, WriterProperties, write_deltalake
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Contract
+from retail_assets.sources.raw import RawFile
 from retail_assets.sources.staging import literal, quoted
 
 ROWS_PER_BATCH = 500_000
@@ -114,16 +118,27 @@ def bronze_view(lake: Lake, contract: Contract) -> str:
 
 
 def append_bronze(
-    lake: Lake, contract: Contract, connection: duckdb.DuckDBPyConnection, sql: str, expected: int
+    lake: Lake,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    expected: int,
+    files: Sequence[RawFile],
+    texts: dict[str, pa.ChunkedArray],
 ) -> None:
-    """Appends what `sql` selects to bronze in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
+    """Appends what `sql` selects to bronze in one commit; raises RowsDoNotAddUp unless it is `expected` rows.
+
+    `sql` selects _pos and _file and every column but the names of file, load and row and those in `texts`, whose
+    values are found there at position _pos.
+    """
     counted, schema = Counted(), bronze_schema(contract)
-    reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
+    reader = counted.count(connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH))
+    batches = (batch for read in reader for batch in _completed(read, schema, files, texts).to_batches())
     unlike = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     identifiers = [name for name, column in contract.columns.items() if column.identifier]
     write_deltalake(
         lake.table_uri("bronze", contract.source),
-        pa.RecordBatchReader.from_batches(schema, counted.cast(reader, schema)),
+        pa.RecordBatchReader.from_batches(schema, batches),
         mode="append",
         partition_by=["business_date"],
         storage_options=lake.storage_options or None,
@@ -136,12 +151,37 @@ def append_bronze(
     counted.check("bronze", contract.source, expected)
 
 
+def _completed(
+    batch: pa.RecordBatch, schema: pa.Schema, files: Sequence[RawFile], texts: dict[str, pa.ChunkedArray]
+) -> pa.Table:
+    """`batch` as `schema`: strings that repeat or that nobody changed never go through the database."""
+    which = pc.subtract(batch["_file"], files[0].index)
+    load_id = pa.array([file.load_id for file in files]).take(which)
+    made = {
+        "load_id": load_id,
+        "file": pa.array([file.name for file in files]).take(which),
+        "row_id": pc.binary_join_element_wise(load_id, batch["line"].cast(pa.string()), ":"),
+    }
+    positions = batch["_pos"].to_numpy()
+    made |= {name: _at(values, positions) for name, values in texts.items()}
+    columns = [made[f.name] if f.name in made else batch[f.name].cast(f.type) for f in schema]
+    return pa.table(columns, schema=schema)
+
+
 def append_quarantine(lake: Lake, source: str, connection: duckdb.DuckDBPyConnection, sql: str, expected: int) -> None:
     """Appends what `sql` selects to quarantine in one commit; raises RowsDoNotAddUp unless it is `expected` rows."""
     counted = Counted()
-    reader = connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH)
-    lake.append("quarantine", source, pa.RecordBatchReader.from_batches(QUARANTINE, counted.cast(reader, QUARANTINE)))
+    reader = counted.count(connection.execute(sql).to_arrow_reader(ROWS_PER_BATCH))
+    batches = (batch.cast(QUARANTINE) for batch in reader)
+    lake.append("quarantine", source, pa.RecordBatchReader.from_batches(QUARANTINE, batches))
     counted.check("quarantine", source, expected)
+
+
+def _at(values: pa.ChunkedArray, positions: npt.NDArray[np.int32]) -> pa.ChunkedArray:
+    """`values` at `positions`, without copying where these follow each other (as they do unless rows were rejected)."""
+    if len(positions) and positions[-1] - positions[0] + 1 == len(positions) and (np.diff(positions) == 1).all():
+        return values.slice(int(positions[0]), len(positions))
+    return values.take(pa.array(positions))
 
 
 class Counted:
@@ -150,11 +190,11 @@ class Counted:
     def __init__(self) -> None:
         self._rows = 0
 
-    def cast(self, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """The batches of `reader` as `schema`."""
+    def count(self, reader: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches of `reader`."""
         for batch in reader:
             self._rows += batch.num_rows
-            yield batch.cast(schema)
+            yield batch
 
     def check(self, layer: str, name: str, expected: int) -> None:
         """Raises RowsDoNotAddUp unless `expected` rows passed."""

@@ -22,7 +22,7 @@ def csv_slice(blocks: Blocks, names: tuple[str, ...]) -> Slice:
     feed, layout = blocks[0][0].feed, dict.fromkeys(names, "VARCHAR")
     layouts = {file.index: layout for file, _ in blocks}
     data, rows, read = _numbered(blocks)
-    parsed = parse_lines(data, names, feed.dialect)
+    parsed = parse_lines(data, names, feed.dialect, rows.num_rows)
     if parsed.problems is not None:
         rows = rows.take(pa.array(parsed.rows))
     problems = _csv_problems(rows, parsed.problems, blocks, feed.dialect.ends_with_newline)

@@ -94,6 +94,71 @@ def test_a_feed_that_finds_no_file_is_an_error(tmp_path: Path, home: Home, lake:
         import_retailer(lake, home, ONLINE_RETAIL, tmp_path)
 
 
+TILL = """
+mapping: till
+description: d
+feeds:
+  - name: stores
+    source: stores
+    files: stores.csv
+    format: csv
+    derive: {derive}
+    columns: {{store_id: id}}
+    constants: {{country: US, time_zone: America/New_York, currency: USD}}
+  - name: lines
+    source: pos_lines
+    files: lines.csv
+    format: csv
+    skip_references: [sku]
+    columns:
+      store_id: shop
+      receipt_id: receipt
+      line_no: {{sql: _line}}
+      sold_at: time
+      sku: item
+      quantity: {{sql: {quantity}}}
+      unit_price: price
+    constants: {{currency: USD}}
+"""
+
+
+def till(folder: Path, quantity: str = "pieces", derive: str = "SELECT DISTINCT id FROM rows ORDER BY 1") -> Path:
+    """A mapping whose two expressions a test chooses, and its files."""
+    mapping = folder / "till.yaml"
+    mapping.write_text(TILL.format(quantity=quantity, derive=derive))
+    (folder / "stores.csv").write_text("id\nA\nA\n")
+    (folder / "lines.csv").write_text("shop,receipt,time,item,pieces,price\nA,1,2024-07-01 09:30,X,2,3.50\n")
+    return mapping
+
+
+def test_an_expression_over_a_column_that_is_not_there_rejects_the_rows_not_the_load(
+    tmp_path: Path, home: Home, lake: Lake
+) -> None:
+    report = import_retailer(lake, home, till(tmp_path, quantity="qty * 2"), tmp_path).source("pos_lines")
+    assert report.quarantined_by_reason == {"missing_column": 1}
+    reasons = lake.query(f"SELECT reasons[1] AS r FROM {lake.scan('quarantine', 'pos_lines')}")["r"].to_pylist()
+    assert "quantity cannot be computed" in reasons[0]
+    assert "qty" in reasons[0]
+    corrected = [till(tmp_path, quantity="pieces")]
+    assert replay(lake, home, "pos_lines", mappings=corrected).rows_moved == 1
+
+
+def test_an_expression_that_fails_on_a_value_names_feed_and_file(tmp_path: Path, home: Home, lake: Lake) -> None:
+    with pytest.raises(SourceConfigError, match=r"feed 'lines' failed(.|\n)*lines\.csv"):
+        import_retailer(lake, home, till(tmp_path, quantity="CAST(item AS INTEGER)"), tmp_path)
+    assert import_retailer(lake, home, till(tmp_path), tmp_path).source("pos_lines").batches_rolled_back == 1
+
+
+def test_a_derived_table_that_cannot_be_computed_names_feed_and_file(tmp_path: Path, home: Home, lake: Lake) -> None:
+    with pytest.raises(SourceConfigError, match=r"feed 'stores' cannot be derived(.|\n)*stores\.csv"):
+        import_retailer(lake, home, till(tmp_path, derive="SELECT name FROM rows"), tmp_path)
+
+
+def test_derived_rows_are_counted_after_they_are_derived(tmp_path: Path, home: Home, lake: Lake) -> None:
+    report = import_retailer(lake, home, till(tmp_path), tmp_path)
+    assert (report.source("stores").rows_read, report.source("stores").rows_bronze) == (1, 1)
+
+
 def check_sums(report: LoadReport) -> None:
     for source in report.sources:
         assert source.rows_read == source.rows_bronze + source.rows_quarantined + source.rows_duplicate

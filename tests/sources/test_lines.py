@@ -89,7 +89,7 @@ def test_blank_lines_are_found() -> None:
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: str, ending: str) -> None:
     written = io.StringIO()
     csv.writer(written, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
-    parsed = parse_lines(written.getvalue().encode(), ("a", "b", "c"), Dialect(delimiter=delimiter))
+    parsed = parse_lines(written.getvalue().encode(), ("a", "b", "c"), Dialect(delimiter=delimiter), len(rows))
     order = np.argsort(parsed.rows, kind="stable")
     read = [[row[name] or "" for name in "abc"] for row in parsed.columns.take(order).to_pylist()]
     assert read == rows
@@ -100,7 +100,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: 
 @given(lines=st.lists(st.text(st.sampled_from('ab",;\r 1é'), min_size=1, max_size=9), min_size=1, max_size=15))
 def test_every_line_becomes_one_row_whatever_is_in_it(lines: list[str]) -> None:
     lines = [line for line in lines if line.strip("\r")] or ["a"]
-    parsed = parse_lines("".join(f"{line}\n" for line in lines).encode(), ("a", "b"), Dialect())
+    parsed = parse_lines("".join(f"{line}\n" for line in lines).encode(), ("a", "b"), Dialect(), len(lines))
     assert sorted(parsed.rows.tolist()) == list(range(len(lines)))
     problems = parsed.problems or [None] * len(lines)
     for row, problem in zip(parsed.rows.tolist(), problems, strict=True):
