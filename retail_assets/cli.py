@@ -161,11 +161,11 @@ def dev(
     pricing_port: Annotated[int, typer.Option(help="Pricing service.")] = 3002,
 ) -> None:
     """Start the Dagster UI, its daemon and both services on loopback, until Ctrl-C."""
-    from retail_assets import instance
+    from retail_assets.refresh import recover
     from retail_assets.serving.processes import dev_servers
 
     environment = current()
-    instance.prepare(environment.home)
+    recover(environment.home)
     ports = {"dagster": ui_port, "forecasting": forecasting_port, "pricing": pricing_port}
     raise typer.Exit(dev_servers(environment.home, ports, PROJECT_ROOT))
 

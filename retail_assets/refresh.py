@@ -14,18 +14,26 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEventType
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets import instance as dagster_instance
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Environment
+from retail_assets.environments import Environment, Home
 from retail_assets.jobs import REFRESH_JOB_NAME
 
 POLL_SECONDS = 0.25
+STARTED_HERE = {"retail/started_by": "retail run"}
+LOCK = "refresh.lock"  # in the folder of the Dagster instance; held by the process that executes the job
+BUSY = 75  # the exit code of a child that found another one at work (EX_TEMPFAIL of sysexits.h)
 
 
 class RefreshFailed(RetailError):
     """A step of the refresh raised; the last good state of every table is still there."""
+
+
+class RefreshBusy(RetailError):
+    """Another process refreshes the same home."""
 
 
 class RefreshSummary(BaseModel):
@@ -79,7 +87,10 @@ class Observer:
 
 
 def refresh(environment: Environment, on_progress: Callable[[Progress], None] | None = None) -> RefreshSummary:
-    """Materialises the whole graph of `environment`; raises RefreshFailed when a step fails."""
+    """Materialises the whole graph of `environment`.
+
+    Raises RefreshFailed when a step fails and RefreshBusy while another refresh of the same home goes on.
+    """
     dagster_instance.prepare(environment.home)
     environment.home.logs.mkdir(parents=True, exist_ok=True)
     run_id, started = str(uuid.uuid4()), time.monotonic()
@@ -108,6 +119,12 @@ def _events(
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=child_environment)
         try:
             yield from _follow(instance, run_id, child)
+            if child.returncode == BUSY:
+                raise RefreshBusy(
+                    "another `retail run` or `retail demo` refreshes this home",
+                    where=str(environment.home.root),
+                    todo="wait until it has ended, or stop it; nothing was started",
+                )
         finally:
             if child.poll() is None:
                 child.terminate()
@@ -157,11 +174,41 @@ def main(run_id: str) -> int:
     """The child: executes the job on the instance of the environment and returns the exit code."""
     from retail_assets.definitions import defs
 
-    with dg.DagsterInstance.get() as instance:
+    with (
+        dg.DagsterInstance.get() as instance,
+        FileLock(Path(instance.root_directory) / LOCK).acquire(blocking=False),
+    ):
+        end_killed_runs(instance)
         job = defs.resolve_job_def(REFRESH_JOB_NAME)
-        result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
+        result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, tags=STARTED_HERE)
     return 0 if result.success else 1
 
 
+def recover(home: Home) -> list[str]:
+    """Ends the runs of `home` that were killed; does nothing while a refresh goes on. Returns the ids of the runs."""
+    dagster_instance.prepare(home)
+    try:
+        with FileLock(home.dagster / LOCK).acquire(blocking=False), dg.DagsterInstance.get() as instance:
+            return end_killed_runs(instance)
+    except Timeout:
+        return []
+
+
+def end_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Marks runs that were killed as failed and frees their pool slots, for which others would wait for ever.
+
+    To be called by who holds the lock of the home: then no run that was started here can be alive.
+    """
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags=STARTED_HERE)
+    killed = instance.get_runs(unfinished)
+    for run in killed:
+        instance.report_run_failed(run, "The process was killed. Nothing was half written; a new run does the rest.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in killed]
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1]))
+    except Timeout:
+        sys.exit(BUSY)

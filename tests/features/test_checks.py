@@ -6,13 +6,13 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
-from feature_gold import DAY, row, write_all, write_view
 
 from retail_assets.features import assets, checks, online
 from retail_assets.features.config import FeaturesConfig
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.policy import Belief
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import DAY, row, write_all, write_view
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feature_gold import row, write_all, write_view
 
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import repository
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import row, write_all, write_view
 
 FIRST = date(2026, 2, 1)
 REFS = ["store_activity:store_units_mean_7", "product_demand:product_units_mean_7", "product_demand:product_stores_28"]

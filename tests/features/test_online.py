@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from feature_gold import DAY, day_end, row, write_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import repository
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import DAY, day_end, row, write_all
 
 KEY = {"store_id": "S1", "sku": "P1"}
 NEW = {"store_id": "S1", "sku": "P2"}

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 import yaml
-from feature_gold import DAY, write_all
 
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.assets import FEATURE_TABLES
@@ -14,6 +13,7 @@ from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import gold_table, repository
 from retail_assets.features.training import decided_after_hours
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import DAY, write_all
 
 VIEWS = [view.name for view in repository().views]
 KINDS = {"double": "Float64", "bigint": "Int64", "varchar": "String"}

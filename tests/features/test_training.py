@@ -4,11 +4,11 @@ import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from feature_gold import DAY, row, write_all, write_view
 
 from retail_assets.features import offline_store, training
 from retail_assets.features.errors import FeatureError
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import DAY, row, write_all, write_view
 
 KEY = {"store_id": "S1", "sku": "P1"}
 OTHER = {"store_id": "S2", "sku": "P1"}

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from feature_gold import running_redis
 
 from retail_assets.environments import Home
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
+from tests.feature_gold import running_redis
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from feature_gold import DAY, day_end, row, write_all, write_view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retail_assets.features.parity import compare_with_gold
 from retail_assets.features.registry import repository
 from retail_assets.resources.feature_store import FeatureStore
+from tests.feature_gold import DAY, day_end, row, write_all, write_view
 
 VIEW = "store_product_demand"
 KEY = {"store_id": "S1", "sku": "P1"}

@@ -5,12 +5,12 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from sample_files import truth
 
 from retail_assets.environments import Home
 from retail_assets.sample.config import load_config, scale_named
 from retail_assets.sample.shops import Calendar, black_friday, black_friday_strength
 from retail_assets.sample.world import build_world
+from tests.sample.sample_files import truth
 
 
 def poisson_slope(x: np.ndarray, y: np.ndarray, offset: np.ndarray) -> float:

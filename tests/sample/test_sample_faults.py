@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sample_files import pos_rows, truth
 
 from retail_assets.environments import Home
 from retail_assets.sample.spoil import spoil_rows
+from tests.sample.sample_files import pos_rows, truth
 
 KINDS = {
     "duplicate_file", "duplicate_extra_rows", "late_file", "truncated_line", "wrong_type", "unknown_sku",

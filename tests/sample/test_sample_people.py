@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sample_files import clean_pos, csv_table, sql, truth
 
 from retail_assets.environments import Home
+from tests.sample.sample_files import clean_pos, csv_table, sql, truth
 
 
 @pytest.fixture(scope="module")

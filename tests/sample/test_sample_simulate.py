@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from sample_files import STAMP, tree, truth
 
 from retail_assets.environments import Home
 from retail_assets.sample.config import SampleError, Scale, load_config, scale_named
 from retail_assets.sample.outbox import Delivery, Outbox
 from retail_assets.sample.simulate import simulate
+from tests.sample.sample_files import STAMP, tree, truth
 
 DAYS = 25
 
