@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,7 +28,18 @@ class Discovery:
 
 def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Discovery:
     """Files below `root` that the feeds of `source` name and ops/loads does not know."""
-    found: list[RawFile] = []
+    return _told_apart([_raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
+
+
+def anything_unknown(root: Path, source: str, feeds: Sequence[Feed], state: State) -> bool:
+    """Whether `discover` would have a file to open, said without opening one."""
+    return next(_unknown(root, source, feeds, state), None) is not None
+
+
+def _unknown(
+    root: Path, source: str, feeds: Sequence[Feed], state: State
+) -> Iterator[tuple[Path, str, Feed, int, int]]:
+    """Path, name, feed, bytes and mtime in µs of files that have not been seen in this state."""
     owners: dict[Path, str] = {}
     for feed in feeds:
         for path in sorted(root.glob(feed.files)):
@@ -41,8 +52,7 @@ def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Di
             name, status = path.relative_to(root).as_posix(), path.stat()
             mtime_us = status.st_mtime_ns // 1000
             if (name, status.st_size, mtime_us) not in state.files:
-                found.append(_raw_file(path, name, feed, status.st_size, mtime_us))
-    return _told_apart(found, state)
+                yield path, name, feed, status.st_size, mtime_us
 
 
 def _told_apart(found: list[RawFile], state: State) -> Discovery:

@@ -13,7 +13,7 @@ from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.config import Contract, Mapping, load_contracts, load_mapping
-from retail_assets.sources.discover import Discovery, discover
+from retail_assets.sources.discover import Discovery, anything_unknown, discover
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
@@ -45,7 +45,7 @@ def load_landing(
 def _load_all(
     lake: Lake, root: Path, contracts: list[Contract], progress: Progress | None, prefix: str
 ) -> tuple[SourceReport, ...]:
-    with lake.connect() as connection:
+    with lake.connect(private=True) as connection:
         states = read_state(connection, lake, [contract.source for contract in contracts])
         return tuple(
             _load_new(connection, lake, root, contract, progress, prefix, states[contract.source])
@@ -63,9 +63,13 @@ def _load_new(
     state: State,
 ) -> SourceReport:
     """Loads a source unless its `state` says that there is nothing new, which needs no further work."""
-    if state.unfinished or discover(root, contract.source, contract.feeds, state):
+    if state.unfinished or anything_unknown(root, contract.source, contract.feeds, state):
         with connection.cursor() as cursor:
             return _load(cursor, lake, root, contract, progress, prefix, lambda _: None)
+    return _nothing_new(lake, contract)
+
+
+def _nothing_new(lake: Lake, contract: Contract) -> SourceReport:
     return SourceReport(source=contract.source, delta_version=lake.version("bronze", contract.source))
 
 
@@ -115,7 +119,11 @@ def load_source(
     Batches that an earlier process left unfinished are rolled back first. `prefix` goes before feed names in ops/loads.
     `fault_point` is called with the name of each step, for tests that kill the process there.
     """
-    with lake.connect() as connection:
+    with lake.connect() as reader:
+        state = read_state(reader, lake, [contract.source])[contract.source]
+    if not (state.unfinished or anything_unknown(root, contract.source, contract.feeds, state)):
+        return _nothing_new(lake, contract)
+    with lake.connect(private=True) as connection:
         return _load(connection, lake, root, contract, progress, prefix, fault_point or (lambda _: None))
 
 

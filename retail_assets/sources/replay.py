@@ -68,7 +68,7 @@ def replay(
     found = contracts_by_prefix(
         contracts, source, sorted(MAPPINGS_DIR.glob("*.yaml")) if mappings is None else mappings
     )
-    with only_one(lake, source), lake.connect() as connection:
+    with only_one(lake, source), lake.connect(private=True) as connection:
         reports = [
             _replay_feeds(connection, lake, contract, _labels(prefix, contract), fault)
             for prefix, contract in found.items()

@@ -23,7 +23,7 @@ class Comparison(BaseModel):
 def compare(lake: Lake, home: Home, manifest: dict[str, Any], marts: Sequence[str]) -> Iterator[Comparison]:
     """Adds up each mart in both places. Nobody may build meanwhile."""
     file = str(home.warehouse).replace("'", "''")
-    with lake.connect() as connection:
+    with lake.connect(private=True) as connection:
         connection.execute(f"ATTACH '{file}' AS warehouse (READ_ONLY)")
         for mart in marts:
             totals = _totals(mart_columns(manifest, mart))
