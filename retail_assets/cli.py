@@ -1,10 +1,11 @@
 """The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
 
 import json
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from pydantic import BaseModel
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
+
+PIPE_WIDTH = 140
 
 app = typer.Typer(
     name="retail",
@@ -22,8 +25,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
-errors = Console(stderr=True)
+
+
+def _console(stream: TextIO) -> Console:
+    """A log or a pipe has no width of its own, and the default of 80 columns would cut the tables."""
+    return Console(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+
+
+console, errors = _console(sys.stdout), _console(sys.stderr)
 
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -77,13 +78,17 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
 
     with _progress(console, TimeElapsedColumn()) as progress:
         task = progress.add_task("sample retailer", total=None)
-        return simulate_days(
+        summary = simulate_days(
             environment.home.root,
             scale=scale,
             seed=seed,
             days=days,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+        progress.update(
+            task, completed=summary.days, total=summary.days
+        )  # files that are there already are not written
+    return summary
 
 
 def import_with_progress(environment: Environment, mapping: Path, path: Path, console: Console) -> LoadReport:
@@ -105,7 +110,8 @@ def refresh_with_progress(environment: Environment, console: Console) -> Refresh
     """Refreshes the graph with one bar and the seconds worked per stage; raises RefreshFailed when a step fails."""
     from retail_assets.definitions import defs
 
-    keys = defs.resolve_asset_graph().materializable_asset_keys
+    graph = defs.resolve_asset_graph()
+    keys = graph.materializable_asset_keys
     totals = Counter(key.path[0] for key in keys)
     worked: defaultdict[str, float] = defaultdict(float)
     with _progress(console, TextColumn("{task.fields[seconds]:6.1f} s")) as progress:
@@ -116,8 +122,10 @@ def refresh_with_progress(environment: Environment, console: Console) -> Refresh
             progress.update(tasks[done.stage], advance=done.assets, seconds=worked[done.stage])
 
         summary = refresh(environment, on_progress)
-    for check in summary.failed_checks:
-        console.print(f"[yellow]check failed:[/] {check}")
+    for name in summary.failed_checks:
+        asset, check = name.rsplit(":", 1)
+        promise = graph.get(dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), check)).description
+        console.print(f"[yellow]check failed:[/] {name}" + (f"\n  should hold: {promise}" if promise else ""))
     return summary
 
 

@@ -155,8 +155,8 @@ class Lake(BaseModel):
     def connect(self, *, private: bool = False) -> "duckdb.DuckDBPyConnection":
         """An in-memory DuckDB connection that can `delta_scan` this lake.
 
-        It has temporary tables and registered names of its own, but shares DuckDB's global settings and attached files with
-        the others of this process, unless it is `private`, which costs a third of a CPU second.
+        It has temporary tables and registered names of its own, but shares DuckDB's global settings and attached files
+        with the others of this process, unless it is `private`, which costs a third of a CPU second.
         """
         connection = _duckdb_with_delta() if private else _shared_duckdb(os.getpid()).cursor()
         connection.execute("SET TimeZone = 'UTC'")
