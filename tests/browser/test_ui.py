@@ -109,5 +109,6 @@ def test_the_backtest_report_shows_a_plot(page: "Page", ui: str) -> None:  # typ
     page.get_by_text("[Show Markdown]").last.click()
     plot = page.locator("img[src^='data:image/png']").first
     plot.wait_for()
+    page.wait_for_timeout(600)  # the dialog fades in
     shoot(page, "plot")
     assert plot.evaluate("image => image.naturalWidth") > 300
