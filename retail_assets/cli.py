@@ -1,20 +1,16 @@
 """The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
 
-import json
-import os
 import sys
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel
-from rich.console import Console
 
+from retail_assets import release_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
-
-PIPE_WIDTH = 140
+from retail_assets.terminal import Json, Yes, console, errors, print_json
 
 app = typer.Typer(
     name="retail",
@@ -26,24 +22,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-
-def _console(stream: TextIO) -> Console:
-    """A log or a pipe has no width of its own, and the default of 80 columns would cut the tables."""
-    return Console(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
-
-
-console, errors = _console(sys.stdout), _console(sys.stderr)
-
-Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-
-def print_json(data: BaseModel | Any) -> None:
-    """Writes one JSON document to standard output."""
-    document = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
 @app.command()
@@ -150,20 +130,6 @@ def _days(first: date, last: date) -> list[date]:
 
 
 @app.command()
-def models(
-    at: Annotated[datetime | None, typer.Option(help="As it was at this instant (UTC).")] = None,
-    as_json: Json = False,
-) -> None:
-    """Which model versions are live, since when and by whom: now, or at any instant before."""
-    from retail_assets.demo import show_releases
-    from retail_assets.serving.ledger import Ledger
-
-    environment = current()
-    live = Ledger(environment.lake).live_all(at=at.replace(tzinfo=UTC) if at else None)
-    print_json([r.model_dump(mode="json") for r in live]) if as_json else show_releases(live, console)
-
-
-@app.command()
 def dev(
     ui_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
     forecasting_port: Annotated[int, typer.Option(help="Forecasting service.")] = 3001,
@@ -194,6 +160,9 @@ def clean(yes: Yes = False) -> None:
         typer.confirm(f"Delete {home.root} with everything in it?", abort=True)
     shutil.rmtree(home.root)
     console.print(f"deleted {home.root}")
+
+
+app.add_typer(release_commands.app)
 
 
 def main() -> None:

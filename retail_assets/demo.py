@@ -21,7 +21,6 @@ from retail_assets.environments import Environment
 from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
-from retail_assets.serving.ledger import Release
 from retail_assets.sources.report import LoadReport, ReplayReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
 from retail_assets.warehouse.build import BuildReport
@@ -249,15 +248,3 @@ def show_build(report: BuildReport, console: Console) -> None:
     console.print(f"{report.mode}: {report.reason}; {len(report.days)} days in {seconds:.1f} s")
     for published in report.marts:
         console.print(f"  {published.mart}: {published.status}, {published.rows:,} rows written", highlight=False)
-
-
-def show_releases(releases: list[Release], console: Console) -> None:
-    """Prints live releases as a table."""
-    table = Table("product", "target")
-    for column in ("version", "action", "share", "since", "by"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("reason")
-    for r in releases:
-        since = f"{r.at:%Y-%m-%d %H:%M}"
-        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", since, r.by, r.reason)
-    console.print(table if releases else "No model is live yet.")

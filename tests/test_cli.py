@@ -12,7 +12,22 @@ Retail = Callable[..., "CompletedProcess[str]"]
 
 def test_help_lists_every_command(retail: Retail, tmp_path: Path) -> None:
     printed = retail(tmp_path, "--help").stdout
-    for command in ("demo", "run", "status", "import", "replay", "rebuild", "models", "dev", "sample", "clean"):
+    for command in (
+        "demo",
+        "run",
+        "status",
+        "import",
+        "replay",
+        "rebuild",
+        "models",
+        "promote",
+        "rollback",
+        "pin",
+        "releases",
+        "dev",
+        "sample",
+        "clean",
+    ):
         assert command in printed
 
 
@@ -32,6 +47,12 @@ def test_status_of_an_empty_home_says_how_to_start(retail: Retail, tmp_path: Pat
         (("rebuild", "--from", "02.02.2026"), 2, "02.02.2026"),
         (("sample", "--scale", "giant"), 1, "giant"),
         (("sample", "--days", "0"), 2, "--days"),
+        (("promote", "pricing", "newest"), 1, "is not stored"),
+        (("promote", "bread", "newest"), 1, "use forecasting or pricing"),
+        (("promote", "pricing", "newest", "--force"), 2, "--reason"),
+        (("rollback", "pricing"), 1, "versions to go back to: none"),
+        (("rollback", "pricing", "--target", "store-238"), 1, "'store-238' is not a target"),
+        (("releases", "diff", "pricing", "abc"), 1, "is not stored"),
     ],
 )
 def test_wrong_arguments_say_what_is_wrong(

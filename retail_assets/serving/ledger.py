@@ -1,10 +1,12 @@
 """The release ledger: which version of which product is live where, since when, by whom and why.
 
-`ops/releases` is append-only. What is live is the newest promote, rollback or pin of a product and target; canary and
-shadow rows record traffic beside it. Needs no Dagster, so that services and the command line read it directly.
+`ops/releases` is append-only. What is live is the newest promote, rollback, pin or unpin of a product and target; a
+target without one, or that was told to follow, answers with what is live on the next wider target. Canary and shadow
+rows record traffic beside it. Needs no Dagster, so that services and the command line read it directly.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
@@ -15,8 +17,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 
-Action = Literal["promote", "canary", "shadow", "rollback", "pin"]
-LIVE_ACTIONS = ("promote", "rollback", "pin")
+Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow"]
+LIVE_ACTIONS = ("promote", "rollback", "pin", "unpin")
+FOLLOW: Literal["follow"] = "follow"
 CLOUD = "cloud"
 ATTEMPTS = 20
 
@@ -35,7 +38,7 @@ def release_id() -> str:
 
 
 class Release(BaseModel):
-    """One row of the ledger. `previous` is the version that was live before it; `share` is its share of traffic."""
+    """One row of the ledger. `previous` is the version that answered before it; `share` is its share of traffic."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,56 +90,120 @@ class Ledger:
         by: str,
         reason: str,
         target: str = CLOUD,
+        wider: Sequence[str] = (),
         gate_report: str | None = None,
     ) -> Release:
-        """Makes `version` live on `target`; `gate_report` is the JSON text of the gates it passed."""
-        live = self.live(product, target)
-        return self.append(
-            Release(
-                product=product,
-                target=target,
-                version=version,
-                action="promote",
-                by=by,
-                reason=reason,
-                previous=live.version if live else None,
-                gate_report=gate_report,
-            )
-        )
+        """Makes `version` live on `target`; `gate_report` is the JSON text of the gates it passed.
 
-    def rollback(self, product: str, *, by: str, reason: str, target: str = CLOUD, to: str | None = None) -> Release:
-        """Makes an earlier version live again by one appended row: `to`, or the one that the live one replaced.
-
-        Raises LedgerError when there is nothing to go back to, or `to` was never live on `target`.
+        `wider` are the targets that `target` followed so far. Raises LedgerError where `target` is pinned.
         """
-        history = released_versions(self.log(), product, target)
-        earlier = history[:-1]
+        self.refuse_pinned(product, target)
+        return self._release(product, (target, *wider), version, "promote", by, reason, gate_report)
+
+    def refuse_pinned(self, product: str, target: str) -> None:
+        """Raises LedgerError where `target` is pinned."""
+        own = self.live(product, target)
+        if own is not None and own.action == "pin":
+            raise LedgerError(
+                f"{product} on {target} is pinned to {own.version} by {own.by}: {own.reason}",
+                todo=f"`retail unpin {product} --target {target}` first",
+            )
+
+    def rollback(
+        self,
+        product: str,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        wider: Sequence[str] = (),
+        to: str | None = None,
+    ) -> Release:
+        """Makes an earlier version answer again by one appended row: `to`, or the one before.
+
+        Raises LedgerError when there is nothing to go back to, or `to` never answered on `target`.
+        """
+        chain = (target, *wider)
+        *earlier, _ = versions_of(answering(self.log(), product, chain)) or [""]
         if not earlier or (to is not None and to not in earlier):
             raise LedgerError(
                 f"{product} on {target} cannot be rolled back to {to or 'an earlier version'}",
                 todo=f"versions to go back to: {', '.join(earlier) or 'none'}",
             )
+        return self._release(product, chain, to or earlier[-1], "rollback", by, reason)
+
+    def pin(
+        self,
+        product: str,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        wider: Sequence[str] = (),
+        version: str | None = None,
+    ) -> Release:
+        """Keeps `version` (default: the one that answers) on `target` until it is unpinned, whatever gates say."""
+        answers = self.answers(product, (target, *wider))
+        if version is None and answers is None:
+            raise LedgerError(f"{product} has nothing live on {target} to pin", todo="name a version")
+        pinned = version or (answers.version if answers else "")
+        return self._release(product, (target, *wider), pinned, "pin", by, reason)
+
+    def unpin(self, product: str, *, by: str, reason: str, target: str = CLOUD) -> Release:
+        """Lets releases change `target` again; the version stays. Raises LedgerError where it is not pinned."""
+        own = self.live(product, target)
+        if own is None or own.action != "pin":
+            raise LedgerError(f"{product} on {target} is not pinned", todo="see `retail models`")
+        return self._release(product, (target,), own.version, "unpin", by, reason)
+
+    def follow(self, product: str, *, by: str, reason: str, target: str, wider: Sequence[str]) -> Release:
+        """Ends the release of `target` itself: it answers with what is live on the next wider target again."""
+        own, next_wider = self.live(product, target), self.answers(product, wider)
+        if own is None or next_wider is None:
+            raise LedgerError(
+                f"{product} on {target} has no release of its own" if own is None else f"nothing wider than {target}",
+                todo="see `retail models`",
+            )
+        return self._release(product, (target, *wider), next_wider.version, FOLLOW, by, reason)
+
+    def _release(
+        self,
+        product: str,
+        chain: Sequence[str],
+        version: str,
+        action: Action,
+        by: str,
+        reason: str,
+        gate_report: str | None = None,
+    ) -> Release:
+        answers = self.answers(product, chain)
         return self.append(
             Release(
                 product=product,
-                target=target,
-                version=to or earlier[-1],
-                action="rollback",
+                target=chain[0],
+                version=version,
+                action=action,
                 by=by,
                 reason=reason,
-                previous=history[-1],
+                previous=answers.version if answers else None,
+                gate_report=gate_report,
             )
         )
 
+    def answers(self, product: str, chain: Sequence[str], at: datetime | None = None) -> Release | None:
+        """The release that decides what the first target of `chain` answers with, now or at the instant `at`."""
+        live = {r.target: r for r in self.live_all(at) if r.product == product}
+        return next((live[target] for target in chain if target in live), None)
+
     def live(self, product: str, target: str = CLOUD, at: datetime | None = None) -> Release | None:
-        """What is live on `target` now, or was at the instant `at`; None before the first release."""
+        """The release of `target` itself, now or at the instant `at`; None where it has none."""
         return next((r for r in self.live_all(at) if (r.product, r.target) == (product, target)), None)
 
     def live_all(self, at: datetime | None = None) -> list[Release]:
         """What is live on every product and target now, or was at the instant `at`, sorted by product and target."""
-        known = [r for r in self.log() if r.action in LIVE_ACTIONS and (at is None or r.at <= at)]
+        known = [r for r in self.log() if r.action in (*LIVE_ACTIONS, FOLLOW) and (at is None or r.at <= at)]
         newest = {(r.product, r.target): r for r in known}
-        return [newest[key] for key in sorted(newest)]
+        return [newest[key] for key in sorted(newest) if newest[key].action != FOLLOW]
 
     def log(self) -> list[Release]:
         """Every row, oldest first; empty before the first release."""
@@ -149,12 +216,22 @@ class Ledger:
         return self.lake.version("ops", "releases")
 
 
-def released_versions(log: list[Release], product: str, target: str = CLOUD) -> list[str]:
+def answering(log: Sequence[Release], product: str, chain: Sequence[str]) -> list[Release]:
+    """The rows that decided, one after the other, what the first target of `chain` answered with, oldest first.
+
+    Those of wider targets count until the target got its first release of its own.
+    """
+    rows = [r for r in log if (r.product, r.target) == (product, chain[0]) and r.action in (*LIVE_ACTIONS, FOLLOW)]
+    ended = max((place for place, r in enumerate(rows) if r.action == FOLLOW), default=-1)
+    own = rows[ended + 1 :]
+    wider = answering(log, product, chain[1:]) if len(chain) > 1 else []
+    return [r for r in wider if not own or r.at <= own[0].at] + own
+
+
+def versions_of(rows: Sequence[Release]) -> list[str]:
     """The versions one can go back through, oldest first, the live one last; a rollback takes back what it undid."""
     versions: list[str] = []
-    for release in log:
-        if (release.product, release.target) != (product, target) or release.action not in LIVE_ACTIONS:
-            continue
+    for release in rows:
         if release.action == "rollback" and release.version in versions[:-1]:
             newest = max(place for place, version in enumerate(versions[:-1]) if version == release.version)
             del versions[newest + 1 :]
@@ -179,8 +256,10 @@ def _releases(rows: pa.Table) -> list[Release]:
 
 def _check_follows(release: Release, log: list[Release]) -> None:
     same = [r for r in log if (r.product, r.target) == (release.product, release.target)]
-    live = next((r.version for r in reversed(same) if r.action in LIVE_ACTIONS), None)
-    if release.previous != live:
+    newest = next((r for r in reversed(same) if r.action in (*LIVE_ACTIONS, FOLLOW)), None)
+    follows = release.target != CLOUD and (newest is None or newest.action == FOLLOW)
+    live = newest.version if newest else None
+    if release.previous != live and not follows:
         raise LedgerConflict(
             f"{release.product} on {release.target} is at {live}, not at {release.previous}: released meanwhile",
             todo="read the ledger again and decide again",

@@ -6,7 +6,7 @@ one stays.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,11 +59,14 @@ class LiveModel(Generic[Model]):
         ledger: Ledger,
         store: ModelStore,
         load: Callable[[Path, Manifest], Model],
-        target: str = CLOUD,
+        chain: Sequence[str] = (CLOUD,),
     ) -> None:
-        """`load` gets a folder whose bytes were checked against its manifest, and may raise anything to refuse it."""
+        """`chain` is the target of this process and the wider ones it follows, the most specific first.
+
+        `load` gets a folder whose bytes were checked against its manifest, and may raise anything to refuse it.
+        """
         self.product = product
-        self.target = target
+        self.chain = tuple(chain)
         self.current: Live[Model] | None = None
         self.refused: Refusal | None = None
         self.swaps = 0
@@ -75,6 +78,11 @@ class LiveModel(Generic[Model]):
         self._seen: int | None = None
         self._polls_since_refusal = 0
         self._loader = ThreadPoolExecutor(1, thread_name_prefix=f"load-{product}")
+
+    @property
+    def target(self) -> str:
+        """The target of this process."""
+        return self.chain[0]
 
     def require(self) -> Live[Model]:
         """What is live; raises NothingLive when there is nothing to answer with."""
@@ -97,7 +105,7 @@ class LiveModel(Generic[Model]):
             version = self._ledger.version()
             if version == self._seen and not self._retry_is_due():
                 return
-            release = self._ledger.live(self.product, self.target)
+            release = self._ledger.answers(self.product, self.chain)
         except (DeltaError, OSError, RetailError) as error:
             logger.error("the release ledger cannot be read, %s stays as it is: %s", self.product, error)
             return

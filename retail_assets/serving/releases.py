@@ -21,12 +21,13 @@ class ReleaseConfigError(RetailError):
 
 
 class ReleaseConfig(BaseModel):
-    """The gates of each product."""
+    """The gates of each product, and the segments of stores that releases can be aimed at."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     forecasting: list[Gate]
     pricing: list[Gate]
+    segments: dict[str, list[str]] = {}
 
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> "ReleaseConfig":
@@ -38,10 +39,16 @@ class ReleaseConfig(BaseModel):
 
     def gates(self, product: str) -> list[Gate]:
         """The gates of `product`; raises ReleaseConfigError for a product without any."""
-        if product not in type(self).model_fields:
-            raise ReleaseConfigError(f"{product!r} has no gates", where=str(CONFIG_FILE), todo="add them")
+        if product not in self.products():
+            todo = f"use {' or '.join(self.products())}, or add its gates"
+            raise ReleaseConfigError(f"{product!r} has no gates", where=str(CONFIG_FILE), todo=todo)
         found: list[Gate] = getattr(self, product)
         return found
+
+    @classmethod
+    def products(cls) -> tuple[str, ...]:
+        """The products that can be released."""
+        return tuple(name for name in cls.model_fields if name != "segments")
 
 
 def decide_newest(

@@ -16,12 +16,15 @@ from retail_assets.serving.catalogue import Catalogue
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
+from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
+from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
 REFRESH_EVERY_S = 5.0
+TARGET_VARIABLE = "RETAIL_TARGET"
 
 
 class Runtime(Generic[Model]):
@@ -32,14 +35,19 @@ class Runtime(Generic[Model]):
         product: str,
         environment: Environment,
         load: Callable[[Path, Manifest], Model],
-        target: str = CLOUD,
+        target: str | None = None,
         also_poll: Callable[[], None] | None = None,
     ) -> None:
-        """`load` makes a model of a checked folder; `also_poll` looks at gold every few seconds."""
+        """`load` makes a model of a checked folder; `also_poll` looks at gold every few seconds.
+
+        `target` is what this process answers for, by default what RETAIL_TARGET names, else the cloud. Raises
+        LedgerError for one that does not exist.
+        """
         lake, home = environment.lake, environment.home
         self.product = product
         self.started_at = datetime.now(UTC)
-        self.live = LiveModel(product, Ledger(lake), ModelStore.at(home.models), load, target)
+        chain = Targets.of(lake, ReleaseConfig.load().segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
+        self.live = LiveModel(product, Ledger(lake), ModelStore.at(home.models), load, chain)
         self.catalogue = Catalogue(lake)
         self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)

@@ -36,7 +36,7 @@ def eventually(what: Callable[[], bool], within: float, every: float = 0.02) -> 
 class Served:
     """A running service: an HTTP client, its process and its log."""
 
-    def __init__(self, product: str, home: Home) -> None:
+    def __init__(self, product: str, home: Home, environment: dict[str, str] | None = None) -> None:
         self.product = product
         self.home = home
         self.spec = service_spec(product, home, free_port(), PROJECT_ROOT)
@@ -46,7 +46,7 @@ class Served:
             self.process = subprocess.Popen(
                 self.spec.command,
                 cwd=PROJECT_ROOT,
-                env=os.environ | dict(self.spec.env) | {"RETAIL_ENV": "test"},
+                env=os.environ | dict(self.spec.env) | {"RETAIL_ENV": "test"} | (environment or {}),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -95,9 +95,9 @@ class Served:
 
 
 @contextmanager
-def serving(product: str, home: Home) -> Iterator[Served]:
-    """The service of `product` on `home`, up and stopped again."""
-    served = Served(product, home)
+def serving(product: str, home: Home, environment: dict[str, str] | None = None) -> Iterator[Served]:
+    """The service of `product` on `home`, up and stopped again; `environment` is added to that of the tests."""
+    served = Served(product, home, environment)
     try:
         yield served
     finally:

@@ -1,11 +1,13 @@
 """A running service follows the ledger, refuses what it cannot trust, and survives kill -9."""
 
+import json
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from tests.services.harness import Served, eventually, serving
 from tests.services.releases import damage, ledger, live_version, promote, variation
 
 NOTICED_WITHIN_S = 15.0
+Retail = Callable[..., "CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,27 @@ def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(released: Ser
     assert {first, second} == set(versions)
     changes = sum(a != b for a, b in zip(versions, versions[1:], strict=False))
     assert changes == 2, "each swap happens once, between two requests"
+
+
+def test_one_store_goes_back_alone(released: Served, question: dict[str, str], retail: Retail) -> None:
+    home, store = released.home, f"store-{question['store_id']}"
+    first, second = live_version(home, "pricing"), variation(home, "pricing", seed=13)
+    promote(home, "pricing", second)
+    with serving("pricing", home, {"RETAIL_TARGET": store}) as served:
+        assert served.client.get("/version").json()["target"] == store
+        assert eventually(lambda: answers_with(served, question, second), within=NOTICED_WITHIN_S)
+        assert eventually(lambda: answers_with(released, question, second), within=NOTICED_WITHIN_S)
+        retail(
+            home.root, "rollback", "pricing", "--target", store, "--yes", "--by", "manager", "--reason", "odd prices"
+        )
+        assert eventually(lambda: answers_with(served, question, first), within=NOTICED_WITHIN_S)
+        assert answers_with(released, question, second)
+        who = json.loads(retail(home.root, "models", "--target", store, "--json").stdout)
+        assert [(r["target"], r["by"]) for r in who if r["product"] == "pricing"] == [(store, "manager")]
+        retail(home.root, "follow", "pricing", "--target", store, "--yes")
+        assert eventually(lambda: answers_with(served, question, second), within=NOTICED_WITHIN_S)
+    retail(home.root, "rollback", "pricing", "--yes")
+    assert eventually(lambda: answers_with(released, question, first), within=NOTICED_WITHIN_S)
 
 
 def test_a_corrupted_version_is_refused_and_the_old_one_answers(released: Served, question: dict[str, str]) -> None:

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import Ledger, LedgerConflict, LedgerError, Release, release_id, released_versions
+from retail_assets.serving.ledger import (
+    Ledger,
+    LedgerConflict,
+    LedgerError,
+    Release,
+    answering,
+    release_id,
+    versions_of,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -162,7 +170,79 @@ def test_a_rollback_always_restores_what_was_live_before(steps: list[str]) -> No
         elif stack[-1:] != [step[-1]]:
             stack.append(step[-1])
             log.append(promoted(step[-1], None))
-        assert released_versions(log, "pricing") == stack
+        assert versions_of(answering(log, "pricing", ["cloud"])) == stack
+
+
+STORE = ("store-238", "region-US", "cloud")
+
+
+def test_the_most_specific_release_answers(ledger: Ledger) -> None:
+    assert ledger.answers("pricing", STORE) is None
+    ledger.promote("pricing", "p1", by="test", reason="first")
+    ledger.promote("pricing", "p2", by="test", reason="here", target="region-US", wider=["cloud"])
+    ledger.promote("pricing", "p3", by="test", reason="everywhere else")
+    live = ledger.answers("pricing", STORE)
+    assert live is not None and (live.target, live.version, live.previous) == ("region-US", "p2", "p1")
+    other = ledger.answers("pricing", ("store-7", "region-DE", "cloud"))
+    assert other is not None and other.version == "p3"
+
+
+def test_one_store_goes_back_through_what_it_followed_and_the_others_stay(ledger: Ledger) -> None:
+    for version in ("p1", "p2", "p3"):
+        ledger.promote("pricing", version, by="test", reason="better")
+    for expected in ("p2", "p1"):
+        row = ledger.rollback("pricing", by="manager", reason="odd prices", target=STORE[0], wider=STORE[1:])
+        assert (row.version, row.target) == (expected, "store-238")
+    with pytest.raises(LedgerError, match="cannot be rolled back"):
+        ledger.rollback("pricing", by="manager", reason="further", target=STORE[0], wider=STORE[1:])
+    cloud = ledger.live("pricing")
+    assert cloud is not None and cloud.version == "p3"
+
+
+def test_a_target_that_follows_again_answers_with_the_wider_one(ledger: Ledger) -> None:
+    ledger.promote("pricing", "p1", by="test", reason="first")
+    ledger.promote("pricing", "p2", by="test", reason="trial", target=STORE[0], wider=STORE[1:])
+    assert ledger.follow("pricing", by="test", reason="over", target=STORE[0], wider=STORE[1:]).version == "p1"
+    ledger.promote("pricing", "p3", by="test", reason="better")
+    live = ledger.answers("pricing", STORE)
+    assert live is not None and (live.target, live.version) == ("cloud", "p3")
+    assert [r.target for r in ledger.live_all()] == ["cloud"]
+    with pytest.raises(LedgerError, match="no release of its own"):
+        ledger.follow("pricing", by="test", reason="again", target=STORE[0], wider=STORE[1:])
+    again = ledger.promote("pricing", "p1", by="test", reason="trial", target=STORE[0], wider=STORE[1:])
+    assert again.previous == "p3"
+
+
+def test_a_pinned_target_is_released_to_only_after_it_was_unpinned(ledger: Ledger) -> None:
+    ledger.promote("pricing", "p1", by="test", reason="first")
+    assert ledger.pin("pricing", by="ann", reason="audit").version == "p1"
+    with pytest.raises(LedgerError, match="pinned to p1 by ann: audit"):
+        ledger.promote("pricing", "p2", by="test", reason="better")
+    ledger.unpin("pricing", by="ann", reason="done")
+    ledger.promote("pricing", "p2", by="test", reason="better")
+    with pytest.raises(LedgerError, match="not pinned"):
+        ledger.unpin("pricing", by="ann", reason="again")
+    assert ledger.rollback("pricing", by="ann", reason="odd").version == "p1"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["promote", "rollback", "follow"]), st.booleans(), st.sampled_from("abc"))))
+def test_a_store_always_answers_with_its_own_release_or_the_clouds(steps: list[tuple[str, bool, str]]) -> None:
+    log: list[Release] = []
+    live: dict[str, str] = {}
+    for hour, (action, in_store, version) in enumerate(steps):
+        target = "store-238" if in_store else "cloud"
+        if action == "follow" and (not in_store or "store-238" not in live):
+            continue
+        if action == "rollback" and target not in live:
+            continue
+        log.append(promoted(version, None, hours=hour, action=action, target=target))
+        live[target] = version
+        if action == "follow":
+            del live["store-238"]
+        rows = answering(log, "pricing", ["store-238", "cloud"])
+        expected = live.get("store-238", live.get("cloud"))
+        assert (rows[-1].version if rows else None) == expected
+        assert (versions_of(rows) or [None])[-1] == expected
 
 
 def test_ids_sort_by_time() -> None:

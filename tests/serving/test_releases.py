@@ -1,13 +1,12 @@
 """A version goes live when it proved itself and nobody decided otherwise; else the old one stays."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from retail_assets.core.gates import Gate
-from retail_assets.core.manifest import Manifest
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions, releases
@@ -15,6 +14,7 @@ from retail_assets.serving.checks import release_checks
 from retail_assets.serving.ledger import Ledger, Release
 from retail_assets.serving.policy import decide
 from retail_assets.serving.releases import ReleaseConfig, ReleaseConfigError, release_if_passed
+from tests.serving.stored import saved
 
 GATES = [Gate(metric="wape", better="lower", floor=0.5, baseline="wape_baseline", live_gain=0.0)]
 GOOD, BETTER, WORSE = (
@@ -30,15 +30,6 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
     return ModelStore.at(tmp_path / "models")
-
-
-def saved(store: ModelStore, metrics: dict[str, float], day: int = 1, product: str = "forecasting") -> str:
-    manifest = Manifest(
-        product=product, created_at=datetime(2026, 11, day, tzinfo=UTC), gold={}, feature_service="s", features=[],
-        git_commit="c", config={}, seed=day, metrics=metrics, train_from=date(2026, 1, 1),
-        train_until=date(2026, 11, day), rows=1,
-    )  # fmt: skip
-    return store.save(product, {"model.json": b"{}"}, manifest)
 
 
 def release(store: ModelStore, lake: Lake, version: str, gates: list[Gate] = GATES) -> str:

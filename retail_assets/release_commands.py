@@ -1,0 +1,242 @@
+"""`retail models`, `promote`, `rollback`, `pin`, `unpin`, `follow` and `releases`: what answers where, and changing it.
+
+Each change says first what it will do and asks; `--yes` answers for scripts.
+"""
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from retail_assets.environments import Environment, current
+from retail_assets.terminal import Json, Yes, console, errors, print_json
+
+if TYPE_CHECKING:
+    from retail_assets.serving.changes import Change, Desk, Difference
+    from retail_assets.serving.ledger import Release
+
+CLOUD = "cloud"
+
+Product = Annotated[str, typer.Argument(help="forecasting or pricing.")]
+Target = Annotated[str, typer.Option(help="cloud, region-<country>, segment-<name> or store-<store id>.")]
+By = Annotated[str | None, typer.Option(help="Who is accountable (default: the user of this machine).")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the ledger.")]
+At = Annotated[datetime | None, typer.Option(help="As it was at this instant (UTC).")]
+
+app = typer.Typer()
+releases_app = typer.Typer(help="The release ledger: every change of what is live, and what versions differ in.")
+
+
+app.add_typer(releases_app, name="releases", no_args_is_help=True)
+
+
+@app.command()
+def models(
+    at: At = None,
+    target: Annotated[str | None, typer.Option(help="What this target answers with, whoever decided it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which model versions are live, since when and by whom: now, or at any instant before."""
+    desk = _desk(current())
+    instant = at.replace(tzinfo=UTC) if at else None
+    live = desk.ledger.live_all(instant)
+    if target:
+        answers = [desk.answers(product, target, instant) for product in desk.config.products()]
+        live = [release for release in answers if release is not None]
+    if as_json:
+        print_json([r.model_dump(mode="json") for r in live])
+    else:
+        show_releases(live, console, "No model is live yet." if not at else "No model was live then.")
+
+
+@app.command()
+def promote(
+    product: Product,
+    version: Annotated[str, typer.Argument(help="A stored version, the beginning of one, or `newest`.")],
+    target: Target = CLOUD,
+    reason: Reason = "",
+    by: By = None,
+    force: Annotated[bool, typer.Option("--force", help="Although a gate fails; needs --reason.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make a version live on a target. What the gates refuse is refused."""
+    if force and not reason:
+        raise typer.BadParameter("say why: --force needs --reason", param_hint="--reason")
+    desk = _desk(current())
+    _change(desk.promote(product, version, target), desk, by, reason or "promoted by hand", yes, force, as_json)
+
+
+@app.command()
+def rollback(
+    product: Product,
+    target: Target = CLOUD,
+    to: Annotated[str | None, typer.Option(help="An earlier version (default: the one before).")] = None,
+    reason: Reason = "rolled back by hand",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Go back to an earlier version, everywhere or in one store only."""
+    desk = _desk(current())
+    _change(desk.rollback(product, target, to), desk, by, reason, yes, False, as_json)
+
+
+@app.command()
+def pin(
+    product: Product,
+    version: Annotated[str | None, typer.Argument(help="Default: the version that answers now.")] = None,
+    target: Target = CLOUD,
+    reason: Reason = "pinned by hand",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Keep a version on a target, whatever the gates say of newer ones."""
+    desk = _desk(current())
+    _change(desk.pin(product, version, target), desk, by, reason, yes, False, as_json)
+
+
+@app.command()
+def unpin(
+    product: Product,
+    target: Target = CLOUD,
+    reason: Reason = "unpinned by hand",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Let releases change a pinned target again."""
+    desk = _desk(current())
+    _change(desk.unpin(product, target), desk, by, reason, yes, False, as_json)
+
+
+@app.command()
+def follow(
+    product: Product,
+    target: Annotated[str, typer.Option(help="region-<country>, segment-<name> or store-<store id>.")],
+    reason: Reason = "follows again",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """End the release of one target: it answers with what is live on the next wider one again."""
+    desk = _desk(current())
+    _change(desk.follow(product, target), desk, by, reason, yes, False, as_json)
+
+
+@releases_app.command()
+def log(
+    product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Every release, rollback and pin, the newest first."""
+    from retail_assets.serving.changes import select
+
+    rows = select(_desk(current()).ledger.log(), product, target, limit)
+    if as_json:
+        print_json([r.model_dump(mode="json") for r in rows])
+    else:
+        show_releases(rows, console, "The ledger has no such row.")
+
+
+@releases_app.command()
+def diff(
+    product: Product,
+    first: Annotated[str, typer.Argument(help="A stored version or the beginning of one.")],
+    second: Annotated[str, typer.Argument(help="Another one, or `newest`.")] = "newest",
+    as_json: Json = False,
+) -> None:
+    """What two versions differ in: data, configuration, code, libraries, metrics."""
+    from retail_assets.serving.changes import differences
+
+    desk = _desk(current())
+    one, two = desk.resolve(product, first), desk.resolve(product, second)
+    found = differences(desk.store, product, one, two)
+    if as_json:
+        print_json([{"kind": d.kind, "name": d.name, one: d.first, two: d.second} for d in found])
+    else:
+        show_differences(found, one, two, console)
+
+
+def _change(plan: "Change", desk: "Desk", by: str | None, reason: str, yes: bool, force: bool, as_json: bool) -> None:
+    """Says what a change will do, asks, does it, tells Dagster."""
+    show_change(plan, errors, force)
+    if not yes:
+        typer.confirm("Go on?", abort=True, err=True)
+    release = desk.carry_out(plan, by=by or getpass.getuser(), reason=reason, force=force)
+    _tell_dagster(current(), release)
+    if as_json:
+        print_json(release.model_dump(mode="json"))
+    else:
+        console.print(f"{release.product} on {release.target} answers with {release.version} ({release.action}).")
+
+
+def show_releases(releases: "list[Release]", console: Console, nothing: str) -> None:
+    """Prints rows of the ledger as a table, or the sentence `nothing`."""
+    table = Table("product", "target")
+    for column in ("version", "action", "share", "since", "by"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("reason")
+    for r in releases:
+        since = f"{r.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", since, r.by, r.reason)
+    console.print(table if releases else nothing)
+
+
+def show_change(change: "Change", console: Console, force: bool) -> None:
+    """Prints what answers now, what will, what the gates say and which narrower targets stay as they are."""
+    now = f"{change.now.version} ({change.now.action} on {change.now.target})" if change.now else "nothing"
+    console.print(f"[bold]{change.action}[/] {change.product} on {change.target}: {now} -> [bold]{change.version}[/]")
+    for kept in change.keep:
+        console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
+    if change.report is None:
+        return
+    table = Table("metric", "against", title="Gates", title_justify="left")
+    for column in ("value", "limit", "passed"):
+        table.add_column(column, justify="right")
+    for c in change.report.comparisons:
+        passed = "yes" if c.passed else "[bold red]no[/]"
+        table.add_row(c.metric, c.side, _number(c.value), _number(c.limit), passed)
+    console.print(table)
+    if not change.report.passed:
+        console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
+
+
+def show_differences(found: "list[Difference]", one: str, two: str, console: Console) -> None:
+    """Prints the differences of two versions as a table."""
+    table = Table("what", "name", one, two)
+    for d in found:
+        table.add_row(d.kind, d.name, _number(d.first), _number(d.second))
+    console.print(table if found else f"{one} and {two} differ in nothing that their manifests record.")
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _desk(environment: Environment) -> "Desk":
+    from retail_assets.resources.model_store import ModelStore
+    from retail_assets.serving.changes import Desk
+    from retail_assets.serving.releases import ReleaseConfig
+
+    return Desk(environment.lake, ModelStore.at(environment.home.models), ReleaseConfig.load())
+
+
+def _tell_dagster(environment: Environment, release: "Release") -> None:
+    """An observation of `serving/releases`, so that a change by hand is seen in the UI beside those of the gates."""
+    import dagster as dg
+
+    from retail_assets import instance as dagster_instance
+
+    dagster_instance.prepare(environment.home)
+    told = {name: str(value) for name, value in release.model_dump(exclude={"gate_report"}).items()}
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(dg.AssetObservation(["serving", "releases"], metadata=told))
