@@ -1,4 +1,4 @@
-"""`retail models`, `promote`, `rollback`, `pin`, `unpin`, `follow` and `releases`: what answers where, and changing it.
+"""What answers where, and changing it: `retail models`, `promote`, `shadow`, `rollback`, `pin`, `releases` and more.
 
 Each change says first what it will do and asks; `--yes` answers for scripts.
 """
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from retail_assets.serving.ledger import Release
 
 CLOUD = "cloud"
+SAID = {
+    **dict.fromkeys(
+        ("promote", "rollback", "pin", "unpin", "follow"), "{product} on {target} answers with {version} ({action})."
+    ),
+    "canary": "{product} on {target} answers with {version} in {share:.0%} of the stores.",
+    "shadow": "{product} {version} is asked on {target} beside {previous}; nobody gets its answers.",
+    "withdraw": "{product} on {target} has no canary and no shadow; {version} answers.",
+}
 
 Product = Annotated[str, typer.Argument(help="forecasting or pricing.")]
 Target = Annotated[str, typer.Option(help="cloud, region-<country>, segment-<name> or store-<store id>.")]
@@ -43,8 +51,9 @@ def models(
     desk = _desk(current())
     instant = at.replace(tzinfo=UTC) if at else None
     live = desk.ledger.live_all(instant)
+    live = sorted([*live, *desk.ledger.trials(instant)], key=lambda r: (r.product, r.target))
     if target:
-        answers = [desk.answers(product, target, instant) for product in desk.config.products()]
+        answers = [desk.routed(product, target, instant) for product in desk.config.products()]
         live = [release for release in answers if release is not None]
     if as_json:
         print_json([r.model_dump(mode="json") for r in live])
@@ -59,15 +68,48 @@ def promote(
     target: Target = CLOUD,
     reason: Reason = "",
     by: By = None,
+    canary: Annotated[
+        str | None, typer.Option(help="Only in this share of the stores, e.g. 5%; they are always the same stores.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Although a gate fails; needs --reason.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Make a version live on a target. What the gates refuse is refused."""
+    """Make a version live on a target, or in a share of its stores. What the gates refuse is refused."""
     if force and not reason:
         raise typer.BadParameter("say why: --force needs --reason", param_hint="--reason")
+    share, desk = _share(canary), _desk(current())
+    plan = desk.canary(product, version, target, share) if share else desk.promote(product, version, target)
+    _change(plan, desk, by, reason or f"{plan.action} by hand", yes, force, as_json)
+
+
+@app.command()
+def shadow(
+    product: Product,
+    version: Annotated[str, typer.Argument(help="A stored version, the beginning of one, or `newest`.")],
+    target: Target = CLOUD,
+    reason: Reason = "shadow by hand",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a version beside the one that answers; its decisions are logged and reach nobody."""
     desk = _desk(current())
-    _change(desk.promote(product, version, target), desk, by, reason or "promoted by hand", yes, force, as_json)
+    _change(desk.shadow(product, version, target), desk, by, reason, yes, False, as_json)
+
+
+@app.command()
+def withdraw(
+    product: Product,
+    target: Target = CLOUD,
+    reason: Reason = "withdrawn by hand",
+    by: By = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """End the canary and the shadow of a target; what is live stays."""
+    desk = _desk(current())
+    _change(desk.withdraw(product, target), desk, by, reason, yes, False, as_json)
 
 
 @app.command()
@@ -174,7 +216,7 @@ def _change(plan: "Change", desk: "Desk", by: str | None, reason: str, yes: bool
     if as_json:
         print_json(release.model_dump(mode="json"))
     else:
-        console.print(f"{release.product} on {release.target} answers with {release.version} ({release.action}).")
+        console.print(SAID[release.action].format(**release.model_dump()))
 
 
 def show_releases(releases: "list[Release]", console: Console, nothing: str) -> None:
@@ -193,6 +235,8 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
     """Prints what answers now, what will, what the gates say and which narrower targets stay as they are."""
     now = f"{change.now.version} ({change.now.action} on {change.now.target})" if change.now else "nothing"
     console.print(f"[bold]{change.action}[/] {change.product} on {change.target}: {now} -> [bold]{change.version}[/]")
+    if change.action == "canary":
+        console.print(f"  in {change.share:.0%} of the stores: the others stay at {now}")
     for kept in change.keep:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
@@ -206,6 +250,19 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
     console.print(table)
     if not change.report.passed:
         console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
+
+
+def _share(text: str | None) -> float | None:
+    """5% or 0.05 as a share above 0 and at most 1."""
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share above 0 % and up to 100 %", param_hint="--canary")
+    return share
 
 
 def show_differences(found: "list[Difference]", one: str, two: str, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import GateReport, evaluate
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.arms import routes
 from retail_assets.serving.ledger import Action, Ledger, LedgerError, Release, answering, versions_of
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.targets import Targets
@@ -26,7 +27,8 @@ class Change:
     """What one command would append. `chain` is the target and the wider ones it follows.
 
     `now` answers on the target today; `version` will, afterwards. `report` is what the gates say of a version that is
-    to be promoted, None for every other action. `keep` are narrower targets with a release of their own: they stay.
+    to answer customers, None for every other action. `keep` are narrower targets with a release of their own: they
+    stay. `share` is that of a canary.
     """
 
     product: str
@@ -36,6 +38,7 @@ class Change:
     now: Release | None
     report: GateReport | None = None
     keep: tuple[Release, ...] = ()
+    share: float = 1.0
 
     @property
     def target(self) -> str:
@@ -53,8 +56,13 @@ class Desk:
         self.targets = Targets.of(lake, config.segments)
 
     def answers(self, product: str, target: str, at: datetime | None = None) -> Release | None:
-        """What `target` answers with, whichever wider target decided it."""
+        """What is live on `target`, whichever wider target decided it; a canary is not."""
         return self.ledger.answers(self._product(product), self.targets.chain(target), at)
+
+    def routed(self, product: str, target: str, at: datetime | None = None) -> Release | None:
+        """What `target` answers with: in a store that a canary has drawn, the canary."""
+        log = [r for r in self.ledger.log() if at is None or r.at <= at]
+        return routes(log, self._product(product), self.targets.chain(target), self.targets).default
 
     def promote(self, product: str, version: str, target: str) -> Change:
         """Making `version` (or the newest one stored) live; its gates are held against what answers now."""
@@ -65,6 +73,29 @@ class Desk:
         live = self.store.manifest(product, now.version).metrics if now else None
         report = evaluate(self.config.gates(product), metrics, live)
         return Change(product, chain, "promote", version, now, report, self._keep(product, target))
+
+    def canary(self, product: str, version: str, target: str, share: float) -> Change:
+        """Letting `version` answer in a share of the stores; it must pass the same gates."""
+        return replace(self.promote(product, version, target), action="canary", share=share)
+
+    def shadow(self, product: str, version: str, target: str) -> Change:
+        """Asking `version` beside the one that answers; nobody gets its answers, so no gate is asked."""
+        chain, now = self.targets.chain(target), self.answers(product, target)
+        return Change(product, chain, "shadow", self.resolve(product, version), now, share=0.0)
+
+    def withdraw(self, product: str, target: str) -> Change:
+        """Ending the canary and the shadow of a target."""
+        now, running = self.answers(product, target), [r.target for r in self.trials(product)]
+        if now is None or target not in running:
+            raise LedgerError(
+                f"{product} has no canary and no shadow on {target}",
+                todo=f"they run on: {', '.join(running) or 'none'}",
+            )
+        return Change(product, self.targets.chain(target), "withdraw", now.version, now)
+
+    def trials(self, product: str, at: datetime | None = None) -> list[Release]:
+        """The canaries and shadows of a product that run on any target."""
+        return [r for r in self.ledger.trials(at) if r.product == product]
 
     def rollback(self, product: str, target: str, to: str | None) -> Change:
         """Going back to the version that answered before, or to `to`."""
@@ -115,9 +146,17 @@ class Desk:
         self.store.path(change.product, change.version)
         common = {"by": by, "reason": reason, "target": change.target}
         wider = change.chain[1:]
+        report = json.dumps(change.report.as_dict() | {"forced": force}, sort_keys=True) if change.report else None
         if change.action == "promote":
-            report = json.dumps(change.report.as_dict() | {"forced": force}, sort_keys=True) if change.report else None
             return self.ledger.promote(change.product, change.version, wider=wider, gate_report=report, **common)
+        if change.action == "canary":
+            return self.ledger.canary(
+                change.product, change.version, change.share, wider=wider, gate_report=report, **common
+            )
+        if change.action == "shadow":
+            return self.ledger.shadow(change.product, change.version, wider=wider, **common)
+        if change.action == "withdraw":
+            return self.ledger.withdraw(change.product, wider=wider, **common)
         if change.action == "rollback":
             return self.ledger.rollback(change.product, wider=wider, to=change.version, **common)
         if change.action == "pin":

@@ -103,18 +103,29 @@ class ForecastDesk:
 
         Raises UnknownKey, NothingLive, NoAnswer, DecisionLogError.
         """
-        live = self.runtime.live.require()
+        live = self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
         known = self._known(store_id, sku)
         if isinstance(known, str):
             made = self._fall_back(store_id, sku, horizon, known)
         else:
             made = self._make(live, store_id, sku, horizon, known)
-        at, decision_id = datetime.now(UTC), new_decision_id()
-        answer = _answer(made, store_id, sku, decision_id, at, self._levels)
+            for shadow in self.runtime.live.shadows(store_id):
+                self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, store_id, sku, horizon, known)])  # type: ignore[misc]
+        answer = self._answered(made, store_id, sku)
         self.runtime.log.record([_row(made, answer)])
         self.runtime.metrics.decided()
         return answer
+
+    def _answered(self, made: Made, store_id: str, sku: str) -> dict[str, Any]:
+        return _answer(made, store_id, sku, new_decision_id(), datetime.now(UTC), self._levels)
+
+    def _shadowed(
+        self, shadow: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known
+    ) -> dict[str, Any]:
+        """The row of a forecast that reaches nobody."""
+        made = self._make(shadow, store_id, sku, horizon, known)
+        return _row(made, self._answered(made, store_id, sku)) | {"mode": "shadow"}
 
     def _known(self, store_id: str, sku: str) -> Known | str:
         """The features of a key, or why they cannot be used."""

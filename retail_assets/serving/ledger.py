@@ -1,8 +1,9 @@
 """The release ledger: which version of which product is live where, since when, by whom and why.
 
 `ops/releases` is append-only. What is live is the newest promote, rollback, pin or unpin of a product and target; a
-target without one, or that was told to follow, answers with what is live on the next wider target. Canary and shadow
-rows record traffic beside it. Needs no Dagster, so that services and the command line read it directly.
+target without one, or that was told to follow, answers with what is live on the next wider target. A canary or a shadow
+runs beside it until it is withdrawn or the target gets another release. Needs no Dagster, so that services and the
+command line read it directly.
 """
 
 import secrets
@@ -17,9 +18,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 
-Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow"]
+Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow", "withdraw"]
 LIVE_ACTIONS = ("promote", "rollback", "pin", "unpin")
 FOLLOW: Literal["follow"] = "follow"
+TRIALS = ("canary", "shadow")
 CLOUD = "cloud"
 ATTEMPTS = 20
 
@@ -166,6 +168,39 @@ class Ledger:
             )
         return self._release(product, (target, *wider), next_wider.version, FOLLOW, by, reason)
 
+    def canary(
+        self,
+        product: str,
+        version: str,
+        share: float,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        wider: Sequence[str] = (),
+        gate_report: str | None = None,
+    ) -> Release:
+        """Lets `version` answer in a `share` (above 0, at most 1) of the stores of `target`."""
+        if not 0 < share <= 1:
+            raise LedgerError(f"a canary of {share:.0%} of the stores", todo="a share above 0 % and up to 100 %")
+        return self._release(product, (target, *wider), version, "canary", by, reason, gate_report, share)
+
+    def shadow(
+        self, product: str, version: str, *, by: str, reason: str, target: str = CLOUD, wider: Sequence[str] = ()
+    ) -> Release:
+        """Asks `version` beside the one that answers on `target`; its decisions are logged and reach nobody."""
+        return self._release(product, (target, *wider), version, "shadow", by, reason, share=0.0)
+
+    def withdraw(
+        self, product: str, *, by: str, reason: str, target: str = CLOUD, wider: Sequence[str] = ()
+    ) -> Release:
+        """Ends the canary and the shadow of `target`; what is live stays. Raises LedgerError where there is none."""
+        answers = self.answers(product, (target, *wider))
+        running = [r for r in trial_rows(self.log()) if (r.product, r.target) == (product, target)]
+        if not running or answers is None:
+            raise LedgerError(f"{product} has no canary and no shadow on {target}", todo="see `retail models`")
+        return self._release(product, (target, *wider), answers.version, "withdraw", by, reason)
+
     def _release(
         self,
         product: str,
@@ -175,6 +210,7 @@ class Ledger:
         by: str,
         reason: str,
         gate_report: str | None = None,
+        share: float = 1.0,
     ) -> Release:
         answers = self.answers(product, chain)
         return self.append(
@@ -183,6 +219,7 @@ class Ledger:
                 target=chain[0],
                 version=version,
                 action=action,
+                share=share,
                 by=by,
                 reason=reason,
                 previous=answers.version if answers else None,
@@ -201,9 +238,11 @@ class Ledger:
 
     def live_all(self, at: datetime | None = None) -> list[Release]:
         """What is live on every product and target now, or was at the instant `at`, sorted by product and target."""
-        known = [r for r in self.log() if r.action in (*LIVE_ACTIONS, FOLLOW) and (at is None or r.at <= at)]
-        newest = {(r.product, r.target): r for r in known}
-        return [newest[key] for key in sorted(newest) if newest[key].action != FOLLOW]
+        return live_rows([r for r in self.log() if at is None or r.at <= at])
+
+    def trials(self, at: datetime | None = None) -> list[Release]:
+        """Every canary and shadow that runs now, or ran at the instant `at`, sorted by product, target and kind."""
+        return trial_rows([r for r in self.log() if at is None or r.at <= at])
 
     def log(self) -> list[Release]:
         """Every row, oldest first; empty before the first release."""
@@ -214,6 +253,27 @@ class Ledger:
     def version(self) -> int | None:
         """The ledger's Delta version: a cheap way for a service to see that something was released."""
         return self.lake.version("ops", "releases")
+
+
+def live_rows(log: Sequence[Release]) -> list[Release]:
+    """The rows of `log` (oldest first) that are live at its end, sorted by product and target."""
+    newest = {(r.product, r.target): r for r in log if r.action in (*LIVE_ACTIONS, FOLLOW)}
+    return [newest[key] for key in sorted(newest) if newest[key].action != FOLLOW]
+
+
+def trial_rows(log: Sequence[Release]) -> list[Release]:
+    """The canaries and shadows that run at the end of `log` (oldest first), sorted by product, target and kind.
+
+    A newer one of its kind, a withdrawal, and any other release of the same target end a trial.
+    """
+    running: dict[tuple[str, str, str], Release] = {}
+    for release in log:
+        if release.action in TRIALS:
+            running[release.product, release.target, release.action] = release
+        else:
+            for kind in TRIALS:
+                running.pop((release.product, release.target, kind), None)
+    return [running[key] for key in sorted(running)]
 
 
 def answering(log: Sequence[Release], product: str, chain: Sequence[str]) -> list[Release]:

@@ -1,12 +1,12 @@
 """The version a service answers with: whatever the ledger says is live, swapped in place.
 
-A new version is loaded and checked beside the one that serves, then takes over by one assignment; requests that
-began with the old one end with it, after which it is freed. A version that cannot be loaded is refused and the old
-one stays.
+A new version is loaded and checked beside those that serve, then takes over by one assignment; requests that began
+with the old one end with it, after which it is freed. A version that cannot be loaded is refused and the old one stays.
+Stores may have releases of their own, canaries a share of the stores: every version that is routed to is held once.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ from deltalake.exceptions import DeltaError
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.arms import Routes, routes
 from retail_assets.serving.ledger import CLOUD, Ledger, Release
+from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
@@ -50,8 +52,27 @@ class Refusal:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+@dataclass(frozen=True)
+class _Table(Generic[Model]):
+    """What answers where, as one object that is replaced as a whole."""
+
+    default: Live[Model] | None = None
+    stores: Mapping[str, Live[Model]] = field(default_factory=dict)
+    default_shadows: tuple[Live[Model], ...] = ()
+    shadows: Mapping[str, tuple[Live[Model], ...]] = field(default_factory=dict)
+
+    def of(self, store_id: str) -> Live[Model] | None:
+        return self.stores.get(store_id, self.default)
+
+    def loaded(self) -> dict[str, Live[Model]]:
+        """By release id and by version."""
+        shadows = [live for group in (self.default_shadows, *self.shadows.values()) for live in group]
+        everything = [*([self.default] if self.default else []), *self.stores.values(), *shadows]
+        return {key: live for live in everything for key in (live.release.release_id, live.release.version)}
+
+
 class LiveModel(Generic[Model]):
-    """Follows the ledger for one product and target. Reading `current` is one attribute access and never blocks."""
+    """Follows the ledger for one product and target. Asking it is a look into a table and never blocks."""
 
     def __init__(
         self,
@@ -60,21 +81,24 @@ class LiveModel(Generic[Model]):
         store: ModelStore,
         load: Callable[[Path, Manifest], Model],
         chain: Sequence[str] = (CLOUD,),
+        targets: Callable[[], Targets] = lambda: Targets(regions={}),
     ) -> None:
         """`chain` is the target of this process and the wider ones it follows, the most specific first.
 
         `load` gets a folder whose bytes were checked against its manifest, and may raise anything to refuse it.
+        `targets` names the stores that may have a release of their own; it is asked when the ledger changes.
         """
         self.product = product
         self.chain = tuple(chain)
-        self.current: Live[Model] | None = None
         self.refused: Refusal | None = None
         self.swaps = 0
         self.refusals = 0
         self.ledger_read_at: datetime | None = None
+        self._table: _Table[Model] = _Table()
         self._ledger = ledger
         self._store = store
         self._load = load
+        self._targets = targets
         self._seen: int | None = None
         self._polls_since_refusal = 0
         self._loader = ThreadPoolExecutor(1, thread_name_prefix=f"load-{product}")
@@ -84,10 +108,17 @@ class LiveModel(Generic[Model]):
         """The target of this process."""
         return self.chain[0]
 
-    def require(self) -> Live[Model]:
-        """What is live; raises NothingLive when there is nothing to answer with."""
-        if self.current is not None:
-            return self.current
+    @property
+    def current(self) -> Live[Model] | None:
+        """What answers where no store has a release of its own."""
+        return self._table.default
+
+    def require(self, store_id: str | None = None) -> Live[Model]:
+        """What answers in a store (None: in any other); raises NothingLive when there is nothing to answer with."""
+        table = self._table
+        live = table.default if store_id is None else table.of(store_id)
+        if live is not None:
+            return live
         if self.refused is not None:
             raise NothingLive(
                 f"{self.product} {self.refused.version} is released but could not be loaded: {self.refused.reason}",
@@ -98,43 +129,83 @@ class LiveModel(Generic[Model]):
             todo="train and release one: `retail run`",
         )
 
+    def exceptions(self) -> dict[str, dict[str, str]]:
+        """The stores that do not answer with `current`: their version, and the action and target it came by."""
+        table, default = self._table, self.current
+        return {
+            store: {"version": live.release.version, "action": live.release.action, "target": live.release.target}
+            for store, live in sorted(table.stores.items())
+            if default is None or live.release.release_id != default.release.release_id
+        }
+
+    def shadows(self, store_id: str) -> tuple[Live[Model], ...]:
+        """What is asked beside the version that answers in a store."""
+        table = self._table
+        return table.shadows.get(store_id, table.default_shadows)
+
     def poll(self) -> None:
-        """Reads the ledger once and swaps when it names another version; keeps what serves when it cannot be read."""
+        """Reads the ledger once and swaps when it says another thing; keeps what serves when it cannot be read."""
         self._polls_since_refusal += 1
         try:
             version = self._ledger.version()
             if version == self._seen and not self._retry_is_due():
                 return
-            release = self._ledger.answers(self.product, self.chain)
+            wanted = routes(self._ledger.log(), self.product, self.chain, self._targets())
         except (DeltaError, OSError, RetailError) as error:
             logger.error("the release ledger cannot be read, %s stays as it is: %s", self.product, error)
             return
         self._seen = version
         self.ledger_read_at = datetime.now(UTC)
-        if release is not None and (self.current is None or release.release_id != self.current.release.release_id):
-            self._take(release)
+        self._follow(wanted)
 
     def _retry_is_due(self) -> bool:
         return self.refused is not None and self._polls_since_refusal >= RETRY_REFUSED_EVERY
 
-    def _take(self, release: Release) -> None:
-        """Loads in a thread of its own, whose outcome is looked at whatever it is: the old version must survive it."""
-        loading = self._loader.submit(self._open, release)
+    def _follow(self, wanted: Routes) -> None:
+        """Loads what is missing, then replaces the table; a route whose version is refused keeps what it had."""
+        before = self._table
+        have, refused = before.loaded(), self.refused
+        self.refused = None
+        taken: dict[str, Live[Model]] = {}
+        for release in wanted.releases():
+            live = self._take(release, have)
+            if live is not None:
+                taken[release.release_id] = have[release.version] = live
+        default = taken.get(wanted.default.release_id, before.default) if wanted.default else before.default
+        stores = {s: taken.get(r.release_id, before.of(s)) for s, r in wanted.stores.items()}
+        self._table = _Table(
+            default=default,
+            stores={store: live for store, live in stores.items() if live is not None},
+            default_shadows=tuple(taken[r.release_id] for r in wanted.default_shadows if r.release_id in taken),
+            shadows={
+                s: tuple(taken[r.release_id] for r in g if r.release_id in taken) for s, g in wanted.shadows.items()
+            },
+        )
+        if refused is not None and self.refused is None:
+            logger.info("%s %s is refused no longer", self.product, refused.version)
+
+    def _take(self, release: Release, have: Mapping[str, Live[Model]]) -> Live[Model] | None:
+        """The loaded version of `release`; None when it is refused."""
+        if release.release_id in have:
+            return have[release.release_id]
+        same = have.get(release.version)
+        # In a thread of its own, whose outcome is looked at whatever it is: what serves must survive it.
+        loading = self._loader.submit(self._open, release, same)
         error = loading.exception()
         if error is not None:
             self._refuse(release, error)
-            return
-        before, self.current = self.current, loading.result()
-        self.refused = None
+            return None
         self.swaps += 1
         logger.info(
-            "%s answers with %s (%s by %s, before: %s)",
+            "%s on %s: %s by %s, %s (before: %s)",
             self.product,
-            release.version,
+            release.target,
             release.action,
             release.by,
-            before.release.version if before else "nothing",
+            release.version,
+            release.previous or "nothing",
         )
+        return loading.result()
 
     def _refuse(self, release: Release, error: BaseException) -> None:
         reason = error.what if isinstance(error, RetailError) else f"{type(error).__name__}: {error}"
@@ -144,14 +215,13 @@ class LiveModel(Generic[Model]):
         self._polls_since_refusal = 0
         logger.error("%s %s is refused, %s stays: %s", self.product, release.version, serving, error)
 
-    def _open(self, release: Release) -> Live[Model]:
-        same = self.current
-        if same is not None and same.release.version == release.version:
+    def _open(self, release: Release, same: Live[Model] | None) -> Live[Model]:
+        if same is not None:
             return Live(release, same.manifest, same.model, same.loaded_at)
         folder = self._store.path(self.product, release.version)
         manifest = self._store.manifest(self.product, release.version)
         return Live(release, manifest, self._load(folder, manifest))
 
     def close(self) -> None:
-        """Ends the loading thread; `current` still answers."""
+        """Ends the loading thread; what is loaded still answers."""
         self._loader.shutdown(wait=True)

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 OLDEST_INPUTS_DAYS = 3
 REMEMBERED = 100_000
+MOST_VERSIONS = 4  # that decisions are remembered of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Priced:
 class _Memory:
     """Decisions already made from one model and one price book. Replaced as a whole when either changes."""
 
-    live: Live[PriceModel]
+    model: PriceModel
     book: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
 
@@ -76,7 +77,7 @@ class PriceDesk:
         self.clock = Clock(environment, "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._book: InputBook | None = None
-        self._memory: _Memory | None = None
+        self._memories: dict[str, _Memory] = {}
         self._commit = git_commit()
 
     def _load(self, folder: Path, _: Manifest) -> PriceModel:
@@ -129,7 +130,7 @@ class PriceDesk:
         self.runtime.metrics.decided(len(rows))
 
     def _decide(self, store_id: str, sku: str) -> Priced:
-        live = self.runtime.live.require()
+        live = self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
         book = self._book
         age = None if book is None else self.clock.days_since(book.business_date)
@@ -137,12 +138,20 @@ class PriceDesk:
             return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
         if age > OLDEST_INPUTS_DAYS:
             return self._fall_back(store_id, sku, "stale", f"the inputs are {age} days old")
+        for shadow in self.runtime.live.shadows(store_id):
+            self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, book, store_id, sku)])  # type: ignore[misc]
         return self._priced(live, book, store_id, sku).again()
 
+    def _shadowed(self, shadow: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> dict[str, Any]:
+        """The row of a decision that reaches nobody."""
+        return self._priced(shadow, book, store_id, sku).again().row | {"mode": "shadow"}
+
     def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
-        memory = self._memory
-        if memory is None or memory.live is not live or memory.book is not book:
-            memory = self._memory = _Memory(live, book)
+        memory = self._memories.get(live.release.version)
+        if memory is None or memory.model is not live.model or memory.book is not book:
+            memory = _Memory(live.model, book)
+            kept = {version: m for version, m in self._memories.items() if m.book is book}
+            self._memories = dict(list(kept.items())[1 - MOST_VERSIONS :]) | {live.release.version: memory}
         priced = memory.priced.get((store_id, sku))
         if priced is None:
             inputs = book.inputs_of(store_id, sku)

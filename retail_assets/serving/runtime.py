@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.background import Every
+from retail_assets.serving.background import Beside, Every
 from retail_assets.serving.catalogue import Catalogue
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.ledger import CLOUD, Ledger
@@ -46,12 +46,15 @@ class Runtime(Generic[Model]):
         lake, home = environment.lake, environment.home
         self.product = product
         self.started_at = datetime.now(UTC)
-        chain = Targets.of(lake, ReleaseConfig.load().segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
-        self.live = LiveModel(product, Ledger(lake), ModelStore.at(home.models), load, chain)
+        segments = ReleaseConfig.load().segments
+        chain = Targets.of(lake, segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
+        store = ModelStore.at(home.models)
+        self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
         self.catalogue = Catalogue(lake)
         self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)
         self._also_poll = also_poll
+        self._beside = Beside(self.log.record, f"shadow-{product}")
         self._parent = os.getppid()
         self._following = Every(POLL_EVERY_S, self._follow, f"follow-{product}")
         self._refreshing = Every(REFRESH_EVERY_S, self._refresh, f"refresh-{product}")
@@ -74,6 +77,10 @@ class Runtime(Generic[Model]):
             logger.error("the process that started this service is gone: it stops too")
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def beside(self, work: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Makes rows for the log after the answer has left; dropped, and counted, when too much is waiting."""
+        self._beside.take(work)
+
     def ready(self) -> bool:
         """Whether there is a model to answer with."""
         return self.live.current is not None
@@ -93,6 +100,7 @@ class Runtime(Generic[Model]):
             "loaded_at": live.loaded_at if live else None,
             "git_commit": live.manifest.git_commit if live else None,
             "trained_until": live.manifest.train_until if live else None,
+            "stores": self.live.exceptions(),
             "refused": {"version": refused.version, "reason": refused.reason, "at": refused.at} if refused else None,
             "ledger_read_at": self.live.ledger_read_at,
             "started_at": self.started_at,
@@ -115,6 +123,12 @@ class Runtime(Generic[Model]):
             "decision_log_recovered_rows": ("Decisions found from a process that died", backlog.recovered_rows),
             "decision_log_failures": ("Attempts to reach the lake that failed", backlog.failures),
             "refresh_failures": ("Looks at gold that failed", self._refreshing.failures),
+            "shadow_rows": ("Decisions of shadow versions logged since the start", self._beside.rows),
+            "shadow_dropped": (
+                "Questions that no shadow was asked, because too many were waiting",
+                self._beside.dropped,
+            ),
+            "shadow_failures": ("Questions that a shadow could not answer", self._beside.failures),
             "follow_failures": ("Looks at the ledger that failed", self._following.failures),
         }
 
@@ -122,5 +136,6 @@ class Runtime(Generic[Model]):
         """Stops following, moves what is logged to the lake and gives the spool back."""
         self._following.stop()
         self._refreshing.stop()
+        self._beside.close()
         self.live.close()
         self.log.close()

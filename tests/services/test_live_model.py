@@ -15,6 +15,7 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.background import Every
 from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live import RETRY_REFUSED_EVERY, LiveModel, NothingLive
+from retail_assets.serving.targets import Targets
 
 
 class Loaded:
@@ -30,7 +31,8 @@ class Shop:
     def __init__(self, root: Path) -> None:
         self.ledger = Ledger(Lake.at(root / "lake"))
         self.store = ModelStore.at(root / "models")
-        self.live = LiveModel("pricing", self.ledger, self.store, self.load)
+        self.targets = Targets(regions={"238": "US", "7": "DE"})
+        self.live = LiveModel("pricing", self.ledger, self.store, self.load, targets=lambda: self.targets)
 
     @staticmethod
     def load(folder: Path, manifest: Manifest) -> Loaded:
@@ -155,6 +157,47 @@ def test_a_released_again_version_is_not_loaded_twice(shop: Shop) -> None:
     shop.live.poll()
     assert shop.live.require().model is model
     assert shop.live.require().release.reason == "again"
+
+
+def in_store(shop: Shop, store_id: str) -> str:
+    return shop.live.require(store_id).model.text
+
+
+def test_one_store_goes_back_and_the_others_stay(shop: Shop) -> None:
+    shop.release("a")
+    shop.release("b")
+    old = weakref.ref(shop.live.require().model)
+    shop.ledger.rollback("pricing", by="test", reason="odd", target="store-238", wider=["region-US", "cloud"])
+    shop.live.poll()
+    assert (in_store(shop, "238"), in_store(shop, "7"), in_store(shop, "new")) == ("a", "b", "b")
+    assert list(shop.live.exceptions()) == ["238"]
+    shop.release("c")
+    gc.collect()
+    assert (in_store(shop, "238"), in_store(shop, "7"), old()) == ("a", "c", None)
+    shop.ledger.follow("pricing", by="test", reason="over", target="store-238", wider=["region-US", "cloud"])
+    shop.live.poll()
+    assert (in_store(shop, "238"), shop.live.exceptions()) == ("c", {})
+
+
+def test_a_canary_that_cannot_be_loaded_leaves_its_stores_where_they_were(shop: Shop) -> None:
+    shop.release("a")
+    for text, expected in (("broken", "a"), ("b", "b")):
+        shop.ledger.canary("pricing", shop.train(text), 1.0, by="test", reason="try")
+        shop.live.poll()
+        assert (in_store(shop, "238"), in_store(shop, "7"), shop.serving) == (expected, expected, "a")
+    assert (shop.live.refused, shop.live.refusals) == (None, 1)
+    shop.ledger.withdraw("pricing", by="test", reason="enough")
+    shop.live.poll()
+    assert in_store(shop, "238") == "a"
+
+
+def test_a_shadow_is_loaded_and_never_answers(shop: Shop) -> None:
+    shop.release("a")
+    shop.ledger.shadow("pricing", shop.train("s"), by="test", reason="look", target="region-US", wider=["cloud"])
+    shop.live.poll()
+    assert (in_store(shop, "238"), shop.serving) == ("a", "a")
+    assert [s.model.text for s in shop.live.shadows("238")] == ["s"]
+    assert shop.live.shadows("7") == shop.live.shadows("new") == ()
 
 
 def test_a_loop_outlives_what_it_calls() -> None:

@@ -29,6 +29,13 @@ def question(tiny_home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def elsewhere(tiny_home: Path, question: dict[str, str]) -> dict[str, str]:
+    """One that has a price in another store."""
+    rows = InputBook.read(Lake.at(tiny_home / "lake")).rows.select(["store_id", "sku"]).to_pylist()
+    return next(row for row in rows if row["store_id"] != question["store_id"])
+
+
+@pytest.fixture(scope="module")
 def released(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A pricing service on a home whose ledger tests may append to."""
     root = tmp_path_factory.mktemp("released") / "home"
@@ -118,7 +125,9 @@ def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(released: Ser
     assert changes == 2, "each swap happens once, between two requests"
 
 
-def test_one_store_goes_back_alone(released: Served, question: dict[str, str], retail: Retail) -> None:
+def test_one_store_goes_back_alone(
+    released: Served, question: dict[str, str], elsewhere: dict[str, str], retail: Retail
+) -> None:
     home, store = released.home, f"store-{question['store_id']}"
     first, second = live_version(home, "pricing"), variation(home, "pricing", seed=13)
     promote(home, "pricing", second)
@@ -130,13 +139,43 @@ def test_one_store_goes_back_alone(released: Served, question: dict[str, str], r
             home.root, "rollback", "pricing", "--target", store, "--yes", "--by", "manager", "--reason", "odd prices"
         )
         assert eventually(lambda: answers_with(served, question, first), within=NOTICED_WITHIN_S)
-        assert answers_with(released, question, second)
+        assert eventually(lambda: answers_with(released, question, first), within=NOTICED_WITHIN_S), (
+            "the cloud knows it"
+        )
+        assert answers_with(released, elsewhere, second)
         who = json.loads(retail(home.root, "models", "--target", store, "--json").stdout)
         assert [(r["target"], r["by"]) for r in who if r["product"] == "pricing"] == [(store, "manager")]
         retail(home.root, "follow", "pricing", "--target", store, "--yes")
         assert eventually(lambda: answers_with(served, question, second), within=NOTICED_WITHIN_S)
     retail(home.root, "rollback", "pricing", "--yes")
     assert eventually(lambda: answers_with(released, question, first), within=NOTICED_WITHIN_S)
+
+
+def test_a_canary_and_a_shadow_run_beside_the_version_that_answers(
+    released: Served, question: dict[str, str], retail: Retail
+) -> None:
+    home, target = released.home, f"store-{question['store_id']}"
+    first, canary, shadow = live_version(home, "pricing"), *(variation(home, "pricing", seed) for seed in (21, 22))
+    retail(home.root, "shadow", "pricing", shadow, "--yes")
+    retail(home.root, "promote", "pricing", canary, "--canary", "100%", "--target", target, "--yes", "--force",
+           "--reason", "a test of routing")  # fmt: skip
+    assert eventually(lambda: answers_with(released, question, canary), within=NOTICED_WITHIN_S)
+    said = released.client.get("/version").json()
+    assert (said["version"], said["stores"][question["store_id"]]["action"]) == (first, "canary")
+    retail(home.root, "withdraw", "pricing", "--target", target, "--yes")
+    assert eventually(lambda: answers_with(released, question, first), within=NOTICED_WITHIN_S)
+    assert eventually(lambda: logged_modes(home, shadow) == {"shadow"}, within=30)
+    assert released.metrics()['retail_shadow_failures{product="pricing"}'] == 0
+    retail(home.root, "withdraw", "pricing", "--yes")
+
+
+def logged_modes(home: Home, version: str) -> set[str]:
+    """The modes of the decisions that a version made."""
+    lake = Lake.at(home.lake)
+    rows = lake.query(
+        f"select distinct mode from {lake.scan('decisions', 'pricing')} where model_version = '{version}'"
+    )
+    return set(rows["mode"].to_pylist())
 
 
 def test_a_corrupted_version_is_refused_and_the_old_one_answers(released: Served, question: dict[str, str]) -> None:
