@@ -196,15 +196,61 @@ class ResponseConfig(_Frozen):
     holdout_days: int = Field(ge=7)
 
 
+Mode = Literal["shadow", "approve", "automatic"]
+
+
+class BreakerLimits(_Frozen):
+    """The largest numbers of a batch that are published without a person, from the first batch on."""
+
+    changed: Annotated[float, Field(gt=0.0, le=1.0)]
+    mean_change: Annotated[float, Field(gt=0.0)]
+    at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
+    revenue_at_risk: Annotated[float, Field(gt=0.0)]
+
+
+class BreakerConfig(_Frozen):
+    """When a batch is held back; units are explained in configs/pricing.yaml."""
+
+    limits: BreakerLimits
+    sigma: float = Field(gt=0)
+    least_deviation: float = Field(gt=0)
+    minimum_batches: int = Field(ge=2)
+    history: int = Field(ge=2)
+    minimum_rows: int = Field(ge=1)
+
+
+class IntegrityConfig(_Frozen):
+    """When a price at the till is wrong, and how many may be."""
+
+    days: int = Field(ge=1)
+    tolerance: Decimal = Field(ge=0)
+    against: Literal["listed", "published"]
+    wrong_share: Share
+
+
+class PublicationConfig(_Frozen):
+    """Whether decided prices leave the house: the mode of each store and the circuit breaker."""
+
+    mode: Mode
+    stores: dict[str, Mode] = {}
+    breaker: BreakerConfig
+    integrity: IntegrityConfig
+
+    def mode_of(self, store_id: str) -> Mode:
+        """The store's own mode, else the one of all."""
+        return self.stores.get(store_id, self.mode)
+
+
 class PricingConfig(PricingPolicy):
     """All of configs/pricing.yaml."""
 
     response: ResponseConfig
+    publication: PublicationConfig
 
     @property
     def policy(self) -> PricingPolicy:
         """The part that decisions depend on, and that `policy_hash` names."""
-        return PricingPolicy.model_validate(self.model_dump(by_alias=True, exclude={"response"}))
+        return PricingPolicy.model_validate(self.model_dump(by_alias=True, exclude={"response", "publication"}))
 
 
 def load_config(path: Path = CONFIG_FILE) -> PricingConfig:

@@ -1,4 +1,4 @@
-"""A price that serves the wrong aim is a loss that no guardrail sees: each objective against looking at every choice."""
+"""A price with the wrong aim is a loss that no guardrail sees: each objective against looking at every choice."""
 
 import math
 from collections.abc import Callable
