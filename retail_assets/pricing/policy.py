@@ -16,6 +16,7 @@ import pyarrow as pa
 from retail_assets.core import guardrails
 from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, Ints, Line
 from retail_assets.core.money import digits
+from retail_assets.pricing.exploration import Trial, try_elasticities
 from retail_assets.pricing.model import PriceModel, Response
 from retail_assets.pricing.rulebook import UNSET, Kind, Rulebook, Rules
 
@@ -38,7 +39,8 @@ class Batch:
     `outcome` indexes OUTCOMES, `reason` REASONS (why a price was held), `cost_source` COST_SOURCES. `cost` includes
     the tax on it, so that price - cost is the margin with tax; 0 where unknown. `proposal` is the best price before
     guardrails. `units` and `margin` are expected per day at the previous and the decided price, NaN where not known.
-    `broken[k]` says whether the decided price lies outside what rule k of the trail allows.
+    `broken[k]` says whether the decided price lies outside what rule k of the trail allows; `trial` which rows explore
+    (None: exploration is off).
     """
 
     price: Ints
@@ -51,6 +53,7 @@ class Batch:
     digits: Ints
     response: Response
     lines: tuple[Line, ...]
+    trial: Trial | None
     broken: tuple[Flags, ...]
     gain: Floats
     minimum_gain: Floats
@@ -68,11 +71,14 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
     cost, cost_source = _costs(data, rules, reference)
     reason = _reasons(data, rules, cost)
-    proposal = _best_rung(rulebook, rules, response.elasticity, previous, reference, cost, reason == 0)
+    trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
+    acted_on = response.elasticity if trial is None else trial.elasticity
+    proposal = _best_rung(rulebook, rules, acted_on, previous, reference, cost, reason == 0)
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
     gain = _gain(response.elasticity, previous, guarded, cost)
     small = (guarded != previous) & stands & (gain < rules.minimum_gain)
+    small &= True if trial is None else ~trial.chosen
     price = np.where(small, previous, guarded)
     conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
     outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
@@ -90,6 +96,7 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         digits=data.digits(),
         response=response,
         lines=lines,
+        trial=trial,
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -166,6 +173,22 @@ def _reasons(data: _Columns, rules: Rules, cost: Ints) -> Codes:
     promoted = data.flags("on_promotion") & (rules["hold_promotion"] == 1)
     reasons = np.select([cost == 0, rules["keep"] == 1, promoted], [COST_UNKNOWN, KEEP, PROMOTION], 0)
     return reasons.astype(np.int8)
+
+
+def _trial(
+    model: PriceModel, rulebook: Rulebook, data: _Columns, rules: Rules, response: Response, free: Flags
+) -> Trial | None:
+    """Which rows explore; never an item under a cap, nor one whose cost is not recorded. None where nothing does."""
+    exploration = rulebook.policy.exploration
+    if exploration.share == 0:
+        return None
+    barred = np.isin(data.text("department").astype(str), exploration.never_departments)
+    barred |= np.isin(data.text("category").astype(str), exploration.never_categories)
+    capped = (rules["cap_price"] < NO_HIGH) | (rules["cap_increase"] != UNSET)
+    days = data.table["business_date"].to_numpy().astype("datetime64[D]")
+    allowed = free & ~barred & ~capped
+    where = (data.text("store_id"), data.text("sku"))
+    return try_elasticities(model, exploration, rulebook.policy_hash, days, *where, response, allowed)
 
 
 def _best_rung(

@@ -50,8 +50,13 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "the expected margin changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the price is not changed",
         "a rule does not allow the price before, so any price that holds is better",
+        "an exploration may cost margin: it is worth what is learnt",
     ),
 }
+EXPLORES = (
+    "exploration: demand may change by anything from {lo:f} to {hi:f} % for each 1 % of price and a unit costs "
+    "{cost:m}: to learn which, the price is tried that would be best at {tried:f} %: {after:m}"
+)
 OUTCOMES: Mapping[int, str] = {
     Status.PASSED: "",
     Status.MOVED: ": {before:m} becomes {after:m}",
@@ -65,7 +70,7 @@ STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
 @dataclass(frozen=True)
 class Step:
-    """One step of every row: arrays of shape (rows,). `statement` picks from STATEMENTS[rule], `status` is a Status."""
+    """One step of every row: arrays of shape (rows,). `statement` picks from `said`, `status` is a Status."""
 
     rule: str
     statement: Array
@@ -76,6 +81,12 @@ class Step:
     high: Array
     against: Array
     numbers: Mapping[str, Array]
+    also_said: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The statements of the rule, and those that only this batch can make."""
+        return (*STATEMENTS[self.rule], *self.also_said)
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,10 @@ def _objective(batch: Batch) -> Step:
     moved = np.where(batch.proposal != batch.previous, Status.MOVED, Status.PASSED)
     r = batch.response
     numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}
+    also_said: tuple[str, ...] = ()
+    if batch.trial is not None:
+        numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (EXPLORES,)
+        statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]), statement)
     return _open_step(
         batch,
         "objective",
@@ -145,6 +160,7 @@ def _objective(batch: Batch) -> Step:
         before=batch.previous,
         after=batch.proposal,
         numbers={**numbers, "cost": batch.cost},
+        also_said=also_said,
     )
 
 
@@ -155,12 +171,21 @@ def _minimum_gain(batch: Batch) -> Step:
     status = np.select([undone, idle], [Status.MOVED, Status.NOT_APPLICABLE], Status.PASSED)
     gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
-    statement = np.select([idle, forced], [1, 2], 0)
+    explores = np.zeros_like(idle) if batch.trial is None else batch.trial.chosen
+    statement = np.select([idle, explores, forced], [1, 3, 2], 0)
     return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 
 def _open_step(
-    batch: Batch, rule: str, statement: Array, status: Array, *, before: Array, after: Array, numbers: dict[str, Array]
+    batch: Batch,
+    rule: str,
+    statement: Array,
+    status: Array,
+    *,
+    before: Array,
+    after: Array,
+    numbers: dict[str, Array],
+    also_said: tuple[str, ...] = (),
 ) -> Step:
     rows = len(batch.price)
     return Step(
@@ -173,6 +198,7 @@ def _open_step(
         high=np.full(rows, NO_HIGH),
         against=np.full(rows, -1, dtype=np.int8),
         numbers=numbers,
+        also_said=also_said,
     )
 
 
@@ -182,7 +208,7 @@ def _line(step: Step, row: int, places: int) -> TrailLine:
     against = int(step.against[row])
     values: dict[str, Any] = numbers | {"before": int(step.before[row]), "after": int(step.after[row])}
     values |= {"low": low, "high": high, "against": against}
-    template = STATEMENTS[step.rule][int(step.statement[row])] + outcomes_of(step.rule)[status]
+    template = step.said[int(step.statement[row])] + outcomes_of(step.rule)[status]
     return TrailLine(
         rule=step.rule,
         status=STATUS_NAMES[status],
