@@ -50,7 +50,10 @@ class Fixed:
 
 @dataclass
 class Engine:
-    """The product: demand response learnt from gold, decisions of the policy in `config`, a new model every week."""
+    """The product: demand response learnt from gold, decisions of the policy in `config`, a new model every week.
+
+    `tried` is each day's share of the store-SKUs known to the model that explored.
+    """
 
     config: PricingConfig
     folder: Path
@@ -72,7 +75,8 @@ class Engine:
             self._until = day.number
         inputs, store, sku = records.inputs()
         batch = decide_batch(self._model, self._rulebook, inputs)
-        self.tried.append(float(batch.trial.chosen.mean()) if batch.trial is not None else 0.0)
+        chosen = 0 if batch.trial is None else int(batch.trial.chosen.sum())
+        self.tried.append(chosen / self._model.base.num_rows)
         return _put(day.listed, store, sku, batch.price)
 
 
