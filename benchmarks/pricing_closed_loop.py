@@ -1,6 +1,7 @@
 """Sixty days of daily re-pricing in the sample retailer's true market: what the engine earns of what could be earned.
 
-    .venv/bin/python benchmarks/pricing_closed_loop.py [--seeds N] [--history DAYS] [--share SHARE ...]
+    .venv/bin/python benchmarks/pricing_closed_loop.py [--seeds N] [--history DAYS]
+        [--share SHARE ...] [--retrain DAYS ...]
 
 Every pricer starts after the same history, meets the same demand, competitors, promotions and deliveries, and obeys the
 same guardrails. The clairvoyant knows every elasticity and what a price does to the rest of its category. Profit is
@@ -26,7 +27,7 @@ from retail_assets.pricing.config import PricingConfig, load_config
 from retail_assets.sample.arrays import Floats
 from retail_assets.sample.config import Scale
 
-DAYS = 60
+DAYS, ALL, LATE = 60, slice(None), slice(40, None)
 CLAIRVOYANT, ENGINE = "clairvoyant", "engine, no exploration"
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26, 12: 2.20, 16: 2.13, 20: 2.09}
 
@@ -47,7 +48,7 @@ def exploring(config: PricingConfig, share: float, method: str = "thompson") -> 
 
 
 def pricers(
-    config: PricingConfig, shares: list[float], seed: int, folder: Path
+    config: PricingConfig, shares: list[float], retrain: list[int], seed: int, folder: Path
 ) -> dict[str, Callable[[Market], Pricer]]:
     """What is compared, by name; the first is the yardstick."""
     found: dict[str, Callable[[Market], Pricer]] = {
@@ -61,21 +62,29 @@ def pricers(
             name = f"engine, {method} {share:.0%}" if share else ENGINE
             settings, home = exploring(config, share, method), folder / f"{seed}-{share}-{method}"
             found[name] = lambda _, c=settings, h=home: Engine(c, h)  # type: ignore[misc]
+    for days in retrain:
+        name, home = f"engine, trained every {days} days", folder / f"{seed}-every-{days}"
+        found[name] = lambda _, n=days, h=home: Engine(config, h, refit_days=n)  # type: ignore[misc]
     return found
 
 
 def report(earned: dict[str, list[Earned]]) -> None:
     """Prints each pricer's share of the clairvoyant's profit and its paired difference to the engine."""
-    shares = {name: _shares(runs, earned[CLAIRVOYANT], "expected") for name, runs in earned.items()}
-    print(f"{'pricer':<30} {'profit':>8} {'worst':>8} {'till':>8}   engine's lead in points, 95 % interval over seeds")
+    best = earned[CLAIRVOYANT]
+    shares = {name: _shares(runs, best, "expected") for name, runs in earned.items()}
+    late = {name: _shares(runs, best, "expected", LATE) for name, runs in earned.items()}
+    print("Shares of the clairvoyant's profit, means over seeds; the engine's lead in points with its 95 % interval")
+    print(f"{'pricer':<30} {'profit':>7} {'worst':>7} {'till':>7}  {'lead':<24} {'last 20 days':<13} lead")
     for name, found in shares.items():
-        till = _shares(earned[name], earned[CLAIRVOYANT], "till").mean()
-        lead = "" if name in (ENGINE, CLAIRVOYANT) else _interval(shares[ENGINE] - found)
-        print(f"{name:<30} {found.mean():>8.1%} {found.min():>8.1%} {till:>8.1%}   {lead}")
+        till = _shares(earned[name], best, "till").mean()
+        leads = ["", ""] if name in (ENGINE, CLAIRVOYANT) else [_interval(s[ENGINE] - s[name]) for s in (shares, late)]
+        figures = f"{found.mean():>7.1%} {found.min():>7.1%} {till:>7.1%}"
+        print(f"{name:<30} {figures}  {leads[0]:<24} {late[name].mean():<13.1%} {leads[1]}".rstrip())
 
 
-def _shares(runs: list[Earned], best: list[Earned], what: str) -> Floats:
-    return np.array([getattr(a, what).sum() / getattr(b, what).sum() for a, b in zip(runs, best, strict=True)])
+def _shares(runs: list[Earned], best: list[Earned], what: str, days: slice = ALL) -> Floats:
+    pairs = zip(runs, best, strict=True)
+    return np.array([getattr(a, what)[days].sum() / getattr(b, what)[days].sum() for a, b in pairs])
 
 
 def _interval(difference: Floats) -> str:
@@ -92,12 +101,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--history", type=int, default=365, help="days that the first model is learnt from")
     parser.add_argument("--share", type=float, nargs="*", default=[0.05], help="exploration shares to try")
+    parser.add_argument("--retrain", type=int, nargs="*", default=[], help="days between trainings to try beside 7")
     asked = parser.parse_args()
     config, earned = load_config(), {}
     for seed in range(1, asked.seeds + 1):
         start = Start.after(seed, scale(asked.history), asked.history)
         with tempfile.TemporaryDirectory() as folder:
-            for name, pricer_of in pricers(config, asked.share, seed, Path(folder)).items():
+            for name, pricer_of in pricers(config, asked.share, asked.retrain, seed, Path(folder)).items():
                 earned.setdefault(name, []).append(run(start, pricer_of, DAYS))
         items = start.market.ranged(asked.history).sum()
         print(f"seed {seed}: {items} store-SKUs, {DAYS} days after {asked.history} days of history", flush=True)

@@ -1,7 +1,7 @@
 """Runs pricers through the same days of the same market and counts what they earn."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +60,3 @@ def run(start: Start, pricer_of: Callable[[Market], Pricer], days: int) -> Earne
 def _earned(market: Market, day: Day) -> tuple[float, float]:
     margin = (day.paid - market.cost) * market.to_usd
     return float((margin * day.sold).sum()), float((margin * day.mean).sum())
-
-
-def shares(of: Iterable[Earned], clairvoyant: Iterable[Earned]) -> Floats:
-    """Expected profit of each run as a share of the clairvoyant's in the same market."""
-    pairs = zip(of, clairvoyant, strict=True)
-    return np.array([a.expected.sum() / b.expected.sum() for a, b in pairs])

@@ -1,10 +1,10 @@
 """Exploration: a bounded share of a store's prices is set to learn how demand answers. Pure and replayable.
 
-Chosen are store-SKUs whose elasticity is wide open, in turn by lot, weighted by what not knowing it costs: pricing on
-the mean of a belief about e with variance v loses about revenue * v / (2 * e^2 * |1 + e|) a day, the second-order loss
-of the constant-elasticity optimum. What is tried is the price that would be best at an elasticity drawn from the belief
-(Thompson 1933), a new one every `hold_days`. Lots and draws are hashes of store, SKU, period and policy, so that a
-decision's row is enough to decide it again, alone or in a batch; the guardrails come after.
+Chosen are store-SKUs whose elasticity is wide open, in turn by lot, weighted by what is to be known there: daily
+revenue times the variance of the elasticity, to which the loss of pricing on its mean is proportional (second order).
+What is tried is the price that would be best at an elasticity drawn from the belief (Thompson 1933), a new one every
+`hold_days`; where that is the price that is best anyway, nothing is tried. Lots and draws are hashes of store, SKU,
+period and policy, so that a decision's row is enough to decide it again; the guardrails come after.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,6 @@ Texts = npt.NDArray[np.object_]
 Hashes = npt.NDArray[np.uint64]
 Days = npt.NDArray[np.datetime64]
 
-LEAST_CURVATURE = 0.25
 LOT, DRAW = 1, 2
 REMEMBERED = 10_000
 
@@ -40,12 +39,18 @@ class Trial:
     chosen: Flags
     elasticity: Floats
 
+    def only(self, matters: Flags, response: "Response") -> "Trial":
+        """Without the rows where what is tried would be the same price."""
+        chosen = self.chosen & matters
+        return Trial(chosen, np.where(chosen, self.elasticity, response.elasticity))
+
 
 @dataclass(frozen=True)
 class Candidates:
     """The store-SKUs that a model knows recent sales of, sorted by store: what lots are drawn among.
 
-    `value` is what not knowing the elasticity costs a day, in the store's currency; `width` that of its 95 % interval.
+    `value` weighs the lots: revenue per day, in the store's currency, times the variance of the elasticity; `width` is
+    that of its 95 % interval.
     """
 
     stores: dict[str, slice]
@@ -69,7 +74,7 @@ class Candidates:
             stores={n: slice(a, b) for n, a, b in zip(names.tolist(), first.tolist(), ends, strict=True)},
             skus=skus,
             keys=hashes(store, skus),
-            value=revenue * _loss(response),
+            value=revenue * response.standard_error**2,
             width=response.hi - response.lo,
         )
 
@@ -151,10 +156,3 @@ def _drawn(response: "Response", rows: npt.NDArray[np.intp], uniform: Floats, me
     uniform = np.where(uniform < 0.5, 0.1, 0.9) if method == "ends" else uniform
     drawn = response.elasticity[rows] + response.standard_error[rows] * ndtri(uniform)
     return np.clip(drawn, response.lo[rows], response.hi[rows])
-
-
-def _loss(response: "Response") -> Floats:
-    """The share of revenue that pricing on the expected elasticity loses, to second order."""
-    e = response.elasticity
-    curvature = np.maximum(np.abs(1.0 + e), LEAST_CURVATURE)
-    return np.asarray(response.standard_error**2 / (2.0 * e**2 * curvature))

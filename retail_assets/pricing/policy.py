@@ -72,8 +72,10 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     cost, cost_source = _costs(data, rules, reference)
     reason = _reasons(data, rules, cost)
     trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
-    acted_on = response.elasticity if trial is None else trial.elasticity
-    proposal = _best_rung(rulebook, rules, acted_on, previous, reference, cost, reason == 0)
+    proposal = _best_rung(rulebook, rules, response.elasticity, previous, reference, cost, reason == 0)
+    if trial is not None:
+        tried = _best_rung(rulebook, rules, trial.elasticity, previous, reference, cost, reason == 0)
+        trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
     gain = _gain(response.elasticity, previous, guarded, cost)
