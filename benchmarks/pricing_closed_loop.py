@@ -1,7 +1,7 @@
 """Sixty days of daily re-pricing in the sample retailer's true market: what the engine earns of what could be earned.
 
     .venv/bin/python benchmarks/pricing_closed_loop.py [--seeds N] [--history DAYS]
-        [--share SHARE ...] [--retrain DAYS ...]
+        [--constant] [--share SHARE ...] [--retrain DAYS ...]
 
 Every pricer starts after the same history, meets the same demand, competitors, promotions and deliveries, and obeys the
 same guardrails. The clairvoyant knows every elasticity and what a price does to the rest of its category. Profit is
@@ -101,11 +101,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--history", type=int, default=365, help="days that the first model is learnt from")
     parser.add_argument("--share", type=float, nargs="*", default=[0.05], help="exploration shares to try")
+    parser.add_argument("--constant", action="store_true", help="a history in which only promotions move prices")
     parser.add_argument("--retrain", type=int, nargs="*", default=[], help="days between trainings to try beside 7")
     asked = parser.parse_args()
     config, earned = load_config(), {}
     for seed in range(1, asked.seeds + 1):
-        start = Start.after(seed, scale(asked.history), asked.history)
+        start = Start.after(seed, scale(asked.history), asked.history, asked.constant)
         with tempfile.TemporaryDirectory() as folder:
             for name, pricer_of in pricers(config, asked.share, asked.retrain, seed, Path(folder)).items():
                 earned.setdefault(name, []).append(run(start, pricer_of, DAYS))

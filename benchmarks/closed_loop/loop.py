@@ -29,12 +29,12 @@ class Start:
     records: Records
 
     @classmethod
-    def after(cls, seed: int, scale: Scale, days: int) -> "Start":
-        """`days` days at the retailer's own prices."""
+    def after(cls, seed: int, scale: Scale, days: int, constant: bool = False) -> "Start":
+        """`days` days at the retailer's own list prices, or at `constant` ones, which only promotions lower."""
         market = Market(seed, scale)
         records = Records(market)
         for day in range(days):
-            records.add(market.step(day))
+            records.add(market.step(day, market.stores.skus.reference if constant else None))
         return cls(market, records)
 
     def fork(self) -> "Start":
