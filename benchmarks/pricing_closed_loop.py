@@ -110,8 +110,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, pricer_of in pricers(config, asked.share, asked.retrain, seed, Path(folder)).items():
                 earned.setdefault(name, []).append(run(start, pricer_of, DAYS))
-        items = start.market.ranged(asked.history).sum()
-        print(f"seed {seed}: {items} store-SKUs, {DAYS} days after {asked.history} days of history", flush=True)
+        items, best = start.market.ranged(asked.history).sum(), earned[CLAIRVOYANT][-1:]
+        found = {name: f"{_shares(runs[-1:], best, 'expected')[0]:.1%}" for name, runs in earned.items()}
+        print(f"seed {seed}, {items} store-SKUs: {', '.join(f'{n} {s}' for n, s in found.items())}", flush=True)
     report(earned)
 
 

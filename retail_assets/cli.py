@@ -13,6 +13,7 @@ from rich.console import Console
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
+from retail_assets.pricing.commands import prices
 
 PIPE_WIDTH = 140
 
@@ -25,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(prices, name="prices")
 
 
 def _console(stream: TextIO) -> Console:

@@ -65,6 +65,11 @@ class Home(BaseModel):
         return self.root / "dagster"
 
     @property
+    def outbox(self) -> Path:
+        """Files for other systems, such as price files."""
+        return self.root / "outbox"
+
+    @property
     def logs(self) -> Path:
         """Output of the servers that `retail dev` starts."""
         return self.root / "logs"

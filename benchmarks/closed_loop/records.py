@@ -12,7 +12,7 @@ from retail_assets.pricing.inputs import INPUTS
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.arrays import Bools, Floats, Ints
 
-REFERENCE_DAYS, RECENT_DAYS = 180, 28
+REFERENCE_DAYS, RECENT_DAYS, WEEK = 180, 28, 7
 PRICES = pa.decimal128(12, 4)
 
 
@@ -108,6 +108,7 @@ class Records:
             "costs_delivered": np.ones(len(store), dtype=bool),
             "on_promotion": market.promoted(tomorrow)[store, sku],
             "previous_price": day.listed[store, sku],
+            "week_price": self._listed[-WEEK][store, sku],
             "unit_cost": market.cost[store, sku],
             "competitor_price": pa.array(np.nan_to_num(rival).astype(np.int64), mask=np.isnan(rival)),
             "reference_price": reference[store, sku],

@@ -24,6 +24,7 @@ RULES = (
     "legal_cap",
     "price_range",
     "max_change",
+    "max_change_week",
     "competitor_band",
     "family_order",
     "price_ending",
@@ -123,6 +124,14 @@ def max_change(corridor: Corridor, change: Ints) -> tuple[Corridor, Line]:
     high = _floor_share(corridor.previous, BASIS_POINTS + change)
     numbers = {"previous": corridor.previous, "change_bp": change}
     return _narrow(corridor, "max_change", low, high, np.ones_like(corridor.stopped), numbers)
+
+
+def max_change_week(corridor: Corridor, week_price: Ints, change: Ints) -> tuple[Corridor, Line]:
+    """A price moves by at most `change` (basis points) from that of seven days before (0: not known), up or down."""
+    low = _ceil_share(week_price, BASIS_POINTS - change)
+    high = _floor_share(week_price, BASIS_POINTS + change)
+    numbers = {"week_price": week_price, "change_bp": change}
+    return _narrow(corridor, "max_change_week", low, high, week_price > 0, numbers)
 
 
 def competitor_band(corridor: Corridor, competitor: Ints, low_share: Ints, high_share: Ints) -> tuple[Corridor, Line]:

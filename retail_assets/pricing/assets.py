@@ -14,6 +14,8 @@ from retail_assets.pricing.decisions import Provenance
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch, batch_state, is_decided
 from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.pricing.publication_assets import ASSETS as PUBLICATION_ASSETS
+from retail_assets.pricing.publication_assets import DECISION_CODE
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.training import CODE_VERSION, current_version, elasticity_spread, newest_day, save, train
 from retail_assets.pricing.training import gold_versions as training_versions
@@ -25,7 +27,6 @@ from retail_assets.unchanged import unchanged
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
-DECISION_CODE = "1"
 RESPONSES = "pricing_response"
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=14), warn_window=timedelta(days=8))
@@ -184,4 +185,4 @@ def _reported(lake: Lake) -> str | None:
     return version
 
 
-ASSETS = [demand_response_model, response_report, price_decisions]
+ASSETS = [demand_response_model, response_report, price_decisions, *PUBLICATION_ASSETS]

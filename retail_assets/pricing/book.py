@@ -34,6 +34,12 @@ class InputBook:
         row = self._index.get((store_id, sku))
         return None if row is None else DecisionInputs(**self.rows.slice(row, 1).to_pylist()[0])
 
+    def category_of(self, store_id: str, sku: str) -> str | None:
+        """The category of a listed store-SKU."""
+        row = self._index.get((store_id, sku))
+        category: str | None = None if row is None else self.rows["category"][row].as_py()
+        return category
+
     @cached_property
     def _index(self) -> dict[tuple[str, str], int]:
         keys = zip(self.rows["store_id"].to_pylist(), self.rows["sku"].to_pylist(), strict=True)

@@ -8,6 +8,7 @@ import dagster as dg
 from retail_assets.core.guardrails import RULES
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.pricing.publication_checks import CHECKS as PUBLICATION_CHECKS
 from retail_assets.pricing.training import newest_day
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
@@ -21,6 +22,7 @@ TRAIL = ("objective", *RULES, "minimum_gain")
 BREACHES = {
     "margin_floor_holds": "cost > 0 and (price_minor - cost) * 10000 < floor_bp * price_minor",
     "max_change_holds": "abs(price_minor - previous_minor) * 10000 > change_bp * previous_minor",
+    "max_change_week_holds": "week_price > 0 and abs(price_minor - week_price) * 10000 > week_bp * week_price",
 }
 SPECS = [
     dg.AssetCheckSpec(
@@ -37,6 +39,13 @@ SPECS = [
         description="No price moves by more than the policy allows in one step.",
     ),
     dg.AssetCheckSpec(
+        "max_change_week_holds",
+        asset=DECISIONS,
+        blocking=True,
+        description="No price moves by more than the policy allows within seven days. Prices that a person moved "
+        "further and that stay are counted and named.",
+    ),
+    dg.AssetCheckSpec(
         "trail_is_complete",
         asset=DECISIONS,
         blocking=True,
@@ -46,7 +55,8 @@ SPECS = [
     dg.AssetCheckSpec(
         "every_listed_item_has_a_price",
         asset=DECISIONS,
-        description="Every store-SKU that is listed has a decision for the newest business date.",
+        description="Every store-SKU that is listed has a decision for the newest business date, and every store that "
+        "sold something within a week has decisions.",
     ),
 ]
 
@@ -58,6 +68,8 @@ create temp table newest as
            (guardrails::json->>'$[0].before')::bigint as previous_minor,
            (guardrails::json->>'$[{floor}].numbers.floor_bp')::bigint as floor_bp,
            (guardrails::json->>'$[{change}].numbers.change_bp')::bigint as change_bp,
+           (guardrails::json->>'$[{week}].numbers.week_price')::bigint as week_price,
+           (guardrails::json->>'$[{week}].numbers.change_bp')::bigint as week_bp,
            json_extract_string(guardrails, '$[*].rule') as rules,
            json_extract_string(guardrails, '$[*].words') as words
     from {decisions}
@@ -105,7 +117,18 @@ def price_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
         rules = "[" + ", ".join(f"'{rule}'" for rule in TRAIL) + "]"
         broken = _one(connection, BROKEN_TRAILS.format(rules=rules))
         yield _result("trail_is_complete", broken == 0, {"business_date": day, "broken": broken})
-        yield _coverage(inputs, day, _one(connection, "select count(*) from newest"))
+        stores = {str(row[0]) for row in connection.execute("select distinct store_id from newest").fetchall()}
+        decided = _one(connection, "select count(*) from newest")
+        yield _coverage(inputs, day, decided, stores, _open_stores(connection, lake, inputs))
+
+
+def _open_stores(connection: "duckdb.DuckDBPyConnection", lake: Lake, inputs: BatchInputs) -> set[str]:
+    """Stores that sold something in the last seven days."""
+    rows = connection.execute(
+        f"""select distinct store_id from {lake.scan("gold", "fct_sales_daily")}
+            where business_date > date '{inputs.business_date.isoformat()}' - 7 and gross_units > 0"""
+    ).fetchall()
+    return {str(row[0]) for row in rows}
 
 
 def _load_newest(connection: "duckdb.DuckDBPyConnection", lake: Lake) -> str:
@@ -113,6 +136,7 @@ def _load_newest(connection: "duckdb.DuckDBPyConnection", lake: Lake) -> str:
     found = connection.execute(f"select max(business_date)::varchar from {decisions} where mode = 'batch'").fetchone()
     day = str(found[0]) if found and found[0] else "1900-01-01"
     places = {"last": len(TRAIL) - 1, "floor": TRAIL.index("margin_floor"), "change": TRAIL.index("max_change")}
+    places["week"] = TRAIL.index("max_change_week")
     connection.execute(NEWEST.format(decisions=decisions, day=day, **places))
     return day
 
@@ -128,13 +152,16 @@ def _breaches(connection: "duckdb.DuckDBPyConnection", name: str, condition: str
     return _result(name, changed == 0, metadata)
 
 
-def _coverage(inputs: BatchInputs, day: str, decided: int) -> dg.AssetCheckResult:
+def _coverage(
+    inputs: BatchInputs, day: str, decided: int, stores: set[str], open_stores: set[str]
+) -> dg.AssetCheckResult:
     newest = inputs.business_date.isoformat()
     missing = [f"{row['store_id']} {row['sku']}" for row in inputs.without_price.slice(0, 20).to_pylist()]
     metadata = {"newest_business_date": newest, "decided_for": day, "listed": inputs.listed, "decided": decided}
+    metadata |= {"open_stores": len(open_stores), "stores_without_decisions": sorted(open_stores - stores)}
     return _result(
         "every_listed_item_has_a_price",
-        newest == day and decided >= inputs.listed,
+        newest == day and decided >= inputs.listed and open_stores <= stores,
         metadata | {"without_a_known_price": missing},
         dg.AssetCheckSeverity.WARN,
     )
@@ -153,4 +180,4 @@ def _one(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
     return int(row[0]) if row else 0
 
 
-CHECKS = [elasticities_are_negative, price_checks]
+CHECKS = [elasticities_are_negative, price_checks, *PUBLICATION_CHECKS]

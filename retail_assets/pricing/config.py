@@ -17,6 +17,9 @@ CONFIG_FILE = PROJECT_ROOT / "configs" / "pricing.yaml"
 DEFAULT_MARKET = "default"
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Confidence = Annotated[float, Field(ge=0.5, lt=1.0)]
+Objective = Literal["margin", "revenue", "clearance", "keep"]
+OBJECTIVES: tuple[Objective, ...] = ("margin", "revenue", "clearance", "keep")
 Band = tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(ge=0.0)]]
 
 
@@ -29,11 +32,19 @@ class _Frozen(BaseModel):
 
 
 class CategoryPolicy(_Frozen):
-    """The rules of one category, all set. Bands are (low, high) shares of what they refer to."""
+    """The rules of one category, all set. Bands are (low, high) shares of what they refer to.
 
-    objective: Literal["margin", "keep"]
+    `margin_target` is asked for by the objective `revenue`, `clear_by` (the last day of sale) by `clearance`, whose
+    plan assumes no more demand than is reached with the probability `clear_confidence`.
+    """
+
+    objective: Objective
+    margin_target: Share | None = None
+    clear_by: date | None = None
+    clear_confidence: Confidence = 0.8
     margin_floor: Share
     max_change: Share
+    max_change_week: Share
     price_range: Band
     competitor_band: Band
     minimum_gain: Annotated[float, Field(ge=0.0)]
@@ -47,18 +58,40 @@ class CategoryPolicy(_Frozen):
             raise ValueError(f"{list(band)} must be [low, high] with low <= 1 <= high")
         return band
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _require(self)
+        return self
+
 
 class PolicyOverride(_Frozen):
     """What a department or category sets differently; absent means as in the wider level."""
 
-    objective: Literal["margin", "keep"] | None = None
+    objective: Objective | None = None
+    margin_target: Share | None = None
+    clear_by: date | None = None
+    clear_confidence: Confidence | None = None
     margin_floor: Share | None = None
     max_change: Share | None = None
+    max_change_week: Share | None = None
     price_range: Band | None = None
     competitor_band: Band | None = None
     minimum_gain: Annotated[float, Field(ge=0.0)] | None = None
     assumed_margin: Share | None = None
     hold_during_promotion: bool | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _require(self)
+        return self
+
+
+def _require(level: CategoryPolicy | PolicyOverride) -> None:
+    """What an objective needs stands beside it."""
+    if level.objective == "revenue" and level.margin_target is None:
+        raise ValueError("the objective revenue needs margin_target beside it")
+    if level.objective == "clearance" and level.clear_by is None:
+        raise ValueError("the objective clearance needs clear_by beside it")
 
 
 class Cap(_Frozen):
@@ -175,15 +208,61 @@ class ResponseConfig(_Frozen):
     holdout_days: int = Field(ge=7)
 
 
+Mode = Literal["shadow", "approve", "automatic"]
+
+
+class BreakerLimits(_Frozen):
+    """The largest numbers of a batch that are published without a person, from the first batch on."""
+
+    changed: Annotated[float, Field(gt=0.0, le=1.0)]
+    mean_change: Annotated[float, Field(gt=0.0)]
+    at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
+    revenue_at_risk: Annotated[float, Field(gt=0.0)]
+
+
+class BreakerConfig(_Frozen):
+    """When a batch is held back; units are explained in configs/pricing.yaml."""
+
+    limits: BreakerLimits
+    sigma: float = Field(gt=0)
+    least_deviation: float = Field(gt=0)
+    minimum_batches: int = Field(ge=2)
+    history: int = Field(ge=2)
+    minimum_rows: int = Field(ge=1)
+
+
+class IntegrityConfig(_Frozen):
+    """When a price at the till is wrong, and how many may be."""
+
+    days: int = Field(ge=1)
+    tolerance: Decimal = Field(ge=0)
+    against: Literal["listed", "published"]
+    wrong_share: Share
+
+
+class PublicationConfig(_Frozen):
+    """Whether decided prices leave the house: the mode of each store and the circuit breaker."""
+
+    mode: Mode
+    stores: dict[str, Mode] = {}
+    breaker: BreakerConfig
+    integrity: IntegrityConfig
+
+    def mode_of(self, store_id: str) -> Mode:
+        """The store's own mode, else the one of all."""
+        return self.stores.get(store_id, self.mode)
+
+
 class PricingConfig(PricingPolicy):
     """All of configs/pricing.yaml."""
 
     response: ResponseConfig
+    publication: PublicationConfig
 
     @property
     def policy(self) -> PricingPolicy:
         """The part that decisions depend on, and that `policy_hash` names."""
-        return PricingPolicy.model_validate(self.model_dump(by_alias=True, exclude={"response"}))
+        return PricingPolicy.model_validate(self.model_dump(by_alias=True, exclude={"response", "publication"}))
 
 
 def load_config(path: Path = CONFIG_FILE) -> PricingConfig:

@@ -11,6 +11,11 @@ BECAUSE = {
     "objective_keep": "prices of this category are kept by policy",
     "promotion": "a planned promotion runs",
     "cost_unknown": "its cost is not known",
+    "response_unsound": "the model has no usable elasticity for it",
+    "stock_unknown": "its stock is not known, so no clearance is planned",
+    "sold_out": "nothing is left to clear",
+    "demand_unknown": "its demand is not known, so no clearance is planned",
+    "clearance_over": "the last day of its clearance has passed",
 }
 SOURCES = {
     "sku": "{own:.0%} of what is known of its demand comes from its own sales, the rest from its category.",

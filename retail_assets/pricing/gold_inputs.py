@@ -1,7 +1,8 @@
 """Gold tables -> the inputs of a batch: one row per store-SKU that is listed and has a price.
 
 Listed: counted in stock within the last seven days, or, in stores that count no stock, sold within the last 28 days;
-and not discontinued. The price in force comes from the price history in the store's own currency.
+and not discontinued. The price in force comes from the price history in the store's own currency. In a price family a
+border per unit is drawn half way between neighbouring pack sizes, so that packs decided one by one stay in order.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SALES = "fct_sales_daily"
 READS = (SALES, "fct_price_history", "dim_store", "dim_product", "dim_promotion")
 FORECASTS = "forecasts"
+INTERVAL_90 = 3.289707  # standard deviations between the 5th and the 95th percentile of a normal distribution
 
 LISTED = """
 create temp table recent as
@@ -69,9 +71,30 @@ create temp table prices as
     select store_id, sku, arg_max(list_price, valid_from) as list_price, max(valid_from) as list_price_at,
            arg_max(unit_cost, valid_from) filter (unit_cost > 0) as unit_cost,
            max(valid_from) filter (unit_cost > 0) as unit_cost_at,
+           arg_max(list_price, valid_from) filter (valid_from <= date '{today}' - 6) as week_price,
            sum(list_price * days) / nullif(sum(days), 0) as reference_price
     from (select *, greatest(until - greatest(valid_from, date '{today}' - 179), 0) as days from history)
     group by all;
+create temp table families as
+    with packs as (
+        select s.store_id, s.sku, p.price_family, coalesce(p.unit, '') as unit, p.pack_size,
+               round(q.list_price * s.scale) / p.pack_size as per_unit
+        from shops s
+        join prices q on q.store_id = s.store_id and q.sku = s.sku
+        join {products} p on p.sku = s.sku
+        where p.price_family is not null and p.pack_size > 0
+    ),
+    sizes as (
+        select store_id, price_family, unit, pack_size, min(per_unit) as cheapest, max(per_unit) as dearest
+        from packs group by all
+    ),
+    borders as (
+        select *, (lag(cheapest) over size + dearest) / 2 as most, (cheapest + lead(dearest) over size) / 2 as least
+        from sizes window size as (partition by store_id, price_family, unit order by pack_size)
+    )
+    select store_id, sku, ceil(least * pack_size - 0.000001)::bigint as low,
+           floor(most * pack_size + 0.000001)::bigint as high
+    from packs join borders using (store_id, price_family, unit, pack_size);
 create temp table forecast as {forecast};
 create temp table promoted as
     select distinct country, sku from {promotions}
@@ -79,11 +102,13 @@ create temp table promoted as
 """
 
 NO_FORECAST = """
-    select null::varchar as store_id, null::varchar as sku, null::date as origin, null::double as mean where false
+    select null::varchar as store_id, null::varchar as sku, null::date as origin, null::double as mean,
+           null::double as deviation where false
 """
 
 NEWEST_FORECAST = """
-    select store_id, sku, max(origin_date) as origin, avg(mean::decimal(18, 6))::double as mean
+    select store_id, sku, max(origin_date) as origin, avg(mean::decimal(18, 6))::double as mean,
+           sqrt(avg((power((q95 - q05) / {interval}, 2))::decimal(18, 6))::double) as deviation
     from {forecasts}
     where origin_date = (select max(origin_date) from {forecasts} where origin_date <= date '{today}')
       and target_date > date '{today}' and target_date <= date '{today}' + 28
@@ -93,10 +118,13 @@ NEWEST_FORECAST = """
 INPUT_ROWS = """
 select s.store_id, s.sku, s.country, s.currency, p.department, p.category, date '{today}' as business_date,
        bool_or(q.unit_cost is not null) over (partition by s.country) as costs_delivered,
-       m.sku is not null as on_promotion, null::bigint as family_low, null::bigint as family_high,
+       m.sku is not null as on_promotion, g.low as family_low, g.high as family_high,
        case when f.mean is not null then 'forecast' when s.recent_demand is not null then 'recent_mean' end
            as base_demand_source,
+       round(f.deviation, 4) as demand_deviation,
        round(q.list_price * s.scale)::bigint as previous_price, q.list_price_at as previous_price_at,
+       round(q.week_price * s.scale)::bigint as week_price,
+       case when q.week_price is not null then date '{today}' - 6 end as week_price_at,
        ceil(q.unit_cost * s.scale)::bigint as unit_cost, q.unit_cost_at,
        round(s.competitor_price * s.scale)::bigint as competitor_price, s.competitor_price_at,
        round(q.reference_price * s.scale)::bigint as reference_price, date '{today}' as reference_price_at,
@@ -106,6 +134,7 @@ select s.store_id, s.sku, s.country, s.currency, p.department, p.category, date 
 from shops s
 join prices q on q.store_id = s.store_id and q.sku = s.sku
 left join {products} p on p.sku = s.sku
+left join families g on g.store_id = s.store_id and g.sku = s.sku
 left join forecast f on f.store_id = s.store_id and f.sku = s.sku
 left join promoted m on m.country = s.country and m.sku = s.sku
 where round(q.list_price * s.scale) > 0
@@ -156,7 +185,7 @@ def read_inputs(lake: Lake, versions: dict[str, int], today: date | None = None)
             "today": day.isoformat(),
         }
         forecast = NEWEST_FORECAST if FORECASTS in scans else NO_FORECAST
-        names["forecast"] = forecast.format(forecasts=scans.get(FORECASTS), today=names["today"])
+        names["forecast"] = forecast.format(forecasts=scans.get(FORECASTS), today=names["today"], interval=INTERVAL_90)
         currencies = connection.execute(f"select distinct currency from {scans['dim_store']}").fetchall()
         zero = [f"'{c}'" for (c,) in currencies if c and digits(c) == 0]
         names["zero_digits"] = ", ".join(zero) or "''"

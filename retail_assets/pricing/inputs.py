@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from retail_assets.core.errors import RetailError
 from retail_assets.core.money import MoneyError, cost_to_minor, digits, to_minor
 
-MEASURED = ("previous_price", "unit_cost", "competitor_price", "reference_price", "base_demand", "on_hand")
+MEASURED = (
+    "previous_price", "week_price", "unit_cost", "competitor_price", "reference_price", "base_demand", "on_hand",
+)  # fmt: skip
 """Fields that carry the day they are from, in `<field>_at`."""
 
 INPUTS = pa.schema(
@@ -27,8 +29,11 @@ INPUTS = pa.schema(
         pa.field("family_low", pa.int64()),
         pa.field("family_high", pa.int64()),
         pa.field("base_demand_source", pa.string()),
+        pa.field("demand_deviation", pa.float64()),
         pa.field("previous_price", pa.int64(), nullable=False),
         pa.field("previous_price_at", pa.date32()),
+        pa.field("week_price", pa.int64()),
+        pa.field("week_price_at", pa.date32()),
         pa.field("unit_cost", pa.int64()),
         pa.field("unit_cost_at", pa.date32()),
         pa.field("competitor_price", pa.int64()),
@@ -41,6 +46,8 @@ INPUTS = pa.schema(
         pa.field("on_hand_at", pa.date32()),
     ]
 )
+LATER = {"week_price", "demand_deviation"}
+"""Fields that rows written before they existed lack: not known."""
 PLAIN = tuple(n for n in INPUTS.names if n not in MEASURED and n.removesuffix("_at") not in MEASURED)
 
 
@@ -51,8 +58,9 @@ class PricingInputError(RetailError):
 class DecisionInputs(BaseModel):
     """One row of INPUTS. Prices and costs are integer minor units of `currency`.
 
-    `previous_price` is the list price in force, `reference_price` the mean list price of the last 180 days,
-    `base_demand` the units expected per day at the previous price, `family_low` and `family_high` bounds from the
+    `previous_price` is the list price in force, `week_price` the one seven days before the decided price takes effect,
+    `reference_price` the mean list price of the last 180 days, `base_demand` the units expected per day at the previous
+    price and `demand_deviation` the standard deviation of one day of it, `family_low` and `family_high` bounds from the
     price family. `costs_delivered` says whether the retailer delivers costs at all.
     """
 
@@ -70,8 +78,11 @@ class DecisionInputs(BaseModel):
     family_low: int | None = None
     family_high: int | None = None
     base_demand_source: str | None = None
+    demand_deviation: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     previous_price: int = Field(gt=0, lt=2**40)
     previous_price_at: date | None = None
+    week_price: int | None = Field(default=None, gt=0, lt=2**40)
+    week_price_at: date | None = None
     unit_cost: int | None = Field(default=None, ge=0, lt=2**40)
     unit_cost_at: date | None = None
     competitor_price: int | None = Field(default=None, gt=0, lt=2**40)
@@ -125,11 +136,11 @@ class DecisionInputs(BaseModel):
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "DecisionInputs":
         """The inverse of `document`; raises PricingInputError for anything else."""
-        if not document.keys() >= {*PLAIN, *MEASURED}:
-            missing = sorted({*PLAIN, *MEASURED} - document.keys())
+        if missing := sorted({*PLAIN, *MEASURED} - LATER - document.keys()):
             raise PricingInputError(f"recorded inputs lack {', '.join(missing)}")
-        measured = {n: document[n]["value"] for n in MEASURED} | {f"{n}_at": document[n]["at"] for n in MEASURED}
-        return cls(**{name: document[name] for name in PLAIN}, **measured)
+        there = [name for name in MEASURED if name in document]
+        measured = {n: document[n]["value"] for n in there} | {f"{n}_at": document[n]["at"] for n in there}
+        return cls(**{name: document[name] for name in PLAIN if name in document}, **measured)
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,10 @@
-"""The pricing decision: the price with the largest expected margin, then the guardrails. Pure.
+"""The pricing decision: the price that serves its objective best, then the guardrails. Pure.
 
-Demand of a store-SKU answers a price p with constant elasticity e: units(p) = base * (p / previous)^e. The expected
-margin per day (p - cost) * units(p) has one peak, at cost * e / (1 + e) for e < -1, and grows with p otherwise; on a
-ladder of price endings the best rung is therefore next to it, within the price range. One implementation decides a
-whole batch and, with arrays of one, a single price.
+`objectives` says what the best price is. One implementation decides a whole batch and, with arrays of one, a single
+price.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,17 @@ from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, 
 from retail_assets.core.money import digits
 from retail_assets.pricing.exploration import Trial, try_elasticities
 from retail_assets.pricing.model import PriceModel, Response
+from retail_assets.pricing.objectives import (
+    CLEARANCE,
+    KEEP_PRICE,
+    MARGIN,
+    REVENUE,
+    Item,
+    best_price,
+    clearance_plan,
+    misses_target,
+    worth,
+)
 from retail_assets.pricing.rulebook import UNSET, Kind, Rulebook, Rules
 
 Floats = npt.NDArray[np.float64]
@@ -25,10 +34,19 @@ Codes = npt.NDArray[np.int8]
 
 OUTCOMES = ("changed", "kept", "held", "conflict")
 CHANGED, KEPT, HELD, CONFLICT = range(4)
-REASONS = ("", "objective_keep", "promotion", "cost_unknown")
-KEEP, PROMOTION, COST_UNKNOWN = 1, 2, 3
+REASONS = (
+    "",
+    "objective_keep",
+    "promotion",
+    "cost_unknown",
+    "response_unsound",
+    "stock_unknown",
+    "sold_out",
+    "demand_unknown",
+    "clearance_over",
+)
+KEEP, PROMOTION, COST_UNKNOWN, UNSOUND, STOCK_UNKNOWN, SOLD_OUT, DEMAND_UNKNOWN, CLEARANCE_OVER = range(1, 9)
 COST_SOURCES = ("recorded", "assumed_cost", "unknown")
-TIE = 1e-9
 UNKNOWN = -1
 
 
@@ -36,16 +54,24 @@ UNKNOWN = -1
 class Batch:
     """Decisions of a batch, arrays of shape (rows,) in the order of the inputs; prices in minor units.
 
-    `outcome` indexes OUTCOMES, `reason` REASONS (why a price was held), `cost_source` COST_SOURCES. `cost` includes
-    the tax on it, so that price - cost is the margin with tax; 0 where unknown. `proposal` is the best price before
-    guardrails. `units` and `margin` are expected per day at the previous and the decided price, NaN where not known.
-    `broken[k]` says whether the decided price lies outside what rule k of the trail allows; `trial` which rows explore
-    (None: exploration is off).
+    `objective` indexes OBJECTIVES, `outcome` OUTCOMES, `reason` REASONS (why a price was held), `cost_source`
+    COST_SOURCES. `cost` includes the tax on it, so that price - cost is the margin with tax; 0 where unknown.
+    `proposal` is the best price before guardrails; `target_missed` whether the previous price leaves less than its
+    margin target. `clear_days`, `stock` and `plan` are what a clearance is planned from (0 elsewhere). `units` and
+    `margin` are expected per day at the previous and the decided price, NaN where not known. `broken[k]` says whether
+    the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off).
     """
 
     price: Ints
     previous: Ints
     proposal: Ints
+    objective: Codes
+    clear_days: Ints
+    stock: Ints
+    plan: Floats
+    margin_target: Ints
+    target_missed: Flags
+    promoted: Flags
     outcome: Codes
     reason: Codes
     cost: Ints
@@ -67,30 +93,45 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     """Decides every row of `inputs` (schema INPUTS) on its own; rows do not see each other."""
     data = _Columns(inputs)
     rules = rulebook.rules(*data.kinds())
-    response = model.response(data.text("sku"), data.text("category"))
+    response, sound = _sound(model.response(data.text("sku"), data.text("category")))
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
     cost, cost_source = _costs(data, rules, reference)
-    reason = _reasons(data, rules, cost)
+    demand = data.floats("base_demand")
+    item = Item(
+        elasticity=response.elasticity,
+        previous=previous,
+        reference=reference,
+        cost=cost,
+        plan=clearance_plan(rules, demand, data.floats("demand_deviation")),
+        stock=np.maximum(data.ints("on_hand", 0), 0),
+    )
+    reason = _reasons(data, rules, cost, sound, demand)
+    proposal = best_price(rulebook, rules, item, reason == 0)
     trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
-    proposal = _best_rung(rulebook, rules, response.elasticity, previous, reference, cost, reason == 0)
     if trial is not None:
-        tried = _best_rung(rulebook, rules, trial.elasticity, previous, reference, cost, reason == 0)
+        tried = best_price(rulebook, rules, replace(item, elasticity=trial.elasticity), reason == 0)
         trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
-    gain = _gain(response.elasticity, previous, guarded, cost)
+    gain = worth(rules, item, guarded)
     small = (guarded != previous) & stands & (gain < rules.minimum_gain)
     small &= True if trial is None else ~trial.chosen
     price = np.where(small, previous, guarded)
     conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
     outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
-    units = data.floats("base_demand")
-    units_after = units * np.exp(response.elasticity * np.log(price / previous))
+    units_after = demand * np.exp(response.elasticity * np.log(price / previous))
     known = cost_source != COST_SOURCES.index("unknown")
     return Batch(
         price=price,
         previous=previous,
         proposal=proposal,
+        objective=rules["objective"].astype(np.int8),
+        clear_days=np.where(rules["objective"] == CLEARANCE, rules["clear_days"], 0),
+        stock=np.where(rules["objective"] == CLEARANCE, item.stock, 0),
+        plan=item.plan,
+        margin_target=np.where(rules["objective"] == REVENUE, rules["margin_target"], 0),
+        target_missed=misses_target(rules, item),
+        promoted=data.flags("on_promotion"),
         outcome=outcome.astype(np.int8),
         reason=reason,
         cost=cost,
@@ -102,9 +143,9 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
-        units_before=units,
+        units_before=demand,
         units_after=units_after,
-        margin_before=np.where(known, (previous - cost) * units, np.nan),
+        margin_before=np.where(known, (previous - cost) * demand, np.nan),
         margin_after=np.where(known, (price - cost) * units_after, np.nan),
     )
 
@@ -171,16 +212,19 @@ def _costs(data: _Columns, rules: Rules, reference: Ints) -> tuple[Ints, Codes]:
     return np.select([source == 0, source == 1], [taxed, guess], 0), source
 
 
-def _reasons(data: _Columns, rules: Rules, cost: Ints) -> Codes:
-    promoted = data.flags("on_promotion") & (rules["hold_promotion"] == 1)
-    reasons = np.select([cost == 0, rules["keep"] == 1, promoted], [COST_UNKNOWN, KEEP, PROMOTION], 0)
-    return reasons.astype(np.int8)
+def _sound(response: Response) -> tuple[Response, Flags]:
+    """The response with zeros where it is not a finite number below zero, and where it is one."""
+    measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
+    sound = np.all([np.isfinite(values) for values in measures.values()], axis=0) & (response.elasticity < 0)
+    if sound.all():
+        return response, sound
+    return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
 
 
 def _trial(
     model: PriceModel, rulebook: Rulebook, data: _Columns, rules: Rules, response: Response, free: Flags
 ) -> Trial | None:
-    """Which rows explore; never an item under a cap, nor one whose cost is not recorded. None where nothing does."""
+    """Which rows explore: priced for margin, under no cap, with a recorded cost. None where exploration is off."""
     exploration = rulebook.policy.exploration
     if exploration.share == 0:
         return None
@@ -188,31 +232,25 @@ def _trial(
     barred |= np.isin(data.text("category").astype(str), exploration.never_categories)
     capped = (rules["cap_price"] < NO_HIGH) | (rules["cap_increase"] != UNSET)
     days = data.table["business_date"].to_numpy().astype("datetime64[D]")
-    allowed = free & ~barred & ~capped
+    allowed = free & ~barred & ~capped & (rules["objective"] == MARGIN)
     where = (data.text("store_id"), data.text("sku"))
     return try_elasticities(model, exploration, rulebook.policy_hash, days, *where, response, allowed)
 
 
-def _best_rung(
-    rulebook: Rulebook, rules: Rules, elasticity: Floats, previous: Ints, reference: Ints, cost: Ints, free: Flags
-) -> Ints:
-    """The rung of the ladder with the largest expected margin inside the price range; `previous` where not free."""
-    basis = np.where(reference > 0, reference, previous)
-    low = np.maximum(-(-basis * rules["range_low"] // BASIS_POINTS), 1)
-    high = np.maximum(basis * rules["range_high"] // BASIS_POINTS, low)
-    elastic = elasticity < -1.0
-    peak = np.divide(cost * elasticity, 1.0 + elasticity, where=elastic, out=np.full(len(cost), np.inf))
-    target = np.clip(np.floor(np.minimum(peak, 2.0**52)).astype(np.int64), low, high)
-    below = rulebook.ladder.at_or_below(target, rules["market"])
-    above = rulebook.ladder.at_or_above(target, rules["market"])
-    has_below, has_above = (below >= low) & (below > 0), above <= high
-    values = [
-        (rung - cost) * np.exp(elasticity * np.log(np.maximum(rung, 1) / previous))
-        for rung in (below, np.where(has_above, above, 1))
-    ]
-    better = values[1] > values[0] + TIE * np.abs(values[0])
-    best = np.where(has_above & (better | ~has_below), above, np.where(has_below, below, previous))
-    return np.where(free, best, previous)
+def _reasons(data: _Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:
+    """Why a price is held, the first that is true; 0 where it is decided."""
+    clearing, stock = rules["objective"] == CLEARANCE, data.ints("on_hand", UNKNOWN)
+    held = {
+        COST_UNKNOWN: cost == 0,
+        KEEP: rules["objective"] == KEEP_PRICE,
+        PROMOTION: data.flags("on_promotion") & (rules["hold_promotion"] == 1),
+        UNSOUND: ~sound,
+        STOCK_UNKNOWN: clearing & (stock < 0),
+        SOLD_OUT: clearing & (stock == 0),
+        DEMAND_UNKNOWN: clearing & np.isnan(demand),
+        CLEARANCE_OVER: clearing & (rules["clear_days"] <= 0),
+    }
+    return np.select(list(held.values()), list(held), 0).astype(np.int8)
 
 
 def _guard(
@@ -227,22 +265,16 @@ def _guard(
     corridor, legal = guardrails.legal_cap(corridor, cap)
     corridor, in_range = guardrails.price_range(corridor, reference, rules["range_low"], rules["range_high"])
     corridor, step = guardrails.max_change(corridor, rules["change"])
+    corridor, week = guardrails.max_change_week(corridor, data.ints("week_price", 0), rules["change_week"])
     competitor = data.ints("competitor_price", 0)
     corridor, band = guardrails.competitor_band(corridor, competitor, rules["band_low"], rules["band_high"])
     family_low, family_high = data.ints("family_low", NO_LOW), data.ints("family_high", NO_HIGH)
     corridor, family = guardrails.family_order(corridor, family_low, family_high)
     corridor, ending = guardrails.price_ending(corridor, rulebook.ladder, market)
     corridor, floor = guardrails.margin_floor(corridor, cost, rules["floor"], rulebook.ladder, market)
-    return corridor.price, (legal, in_range, step, band, family, ending, floor)
+    return corridor.price, (legal, in_range, step, week, band, family, ending, floor)
 
 
 def _stands(lines: tuple[Line, ...], previous: Ints) -> Flags:
     """Where the previous price is itself inside every rule."""
     return ~np.any([line.broken_by(previous) for line in lines], axis=0)
-
-
-def _gain(elasticity: Floats, previous: Ints, price: Ints, cost: Ints) -> Floats:
-    """Expected margin at `price` over that at `previous`, minus 1; infinite where the previous one earns nothing."""
-    before = (previous - cost).astype(np.float64)
-    after = (price - cost) * np.exp(elasticity * np.log(price / previous))
-    return np.divide(after - before, before, where=before > 0, out=np.full(len(before), np.inf))

@@ -2,23 +2,28 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, Ints, Ladder
 from retail_assets.core.money import to_minor
-from retail_assets.pricing.config import Cap, Market, PricingPolicy
+from retail_assets.pricing.config import OBJECTIVES, Cap, Market, PricingPolicy
 
 Kind = tuple[str, str, str, str, date]
 """Country, department, category, currency and business date: everything that rules depend on."""
 
 COLUMNS = (
     "market",
-    "keep",
+    "objective",
+    "margin_target",
+    "clear_days",
+    "clear_z",
     "hold_promotion",
     "floor",
     "change",
+    "change_week",
     "range_low",
     "range_high",
     "band_low",
@@ -33,7 +38,11 @@ UNSET = -1
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of each row: int64 columns of COLUMNS (shares in basis points, UNSET: none) and the minimum gain."""
+    """The rules of each row: int64 columns of COLUMNS (shares in basis points, UNSET: none) and the minimum gain.
+
+    `objective` indexes OBJECTIVES, `clear_days` counts the days on which the decided price sells until the clearance
+    ends, `clear_z` is the standard normal quantile of its confidence, times 10,000.
+    """
 
     columns: dict[str, Ints]
     minimum_gain: npt.NDArray[np.float64]
@@ -81,10 +90,14 @@ class Rulebook:
         increases = [_bp(1 + cap.max_increase) for cap in caps if cap.max_increase is not None]
         row = [
             self.markets.index(name),
-            int(rules.objective == "keep"),
+            OBJECTIVES.index(rules.objective),
+            UNSET if rules.margin_target is None else _bp(rules.margin_target),
+            0 if rules.clear_by is None else (rules.clear_by - day).days,
+            _bp(NormalDist().inv_cdf(rules.clear_confidence)),
             int(rules.hold_during_promotion),
             _bp(rules.margin_floor),
             _bp(rules.max_change),
+            _bp(rules.max_change_week),
             *(_bp(share) for share in (*rules.price_range, *rules.competitor_band)),
             UNSET if rules.assumed_margin is None else _bp(rules.assumed_margin),
             _bp(float(self.policy.markets[name].tax)),

@@ -13,7 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES, Status
-from retail_assets.pricing.policy import CHANGED, COST_UNKNOWN, KEEP, PROMOTION, Batch
+from retail_assets.pricing.objectives import CLEARANCE, REVENUE
+from retail_assets.pricing.policy import (
+    CHANGED,
+    CLEARANCE_OVER,
+    COST_UNKNOWN,
+    DEMAND_UNKNOWN,
+    KEEP,
+    PROMOTION,
+    SOLD_OUT,
+    STOCK_UNKNOWN,
+    UNSOUND,
+    Batch,
+)
 
 Array = npt.NDArray[Any]
 
@@ -26,6 +38,15 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "prices of this category are kept by policy",
         "a planned promotion runs: the list price rests",
         "the cost is not known: no price is made up",
+        "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}) and prices have to leave a margin "
+        "of {margin_target_bp:p}: the price with the largest revenue is {after:m}",
+        "{stock:i} units are to be sold in {clear_days:i} days, the price before sells {plan:f} of them, and demand "
+        "changes by {elasticity:f} % for each 1 % of price: they sell out at {after:m}",
+        "what the model says of this item is not a finite elasticity below zero: the price stays",
+        "the stock on hand is not known: no clearance is planned",
+        "nothing is left to clear",
+        "the demand is not known: no clearance is planned",
+        "the last day of the clearance has passed: the price stays",
     ),
     "legal_cap": ("the cap in force is {high:m}", "no cap by law or emergency order is in force"),
     "price_range": (
@@ -33,6 +54,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "the usual price is not known",
     ),
     "max_change": ("one step of at most {change_bp:p} from {previous:m} is {low:m} to {high:m}", ""),
+    "max_change_week": (
+        "at most {change_bp:p} from {week_price:m} of seven days before is {low:m} to {high:m}",
+        "the price of seven days before is not known",
+    ),
     "competitor_band": (
         "{low_share_bp:p} to {high_share_bp:p} of the competitor's {competitor:m} is {low:m} to {high:m}",
         "no recent price of a competitor is known",
@@ -50,6 +75,9 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "the expected margin changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the price is not changed",
         "a rule does not allow the price before, so any price that holds is better",
+        "the expected revenue changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
+        "the units sold by the last day change by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
+        "the price before misses the margin target",
         "an exploration may cost margin: it is worth what is learnt",
     ),
 }
@@ -65,6 +93,11 @@ OUTCOMES: Mapping[int, str] = {
     Status.SKIPPED: ": not applied, the price stays",
 }
 NO_OUTCOME: Mapping[int, str] = dict.fromkeys(OUTCOMES, "")
+HELD_STATEMENTS = {
+    KEEP: 2, PROMOTION: 3, COST_UNKNOWN: 4, UNSOUND: 7, STOCK_UNKNOWN: 8, SOLD_OUT: 9, DEMAND_UNKNOWN: 10,
+    CLEARANCE_OVER: 11,
+}  # fmt: skip
+"""Which statement of the objective tells the reason of a held price."""
 STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
 
@@ -143,8 +176,8 @@ def _statement(applies: Array, rule: str) -> Array:
 
 
 def _objective(batch: Batch) -> Step:
-    free = np.where(batch.cost_source == 1, 1, 0)
-    statement = np.select([batch.reason == r for r in (KEEP, PROMOTION, COST_UNKNOWN)], [2, 3, 4], free)
+    free = np.select([batch.objective == REVENUE, batch.objective == CLEARANCE, batch.cost_source == 1], [5, 6, 1], 0)
+    statement = np.select([batch.reason == reason for reason in HELD_STATEMENTS], list(HELD_STATEMENTS.values()), free)
     moved = np.where(batch.proposal != batch.previous, Status.MOVED, Status.PASSED)
     r = batch.response
     numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}
@@ -159,7 +192,14 @@ def _objective(batch: Batch) -> Step:
         np.where(batch.reason > 0, Status.NOT_APPLICABLE, moved),
         before=batch.previous,
         after=batch.proposal,
-        numbers={**numbers, "cost": batch.cost},
+        numbers={
+            **numbers,
+            "cost": batch.cost,
+            "margin_target_bp": batch.margin_target,
+            "stock": batch.stock,
+            "clear_days": batch.clear_days,
+            "plan": batch.plan,
+        },
         also_said=also_said,
     )
 
@@ -172,7 +212,8 @@ def _minimum_gain(batch: Batch) -> Step:
     gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
     explores = np.zeros_like(idle) if batch.trial is None else batch.trial.chosen
-    statement = np.select([idle, explores, forced], [1, 3, 2], 0)
+    kinds = [idle, explores, forced, batch.target_missed, batch.objective == REVENUE, batch.objective == CLEARANCE]
+    statement = np.select(kinds, [1, 6, 2, 5, 3, 4], 0)
     return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 
@@ -243,5 +284,6 @@ FORMATS: Mapping[str | None, Callable[[Any, int], str]] = {
     "m": _money,
     "p": lambda points, places: f"{points / 100:g} %",
     "f": lambda number, places: f"{number:.2f}",
+    "i": lambda number, places: str(number),
     "r": _rule,
 }

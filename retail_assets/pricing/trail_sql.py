@@ -70,5 +70,6 @@ SQL_FORMATS: Mapping[str | None, Callable[[str], str]] = {
     "m": _sql_money,
     "p": lambda value: f"format('{{:g}} %', {value} / 100.0)",
     "f": lambda value: f"format('{{:.2f}}', {value})",
+    "i": lambda value: f"{value}::varchar",
     "r": _sql_rule,
 }

@@ -18,6 +18,7 @@ from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.publication import GATED_BY, Gate, published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
@@ -75,6 +76,7 @@ class PriceDesk:
         self._lake = environment.lake
         self.clock = Clock(environment, "fct_sales_daily")
         self._versions = Versions(environment.lake)
+        self._published = Gate.read(environment.lake)
         self._book: InputBook | None = None
         self._memory: _Memory | None = None
         self._commit = git_commit()
@@ -89,6 +91,8 @@ class PriceDesk:
 
     def _refresh(self) -> None:
         self.clock.poll()
+        if self._published.versions != self._versions.of("ops", *GATED_BY):
+            self._published = Gate.read(self._lake)
         newest = self._versions.of("gold", *READS, FORECASTS)
         if any(newest[name] is None for name in READS):
             return
@@ -137,7 +141,11 @@ class PriceDesk:
             return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
         if age > OLDEST_INPUTS_DAYS:
             return self._fall_back(store_id, sku, "stale", f"the inputs are {age} days old")
-        return self._priced(live, book, store_id, sku).again()
+        priced = self._priced(live, book, store_id, sku)
+        category = book.category_of(store_id, sku)
+        if unpublished := self._published.why_not(store_id, category):
+            return self._fall_back(store_id, sku, "unpublished", unpublished)
+        return priced.again()
 
     def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
         memory = self._memory
@@ -155,27 +163,28 @@ class PriceDesk:
         return priced
 
     def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:
-        """The newest batch price, as it was decided, marked as such."""
-        row = newest_batch_row(self._lake, store_id, sku)
+        """The newest published price, as it was decided, marked as such."""
+        row = newest_published_row(self._lake, store_id, sku)
         if row is None:
             raise NoAnswer(
-                f"{store_id} {sku} has no price: {why}, and no batch price to fall back to",
-                todo="refresh the data: `retail run`",
+                f"{store_id} {sku} has no price: {why}, and no published price to fall back to",
+                todo="refresh the data: `retail run`, or publish a batch: `retail prices pending`",
             )
         self.runtime.metrics.fallback(kind)
         provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"])
         return Priced.of(decision_of(row), provenance, fallback=why).again()
 
 
-def newest_batch_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:
-    """The newest row of mode `batch` of a store-SKU in decisions/pricing."""
-    if not lake.exists("decisions", "pricing"):
+def newest_published_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:
+    """The row of decisions/pricing whose price is published for a store-SKU."""
+    published = published_prices(lake, store_id, sku).to_pylist()
+    if not published:
         return None
     with lake.connect() as connection:
         rows = connection.execute(
             f"""select * from {lake.scan("decisions", "pricing")}
-                where mode = 'batch' and store_id = $store and sku = $sku order by "at" desc limit 1""",
-            {"store": store_id, "sku": sku},
+                where business_date = $day and decision_id = $decision""",
+            {"day": published[0]["business_date"], "decision": published[0]["decision_id"]},
         ).to_arrow_table()
     return rows.to_pylist()[0] if rows.num_rows else None
 

@@ -131,6 +131,7 @@ def _write_dimensions(lake, names, category, shops, country) -> None:
         "department": [departments[c // 2] for c in category],
         "price_family": pa.nulls(len(names), pa.string()),
         "pack_size": pa.nulls(len(names), pa.float64()),
+        "unit": pa.nulls(len(names), pa.string()),
         "discontinued_on": pa.nulls(len(names), pa.date32()),
     }
     lake.overwrite("gold", "dim_product", pa.table(products))
@@ -265,7 +266,9 @@ def _random_inputs(rows: int, seed: int) -> pa.Table:
         "family_low": near(0.5, 1.1, 0.1),
         "family_high": near(0.9, 1.5, 0.1),
         "base_demand_source": pick(["forecast", "recent_mean", None]),
+        "demand_deviation": pa.array(rng.gamma(1.0, 2.0, rows).round(4), mask=rng.random(rows) < 0.4),
         "previous_price": previous,
+        "week_price": near(0.8, 1.25, 0.9),
         "unit_cost": near(0.2, 1.2, 0.95),
         "competitor_price": near(0.6, 1.5, 0.7),
         "reference_price": near(0.8, 1.25, 0.97),

@@ -146,12 +146,15 @@ def test_the_forecast_is_the_demand_where_there_is_one(planted: Callable) -> Non
         "sku": ["SKU-00000"] * 4,
         "target_date": pa.array(targets, pa.date32()),
         "mean": [90.0, 90.0, 4.0, 6.0],
+        "q05": [0.0, 0.0, 1.0, 2.0],
+        "q95": [0.0, 0.0, 7.579414, 8.579414],
         "origin_date": pa.array(origins, pa.date32()),
     }
     retailer.lake.overwrite("gold", "forecasts", pa.table(forecast))
     found = rows(retailer.lake)
     row = found["US-000", "SKU-00000"]
     assert (row["base_demand"], row["base_demand_source"], row["base_demand_at"]) == (5.0, "forecast", day)
+    assert row["demand_deviation"] == 2.0
     assert found["US-000", "SKU-00001"]["base_demand_source"] == "recent_mean"
 
 

@@ -32,13 +32,13 @@ NODES = [*assets.ASSETS, releases, *checks.CHECKS]
 
 def refresh(home: Home) -> dg.ExecuteInProcessResult:
     """Trains, releases and decides in `home`, and runs the checks."""
-    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models)}
+    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models), "home": home}
     return dg.materialize(NODES, resources=resources, raise_on_error=False)
 
 
 def checked(home: Home) -> dict[str, bool]:
     """Runs the checks alone."""
-    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models)}
+    resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models), "home": home}
     only = dg.AssetSelection.all_asset_checks()
     return passed(dg.materialize(NODES, resources=resources, raise_on_error=False, selection=only))
 
@@ -79,7 +79,7 @@ def test_a_day_is_trained_released_and_decided(first: tuple[Home, dg.ExecuteInPr
     _, result = first
     assert result.success
     assert all(passed(result).values())
-    assert len(passed(result)) == 5
+    assert len(passed(result)) == 8
     report = metadata(result, "pricing", "response_report")
     assert all(str(report[name]).startswith("![") for name in ("demand_curves", "elasticities"))
     assert all(len(str(report[name])) < 150_000 for name in ("demand_curves", "elasticities"))
@@ -174,7 +174,7 @@ def test_a_listed_item_without_a_decision_is_seen(refreshed: Home, decided: Lake
 def test_checks_of_an_empty_home_pass(planted: Callable[..., object], home: Home) -> None:
     planted()
     found = checked(home)
-    assert len(found) == 5
+    assert len(found) == 8
     assert all(found.values())
 
 

@@ -1,0 +1,162 @@
+"""`retail prices`: what is published, what waits for a person, and the kill switch."""
+
+import json
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import current
+from retail_assets.resources.lake import Lake
+
+Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
+By = Annotated[str, typer.Option("--by", help="Who decides this.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why.")]
+Store = Annotated[str | None, typer.Option("--store", help="A store.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch, as `retail prices pending` names it.")]
+Category = Annotated[str | None, typer.Option("--category", help="A category.")]
+Chain = Annotated[bool, typer.Option("--chain", help="The whole chain.")]
+
+prices = typer.Typer(
+    help="The published price of a store and SKU; what waits for a person; stopping and resuming price changes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@prices.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    store: Store = None,
+    sku: Annotated[str | None, typer.Option("--sku", help="A SKU.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the published price: `retail prices --store S --sku K`; without both, every one that matches."""
+    if context.invoked_subcommand is not None:
+        return
+    from retail_assets.pricing.publication import published_prices
+
+    lake = current().lake
+    _require_known(lake, store, sku)
+    rows = published_prices(lake, store, sku).to_pylist()
+    if not rows:
+        raise RetailError(
+            f"no price is published for {store or 'any store'} {sku or ''}".rstrip(),
+            todo="see what waits: `retail prices pending`",
+        )
+    lines = [
+        f"{r['store_id']} {r['sku']}: {r['price']} {r['currency']} from {r['effective_from']}"
+        f" (batch {r['batch_id']}, decision {r['decision_id']}, published by {r['published_by']})"
+        for r in rows
+    ]
+    _print(rows, lines, as_json)
+
+
+@prices.command()
+def pending(
+    every: Annotated[bool, typer.Option("--all", help="Every batch, not only what waits for a person.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the batches that wait for a person: pending, stopped, or withheld by the circuit breaker."""
+    from retail_assets.pricing.publication import current_publications
+
+    waiting = [
+        row for row in current_publications(current().lake) if every or row.status in ("pending", "stopped", "withheld")
+    ]
+    lines = [f"{r.batch_id} {r.business_date} {r.store_id}: {r.status}, {r.by}: {r.reason}" for r in waiting]
+    _print([row.model_dump(mode="json") for row in waiting], lines or ["nothing waits for a person"], as_json)
+
+
+@prices.command()
+def approve(batch: BatchId, by: By, store: Store = None, reason: Reason = "", as_json: Json = False) -> None:
+    """Publish a pending batch in a store, or in every store where it is pending."""
+    _answer("approve", batch, store, by, reason, as_json)
+
+
+@prices.command()
+def reject(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json: Json = False) -> None:
+    """Refuse a batch, or withdraw a published one: the last good prices count again."""
+    _answer("reject", batch, store, by, reason, as_json)
+
+
+@prices.command()
+def release(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json: Json = False) -> None:
+    """Publish a batch that the circuit breaker withheld; whoever does answers for it."""
+    _answer("release", batch, store, by, reason, as_json)
+
+
+@prices.command()
+def stop(
+    by: By, reason: Reason, store: Store = None, category: Category = None, chain: Chain = False, as_json: Json = False
+) -> None:
+    """Stop new prices of a store, a category or the chain; the published ones stay."""
+    _turn("stop", store, category, chain, by, reason, as_json)
+
+
+@prices.command()
+def resume(
+    by: By, reason: Reason, store: Store = None, category: Category = None, chain: Chain = False, as_json: Json = False
+) -> None:
+    """Let new prices out again; the next batch is published, one that was stopped can be approved."""
+    _turn("resume", store, category, chain, by, reason, as_json)
+
+
+@prices.command()
+def stopped(as_json: Json = False) -> None:
+    """List what is stopped now, by whom and why."""
+    from retail_assets.pricing.switch import stopped as read_stopped
+
+    rows = read_stopped(current().lake).turns
+    lines = [f"{row.place}: stopped by {row.by} at {row.at:%Y-%m-%d %H:%M} UTC: {row.reason}" for row in rows]
+    _print([row.model_dump(mode="json") for row in rows], lines or ["nothing is stopped"], as_json)
+
+
+def _answer(
+    action: Literal["approve", "reject", "release"], batch: str, store: str | None, by: str, reason: str, as_json: bool
+) -> None:
+    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.publication import answer
+
+    environment = current()
+    made = answer(environment.lake, action, batch, store, by=by, reason=reason)
+    files = [file for row in made for file in write_price_files(environment.lake, environment.home, row.store_id)]
+    lines = [f"{row.batch_id} {row.store_id}: {row.status} by {row.by}" for row in made]
+    lines += [f"wrote {file.path}" for file in files if file.written]
+    document = {"publications": [r.model_dump(mode="json") for r in made], "files": [f.model_dump() for f in files]}
+    _print(document, lines, as_json)
+
+
+def _turn(
+    action: Literal["stop", "resume"],
+    store: str | None,
+    category: str | None,
+    chain: bool,
+    by: str,
+    reason: str,
+    as_json: bool,
+) -> None:
+    from retail_assets.pricing.switch import Scope, turn
+
+    given: list[tuple[Scope, str]] = [("store", store)] if store else []
+    given += [("category", category)] if category else []
+    given += [("chain", "")] if chain else []
+    if len(given) != 1:
+        raise typer.BadParameter("give one of --store, --category and --chain")
+    scope, name = given[0]
+    row = turn(current().lake, action, scope, name, by=by, reason=reason)
+    done = "stopped" if action == "stop" else "resumed"
+    _print(row.model_dump(mode="json"), [f"price changes of {row.place} are {done}"], as_json)
+
+
+def _require_known(lake: Lake, store: str | None, sku: str | None) -> None:
+    """Raises RetailError for a store or SKU that gold does not know."""
+    for value, table, column in ((store, "dim_store", "store_id"), (sku, "dim_product", "sku")):
+        if value is not None:
+            known = lake.open("gold", table).to_pyarrow_table(columns=[column])[column].to_pylist()
+            if value not in known:
+                raise RetailError(f"there is no {column} {value!r}", where=f"gold/{table}", todo="check the spelling")
+
+
+def _print(document: Any, lines: list[str], as_json: bool) -> None:
+    text = json.dumps(document, indent=2, default=str) if as_json else "\n".join(lines)
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,158 @@
+"""Assets of pricing behind the decisions: what is published, the files for other systems, and what the tills scan."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from retail_assets.environments import Home
+from retail_assets.pricing.config import load_config
+from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.integrity import REPORT, integrity, wrong_share
+from retail_assets.pricing.log import batch_state, is_decided
+from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.pricing.price_files import write_price_files
+from retail_assets.pricing.publication import batch_id_of, is_recorded
+from retail_assets.pricing.publishing import Published, publish
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.training import newest_day
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
+from retail_assets.unchanged import unchanged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP = "pricing"
+OWNERS = ["team:pricing"]
+DECISION_CODE = "2"
+DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
+
+
+@dg.asset(
+    key=["pricing", "price_publications"],
+    deps=[DECISIONS],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"deltalake"},
+    code_version="1",
+    freshness_policy=DAILY,
+    description="ops/price_publications: what became of the newest batch of decisions in each store: published, "
+    "waiting for a person, kept in the shadow, stopped, or withheld by the circuit breaker. Append-only.",
+)
+def price_publications(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
+) -> dg.MaterializeResult:
+    """Judges the newest batch and publishes it as the modes of its stores say, once."""
+    live = Ledger(lake).live(PRODUCT)
+    if live is None or newest_day(lake) is None:
+        return dg.MaterializeResult(metadata={"status": "nothing is decided yet"})
+    config, gold = load_config(), gold_versions(lake)
+    rulebook = Rulebook.of(config.policy)
+    state = batch_state(gold, live.version, rulebook.policy_hash, DECISION_CODE)
+    if is_recorded(lake, state):
+        return unchanged(batch=batch_id_of(state))
+    if not is_decided(lake, state):
+        return dg.MaterializeResult(metadata={"status": "the newest inputs are not decided yet"})
+    model = PriceModel.load(model_store.path(PRODUCT, live.version))
+    inputs = read_inputs(lake, gold)
+    done = publish(lake, model, rulebook, inputs, state, config.publication, context.run.run_id)
+    return dg.MaterializeResult(metadata=_metadata(done))
+
+
+@dg.asset(
+    key=["pricing", "price_files"],
+    deps=[price_publications],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"csv"},
+    code_version="1",
+    description="outbox/prices/<first day of validity>/<store>.csv with the published prices of each store, beside it "
+    "a JSON with versions, counts and the checksum. Written only where the content changed.",
+)
+def price_files(lake: dg.ResourceParam[Lake], home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Writes the price file of every store with published prices."""
+    files = write_price_files(lake, home)
+    table = "\n".join(["| store | rows | changed | file |", "|---|---|---|---|"])
+    table += "".join(f"\n| {f.store_id} | {f.rows} | {f.changed} | {f.path} |" for f in files)
+    written = sum(f.written for f in files)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "written" if written else "unchanged",
+            "files": len(files),
+            "written": written,
+            "dagster/row_count": sum(f.rows for f in files),
+            "per_store": dg.MetadataValue.md(table),
+        }
+    )
+
+
+@dg.asset(
+    key=["pricing", "price_integrity"],
+    deps=[["bronze", "pos_lines"], ["gold", "fct_price_history"], price_publications],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"duckdb"},
+    code_version="1",
+    freshness_policy=DAILY,
+    description="reports/price_integrity: one row per store and newest business date: how many lines without a "
+    "promotion the tills scanned at another price than the one listed, and than the one published.",
+)
+def price_integrity(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Compares the tills of the last days with the price list and the published prices."""
+    day, config = newest_day(lake), load_config().publication.integrity
+    if day is None or not lake.exists("bronze", "pos_lines"):
+        return dg.MaterializeResult(metadata={"status": "no sales yet"})
+    rows = integrity(lake, day, config)
+    version = lake.overwrite("reports", REPORT, rows)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "compared",
+            "dagster/row_count": rows.num_rows,
+            "delta_version": version,
+            "lines": int(sum(rows["lines"].to_pylist())),
+            "wrong_shares": dg.MetadataValue.md(integrity_plot(rows, wrong_share(config), config.wrong_share)),
+        }
+    )
+
+
+def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
+    """A markdown image (inline PNG): the share of wrong prices of each store, and the limit."""
+    from matplotlib.figure import Figure
+
+    from retail_assets.pricing.report import _image
+
+    figure = Figure(figsize=(9.0, 2.4), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.bar(rows["store_id"].to_pylist(), [100 * share for share in rows[column].to_pylist()], color="#4c72b0")
+    axes.axhline(100 * limit, color="#c44e52", linewidth=0.8, linestyle=":")
+    axes.set_ylabel("wrong prices, %", fontsize=8)
+    axes.tick_params(labelsize=7)
+    return _image(figure, "share of wrong prices per store")
+
+
+def _metadata(done: Published) -> dict[str, Any]:
+    chain = done.numbers[0]
+    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk |"
+    table = (
+        head
+        + "\n|---|---|---|---|---|---|---|"
+        + "".join(
+            f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} | {n.at_guardrail:.1%} "
+            f"| {n.revenue_at_risk:.2%} |"
+            for n in done.numbers
+        )
+    )
+    return {
+        "status": "withheld by the circuit breaker" if done.findings else "published",
+        "batch": done.batch_id,
+        "stores": done.counts,
+        "rows": chain.rows + chain.planned,
+        "tripped": [finding.words for finding in done.findings],
+        "numbers": dg.MetadataValue.md(table),
+    }
+
+
+ASSETS = [price_publications, price_files, price_integrity]

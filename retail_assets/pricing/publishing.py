@@ -1,0 +1,127 @@
+"""A decided batch on its way out: measured, judged by the circuit breaker, and published as each store's mode says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.pricing.breaker import Finding, Numbers, RowNumbers, judge, measure
+from retail_assets.pricing.config import PublicationConfig
+from retail_assets.pricing.gold_inputs import BatchInputs
+from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.pricing.policy import decide_batch
+from retail_assets.pricing.publication import (
+    Publication,
+    PublicationError,
+    batch_id_of,
+    earlier_numbers,
+    record_batch,
+)
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.resources.lake import Lake
+
+CHUNK_ROWS = 200_000
+ONE_CENT = pa.scalar(Decimal("0.01"), pa.decimal128(2, 2))
+
+DECIDED = """
+select t.*, d.decision_id
+from decided t
+left join (
+    select store_id, sku, price, decision_id from {decisions}
+    where business_date = date '{day}' and mode = 'batch' and model_version = $model and policy_hash = $policy
+    qualify row_number() over (partition by store_id, sku, price order by "at" desc, decision_id desc) = 1
+) d on d.store_id = t.store_id and d.sku = t.sku and d.price = t.price
+order by t.store_id, t.sku
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing a batch did: its id, its numbers, what tripped, and what became of it in each store."""
+
+    batch_id: str
+    numbers: Sequence[Numbers]
+    findings: Sequence[Finding]
+    publications: Sequence[Publication]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Stores by status."""
+        statuses = [row.status for row in self.publications]
+        return {status: statuses.count(status) for status in sorted(set(statuses))}
+
+
+def publish(
+    lake: Lake,
+    model: PriceModel,
+    rulebook: Rulebook,
+    inputs: BatchInputs,
+    state: str,
+    config: PublicationConfig,
+    run_id: str | None,
+) -> Published:
+    """Publishes, or holds back, the batch that `state` names; its decisions are in `decisions/pricing`.
+
+    Raises PublicationError when a price has no row there: what is not logged does not leave the house.
+    """
+    rows, prices = _decide(model, rulebook, inputs.rows)
+    numbers = measure(rows)
+    findings = judge(numbers, earlier_numbers(lake), config.breaker)
+    batch_id, effective = batch_id_of(state), inputs.business_date + timedelta(days=1)
+    batch = {
+        "batch_id": batch_id,
+        "model_version": model.version,
+        "policy_hash": rulebook.policy_hash,
+        "dagster_run_id": run_id,
+        "business_date": inputs.business_date,
+        "effective_from": effective,
+        "at": datetime.now(UTC),
+    }
+    proposals = _with_decision_ids(lake, prices, batch)
+    stores = inputs.rows["store_id"].unique().to_pylist()
+    modes = {store_id: config.mode_of(store_id) for store_id in stores}
+    made = record_batch(lake, state, batch, numbers, findings, proposals, modes)
+    return Published(batch_id, numbers, findings, made)
+
+
+def _decide(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> tuple[RowNumbers, pa.Table]:
+    """The numbers of every row and its price; the same prices as the decisions, as deciding is pure."""
+    parts, prices = [], []
+    for start in range(0, inputs.num_rows, CHUNK_ROWS):
+        chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
+        batch = decide_batch(model, rulebook, chunk)
+        parts.append(RowNumbers.of(batch, chunk["department"].to_numpy(), chunk["currency"].to_numpy()))
+        scale = np.where(batch.digits == 2, 1, 100)
+        columns: dict[str, Any] = {name: chunk[name] for name in ("store_id", "sku", "category", "currency")}
+        columns |= {"price": _money(batch.price * scale), "previous_price": _money(batch.previous * scale)}
+        prices.append(pa.table(columns))
+    return RowNumbers.joined(parts), pa.concat_tables(prices)
+
+
+def _money(cents: "np.ndarray[Any, np.dtype[np.int64]]") -> pa.Array:
+    """Hundredths as DECIMAL(12, 2), exactly."""
+    return pc.multiply(pa.array(cents).cast(pa.decimal128(19, 0)), ONE_CENT).cast(pa.decimal128(12, 2))
+
+
+def _with_decision_ids(lake: Lake, prices: pa.Table, batch: Mapping[str, Any]) -> pa.Table:
+    day = batch["business_date"].isoformat()
+    with lake.connect() as connection:
+        connection.register("decided", prices)
+        found = connection.execute(
+            DECIDED.format(decisions=lake.scan("decisions", PRODUCT), day=day),
+            {"model": batch["model_version"], "policy": batch["policy_hash"]},
+        ).to_arrow_table()
+    missing = found["decision_id"].null_count
+    if missing:
+        raise PublicationError(
+            f"{missing} prices of {day} are not in decisions/pricing", todo="materialise pricing/price_decisions first"
+        )
+    constant = {name: batch[name] for name in ("batch_id", "effective_from", "business_date")}
+    for name, value in constant.items():
+        found = found.append_column(name, pa.array([value] * found.num_rows))
+    return found
