@@ -167,9 +167,12 @@ def _rows(
 def _metadata(lake: Lake, inputs: BatchInputs) -> dict[str, dg.MetadataValue]:
     day = inputs.business_date.isoformat()
     changes = report.biggest_changes(lake, day)
+    explored = report.explorations(lake, day)
     costs = pc.sum(pc.is_valid(inputs.rows["unit_cost"])).as_py() or 0
     return {
         "business_date": dg.MetadataValue.text(day),
+        "explored": dg.MetadataValue.int(explored),
+        "explored_share": dg.MetadataValue.float(explored / max(inputs.rows.num_rows, 1)),
         "with_recorded_cost": dg.MetadataValue.int(costs),
         "per_store": dg.MetadataValue.md(report.store_counts(lake, day)),
         "biggest_changes": dg.MetadataValue.md(changes),

@@ -147,6 +147,17 @@ class Market(_Frozen):
         return self
 
 
+class ExplorationPolicy(_Frozen):
+    """How many prices are set to learn from them; units are explained in configs/pricing.yaml. Off by default."""
+
+    share: Share = 0.0
+    method: Literal["thompson", "ends"] = "thompson"
+    minimum_width: float = Field(default=0.5, gt=0)
+    hold_days: int = Field(default=7, ge=1)
+    never_departments: list[str] = []
+    never_categories: list[str] = []
+
+
 class PricingPolicy(_Frozen):
     """Everything a decision depends on apart from its inputs and its model."""
 
@@ -154,6 +165,7 @@ class PricingPolicy(_Frozen):
     departments: dict[str, PolicyOverride] = {}
     categories: dict[str, PolicyOverride] = {}
     caps: list[Cap] = []
+    exploration: ExplorationPolicy = ExplorationPolicy()
     markets: dict[str, Market]
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
+from retail_assets.pricing.exploration import Candidates
 from retail_assets.pricing.frames import ResponseFrame
 from retail_assets.pricing.response import Fit
 from retail_assets.pricing.shrinkage import truncate
@@ -125,6 +126,11 @@ class PriceModel:
         sound = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(self.table).all(axis=1)
         wrong = np.flatnonzero(~sound)
         return len(wrong), [self.skus[row] for row in wrong.tolist() if row < len(self.skus)]
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The store-SKUs that exploration chooses among."""
+        return Candidates.of(self)
 
     @cached_property
     def _sku_index(self) -> "pd.Index[Any]":

@@ -14,10 +14,12 @@ import pyarrow as pa
 from retail_assets.core import guardrails
 from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, Ints, Line
 from retail_assets.core.money import digits
+from retail_assets.pricing.exploration import Trial, try_elasticities
 from retail_assets.pricing.model import PriceModel, Response
 from retail_assets.pricing.objectives import (
     CLEARANCE,
     KEEP_PRICE,
+    MARGIN,
     REVENUE,
     Item,
     best_price,
@@ -57,7 +59,7 @@ class Batch:
     `proposal` is the best price before guardrails; `target_missed` whether the previous price leaves less than its
     margin target. `clear_days`, `stock` and `plan` are what a clearance is planned from (0 elsewhere). `units` and
     `margin` are expected per day at the previous and the decided price, NaN where not known. `broken[k]` says whether
-    the decided price lies outside what rule k of the trail allows.
+    the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off).
     """
 
     price: Ints
@@ -77,6 +79,7 @@ class Batch:
     digits: Ints
     response: Response
     lines: tuple[Line, ...]
+    trial: Trial | None
     broken: tuple[Flags, ...]
     gain: Floats
     minimum_gain: Floats
@@ -104,10 +107,15 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     )
     reason = _reasons(data, rules, cost, sound, demand)
     proposal = best_price(rulebook, rules, item, reason == 0)
+    trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
+    if trial is not None:
+        tried = best_price(rulebook, rules, replace(item, elasticity=trial.elasticity), reason == 0)
+        trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
     gain = worth(rules, item, guarded)
     small = (guarded != previous) & stands & (gain < rules.minimum_gain)
+    small &= True if trial is None else ~trial.chosen
     price = np.where(small, previous, guarded)
     conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
     outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
@@ -131,6 +139,7 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         digits=data.digits(),
         response=response,
         lines=lines,
+        trial=trial,
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -210,6 +219,22 @@ def _sound(response: Response) -> tuple[Response, Flags]:
     if sound.all():
         return response, sound
     return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
+
+
+def _trial(
+    model: PriceModel, rulebook: Rulebook, data: _Columns, rules: Rules, response: Response, free: Flags
+) -> Trial | None:
+    """Which rows explore: priced for margin, under no cap, with a recorded cost. None where exploration is off."""
+    exploration = rulebook.policy.exploration
+    if exploration.share == 0:
+        return None
+    barred = np.isin(data.text("department").astype(str), exploration.never_departments)
+    barred |= np.isin(data.text("category").astype(str), exploration.never_categories)
+    capped = (rules["cap_price"] < NO_HIGH) | (rules["cap_increase"] != UNSET)
+    days = data.table["business_date"].to_numpy().astype("datetime64[D]")
+    allowed = free & ~barred & ~capped & (rules["objective"] == MARGIN)
+    where = (data.text("store_id"), data.text("sku"))
+    return try_elasticities(model, exploration, rulebook.policy_hash, days, *where, response, allowed)
 
 
 def _reasons(data: _Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:

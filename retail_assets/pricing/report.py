@@ -117,6 +117,16 @@ def store_counts(lake: Lake, business_date: str) -> str:
     return _markdown(rows)
 
 
+def explorations(lake: Lake, business_date: str) -> int:
+    """How many of the newest decisions tried a price to learn from it."""
+    number = "(guardrails::json->>'$[0].numbers.{}')::double"
+    rows = lake.query(
+        f"""select count(*) as explored from ({newest_decisions(lake, business_date)})
+            where {number.format("tried")} <> {number.format("elasticity")}"""
+    )
+    return int(rows["explored"][0].as_py())
+
+
 def biggest_changes(lake: Lake, business_date: str, limit: int = 10) -> str:
     """A markdown table of the largest relative changes of the newest decisions."""
     rows = lake.query(

@@ -78,8 +78,13 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "the expected revenue changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the units sold by the last day change by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the price before misses the margin target",
+        "an exploration may cost margin: it is worth what is learnt",
     ),
 }
+EXPLORES = (
+    "exploration: demand may change by anything from {lo:f} to {hi:f} % for each 1 % of price and a unit costs "
+    "{cost:m}: to learn which, the price is tried that would be best at {tried:f} %: {after:m}"
+)
 OUTCOMES: Mapping[int, str] = {
     Status.PASSED: "",
     Status.MOVED: ": {before:m} becomes {after:m}",
@@ -98,7 +103,7 @@ STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
 @dataclass(frozen=True)
 class Step:
-    """One step of every row: arrays of shape (rows,). `statement` picks from STATEMENTS[rule], `status` is a Status."""
+    """One step of every row: arrays of shape (rows,). `statement` picks from `said`, `status` is a Status."""
 
     rule: str
     statement: Array
@@ -109,6 +114,12 @@ class Step:
     high: Array
     against: Array
     numbers: Mapping[str, Array]
+    also_said: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The statements of the rule, and those that only this batch can make."""
+        return (*STATEMENTS[self.rule], *self.also_said)
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,10 @@ def _objective(batch: Batch) -> Step:
     moved = np.where(batch.proposal != batch.previous, Status.MOVED, Status.PASSED)
     r = batch.response
     numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}
+    also_said: tuple[str, ...] = ()
+    if batch.trial is not None:
+        numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (EXPLORES,)
+        statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]), statement)
     return _open_step(
         batch,
         "objective",
@@ -185,6 +200,7 @@ def _objective(batch: Batch) -> Step:
             "clear_days": batch.clear_days,
             "plan": batch.plan,
         },
+        also_said=also_said,
     )
 
 
@@ -195,13 +211,22 @@ def _minimum_gain(batch: Batch) -> Step:
     status = np.select([undone, idle], [Status.MOVED, Status.NOT_APPLICABLE], Status.PASSED)
     gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
-    kinds = [idle, forced, batch.target_missed, batch.objective == REVENUE, batch.objective == CLEARANCE]
-    statement = np.select(kinds, [1, 2, 5, 3, 4], 0)
+    explores = np.zeros_like(idle) if batch.trial is None else batch.trial.chosen
+    kinds = [idle, explores, forced, batch.target_missed, batch.objective == REVENUE, batch.objective == CLEARANCE]
+    statement = np.select(kinds, [1, 6, 2, 5, 3, 4], 0)
     return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 
 def _open_step(
-    batch: Batch, rule: str, statement: Array, status: Array, *, before: Array, after: Array, numbers: dict[str, Array]
+    batch: Batch,
+    rule: str,
+    statement: Array,
+    status: Array,
+    *,
+    before: Array,
+    after: Array,
+    numbers: dict[str, Array],
+    also_said: tuple[str, ...] = (),
 ) -> Step:
     rows = len(batch.price)
     return Step(
@@ -214,6 +239,7 @@ def _open_step(
         high=np.full(rows, NO_HIGH),
         against=np.full(rows, -1, dtype=np.int8),
         numbers=numbers,
+        also_said=also_said,
     )
 
 
@@ -223,7 +249,7 @@ def _line(step: Step, row: int, places: int) -> TrailLine:
     against = int(step.against[row])
     values: dict[str, Any] = numbers | {"before": int(step.before[row]), "after": int(step.after[row])}
     values |= {"low": low, "high": high, "against": against}
-    template = STATEMENTS[step.rule][int(step.statement[row])] + outcomes_of(step.rule)[status]
+    template = step.said[int(step.statement[row])] + outcomes_of(step.rule)[status]
     return TrailLine(
         rule=step.rule,
         status=STATUS_NAMES[status],

@@ -5,7 +5,7 @@ from string import Formatter
 
 from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES
 from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
-from retail_assets.pricing.trail import STATEMENTS, STATUS_NAMES, Array, Step, outcomes_of
+from retail_assets.pricing.trail import STATUS_NAMES, Array, Step, outcomes_of
 
 
 def register_columns(step: Step, index: int) -> dict[str, Array]:
@@ -38,7 +38,7 @@ def step_pieces(step: Step, index: int) -> list[str]:
 
 
 def _words(step: Step, column: str) -> list[str]:
-    said = enumerate(STATEMENTS[step.rule])
+    said = enumerate(step.said)
     outcomes = [(int(status), template) for status, template in outcomes_of(step.rule).items() if template]
     return [
         f"case {column}{field} " + " ".join(f"when {i} then {_sql(text, column)}" for i, text in cases) + " else '' end"
