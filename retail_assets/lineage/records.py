@@ -46,9 +46,11 @@ def made_from(lake: Lake, gold: Mapping[str, int]) -> MadeFrom:
 
 def published_by(lake: Lake, name: str, version: int) -> dict[str, Any]:
     """The commit that wrote what `gold/<name>` holds at `version`; empty where no publish is recorded."""
-    for commit in lake.open("gold", name, version).history(LOOK_BACK):
-        if {"bronze", "gold"} & commit.keys():
-            return dict(commit)
+    table = lake.open("gold", name, version)
+    for limit in (1, LOOK_BACK):
+        for commit in table.history(limit):
+            if {"bronze", "gold"} & commit.keys():
+                return dict(commit)
     return {}
 
 
