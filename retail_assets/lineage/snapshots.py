@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.lineage.errors import VersionGone
-from retail_assets.resources.lake import Lake
+from retail_assets.resources.lake import KEPT_DAYS, Lake
 
 REMEMBERED = 512
 Bounds = Mapping[str, tuple[date | datetime | None, date | datetime | None]]
@@ -70,8 +70,7 @@ def gone(layer: str, name: str, version: int, why: str) -> VersionGone:
     """The error for a version that cannot be opened any more."""
     return VersionGone(
         f"{layer}/{name} can no longer be read as it was at Delta version {version}: {why}",
-        todo="restore the table's files from a backup; keep the retention of configs/lineage.yaml and do not vacuum "
-        "below it",
+        todo=f"restore the table's files from a backup; vacuum only what is older than {KEPT_DAYS} days",
     )
 
 
