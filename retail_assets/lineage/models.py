@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.manifest import Manifest
+from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release
 
@@ -47,6 +48,13 @@ class ModelStory(BaseModel):
     replaced_by: str | None
     training: Training | None
     missing: str | None
+
+
+def read_releases(reader: Snapshots) -> list[Release]:
+    """The whole release ledger, oldest first; empty before the first release."""
+    version = reader.newest("ops", "releases")
+    rows = [] if version is None else reader.rows("ops", "releases", version, "true")
+    return sorted((Release.model_validate(row) for row in rows), key=lambda r: (r.at, r.release_id))
 
 
 def model_story(log: list[Release], store: ModelStore, product: str, version: str, at: datetime) -> ModelStory:

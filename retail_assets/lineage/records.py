@@ -135,8 +135,10 @@ def _is_kept(lake: Lake, table: str, name: str) -> bool:
 def _kept(lake: Lake, table: str, name: str) -> str | None:
     if not lake.exists("ops", table):
         return None
-    rows = lake.open("ops", table).to_pyarrow_table(filters=[("hash", "=", name)]).to_pylist()
-    return rows[0]["document"] if rows else None
+    with lake.connect() as connection:
+        sql = f"select document from {lake.scan('ops', table)} where hash = ? limit 1"
+        found = connection.execute(sql, [name]).fetchone()
+    return str(found[0]) if found else None
 
 
 def _keep(lake: Lake, table: str, name: str, document: str) -> None:

@@ -14,7 +14,7 @@ from retail_assets.lineage.agreement import Sum, agreement, first_difference
 from retail_assets.lineage.document import DbtModel, Feature, LoadedFile, Policy, Rows, Trace, Warehouse
 from retail_assets.lineage.errors import TraceError
 from retail_assets.lineage.evidence import Evidence, Versions, read_evidence
-from retail_assets.lineage.models import ModelStory, model_story
+from retail_assets.lineage.models import ModelStory, model_story, read_releases
 from retail_assets.lineage.recompute import recompute
 from retail_assets.lineage.records import policy_of, published_by, warehouse_code
 from retail_assets.lineage.replay import Replay, replay_price
@@ -25,17 +25,24 @@ from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.inputs import MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.ledger import Release
 
 KEYS = ("store_id", "sku", "business_date", "base_demand_source")
 PERSONAL = ("customer_id", "payment_id")  # no price rests on who bought
 UNKNOWN_RAW = "gold was not published from bronze: there are no raw rows to trace"
 
 
-def trace_price(
-    environment: Environment,
+def trace_price(environment: Environment, decision_id: str | None = None, **asked: Any) -> Trace:
+    """`trace_from` with the lake and the models of an environment."""
+    return trace_from(environment.lake, ModelStore.at(environment.home.models), decision_id, **asked)
+
+
+def trace_from(
+    lake: Lake,
+    store: ModelStore,
     decision_id: str | None = None,
     *,
     store_id: str | None = None,
@@ -49,23 +56,23 @@ def trace_price(
     and with `replay` ModelStoreError for a model that was deleted.
     """
     started = perf_counter()
-    with Snapshots(environment.lake) as reader:
+    with Snapshots(lake) as reader:
         row = _find(reader, decision_id, store_id, sku, at)
         decision, versions = decision_of(row), Versions.of(row)
         evidence = read_evidence(reader, decision, versions, row["at"])
         sums = agreement(evidence, decision.inputs)
-        again = _replay(environment, row, decision, evidence, sums) if replay else None
+        again = _replay(lake, store, row, decision, evidence, sums) if replay else None
         corrected = find.corrected_by(reader, row)
-        files = _files(reader, evidence)
+        files, log = _files(reader, evidence), read_releases(reader)
     return Trace(
         **_said(row, decision, evidence),
         corrected_by=corrected,
-        policy=_policy(environment, decision),
-        models=_models(environment, row, evidence),
+        policy=_policy(lake, decision),
+        models=_models(log, store, row, evidence),
         features=_features(decision, versions),
         gold=_tables(evidence.gold, versions.gold),
-        forecast_from=_forecast_from(environment, versions, evidence),
-        warehouse=_warehouse(environment, versions, evidence),
+        forecast_from=_forecast_from(lake, versions, evidence),
+        warehouse=_warehouse(lake, versions, evidence),
         raw=_tables(evidence.raw, versions.bronze),
         files=files,
         quarantined=_tables(evidence.quarantined, {}),
@@ -87,12 +94,11 @@ def _find(
     return find.by_item(reader, store_id, sku, at)
 
 
-def _replay(environment: Environment, row: Row, decision: Decision, evidence: Evidence, sums: list[Sum]) -> Replay:
+def _replay(lake: Lake, store: ModelStore, row: Row, decision: Decision, evidence: Evidence, sums: list[Sum]) -> Replay:
     if not evidence.raw:
         raise TraceError(f"decision {row['decision_id']} cannot be replayed: {UNKNOWN_RAW}", todo="`retail run`")
-    store = ModelStore.at(environment.home.models)
     model = PriceModel.load(store.path(PRODUCT, decision.model_version))
-    rulebook = policy_of(environment.lake, decision.policy_hash)
+    rulebook = policy_of(lake, decision.policy_hash)
     code = (row.get("git_commit"), git_commit())
     return replay_price(decision, recompute(evidence, decision.inputs), sums, model, rulebook, code)
 
@@ -123,18 +129,17 @@ def _said(row: Row, decision: Decision, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _policy(environment: Environment, decision: Decision) -> Policy:
+def _policy(lake: Lake, decision: Decision) -> Policy:
     try:
-        rulebook: Rulebook = policy_of(environment.lake, decision.policy_hash)
+        rulebook: Rulebook = policy_of(lake, decision.policy_hash)
     except TraceError as error:
         return Policy(policy_hash=decision.policy_hash, rules={}, missing=str(error))
     rules = rulebook.policy.rules_of(decision.inputs.department, decision.inputs.category)
     return Policy(policy_hash=decision.policy_hash, rules=rules.model_dump(mode="json"), missing=None)
 
 
-def _models(environment: Environment, row: Row, evidence: Evidence) -> list[ModelStory]:
+def _models(log: list[Release], store: ModelStore, row: Row, evidence: Evidence) -> list[ModelStory]:
     """The pricing model, and the forecasting model where the base demand is its forecast."""
-    store, log = ModelStore.at(environment.home.models), Ledger(environment.lake).log()
     stories = [model_story(log, store, PRODUCT, row["model_version"], row["at"])]
     versions = {forecast["model_version"] for forecast in evidence.gold.get("forecasts", [])}
     return stories + [model_story(log, store, "forecasting", version, row["at"]) for version in sorted(versions)]
@@ -159,8 +164,8 @@ def _feature(name: str, values: Mapping[str, Any], source: str | None, versions:
     )
 
 
-def _warehouse(environment: Environment, versions: Versions, evidence: Evidence) -> Warehouse:
-    models = warehouse_code(environment.lake, versions.code)
+def _warehouse(lake: Lake, versions: Versions, evidence: Evidence) -> Warehouse:
+    models = warehouse_code(lake, versions.code)
     marts = {table: FEATURES if table == "forecasts" else table for table in sorted(evidence.gold)}
     paths = {
         table: [DbtModel(name=n, path=models[n]["path"], reads=models[n]["reads"]) for n in dbt_path(models, mart)]
@@ -170,10 +175,10 @@ def _warehouse(environment: Environment, versions: Versions, evidence: Evidence)
     return Warehouse(code_hash=versions.code, marts=paths)
 
 
-def _forecast_from(environment: Environment, versions: Versions, evidence: Evidence) -> dict[str, int]:
+def _forecast_from(lake: Lake, versions: Versions, evidence: Evidence) -> dict[str, int]:
     if not evidence.gold.get("forecasts"):
         return {}
-    commit = published_by(environment.lake, "forecasts", versions.gold["forecasts"])
+    commit = published_by(lake, "forecasts", versions.gold["forecasts"])
     made_from: dict[str, int] = json.loads(commit.get("gold", "{}"))
     return made_from
 

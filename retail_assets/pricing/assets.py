@@ -7,6 +7,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.lineage.example import example_trace
 from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
 from retail_assets.pricing import report
 from retail_assets.pricing.batches import decide_rows
@@ -157,6 +158,7 @@ def price_decisions(
             "listed": inputs.listed,
             "without_price": inputs.without_price.num_rows,
             **_metadata(lake, inputs),
+            "example_trace": dg.MetadataValue.md(example_trace(lake, model_store, inputs.business_date)),
         }
     )
 
