@@ -3,13 +3,19 @@
     RETAIL_HOME=.retail python benchmarks/trace_speed.py                      # the home that is there
     python benchmarks/trace_speed.py --scale large=/tmp/large --scale huge=/tmp/huge    # 10 M and 100 M POS lines
 
-A home that is not there yet is simulated, loaded, built and decided first (models learnt, no forecasts): minutes at
-`large`, hours at `huge`. In process: random decisions, each of another item, nothing of it remembered but the lists of
-files. Command: the whole of `retail trace price --decision ID`, imports included.
+    python benchmarks/trace_speed.py --grow 6=/tmp/grown                      # $RETAIL_HOME with each store 6 times
+
+A home that is not there yet is simulated, loaded, built and decided first (models learnt, no forecasts): an hour at
+`large`, a day at `huge`. `--grow` needs minutes: it copies the rows of every store under other names, in files of the
+same layout. In process: random decisions, each of another item, nothing of it remembered but the lists of files.
+Command: the whole of `retail trace price --decision ID`, imports included.
 """
 
 import argparse
+import json
+import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,7 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from retail_assets.environments import PROJECT_ROOT, Environment, Home, current
-from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
+from retail_assets.lineage.records import made_from, published_by, record_policy, record_warehouse_code
 from retail_assets.lineage.trace import trace_price
 from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import load_config
@@ -64,6 +70,57 @@ def prepare(environment: Environment, scale: str) -> None:
             started = time.monotonic()
             do()
             print(f"{scale}: {stage} took {time.monotonic() - started:.0f} s", flush=True)
+
+
+BRONZE = ("pos_lines", "stock_levels", "stores", "price_list", "competitor_prices", "promotions", "products")
+COPIED = ("bronze/pos_lines", "bronze/stock_levels", "bronze/stores", "gold/fct_sales_daily", "gold/fct_price_history",
+          "gold/forecasts", "gold/dim_store", "gold/dim_product", "gold/dim_promotion")  # fmt: skip
+LEFT = ("bronze/price_list", "bronze/competitor_prices", "bronze/promotions", "bronze/products", "quarantine", "ops")
+DAYS_AT_ONCE = 50
+
+
+def grow(source: Environment, target: Environment, copies: int) -> None:
+    """A lake with every store of `source` `copies` times, decided anew; does nothing where it is there."""
+    if target.lake.exists("decisions", PRODUCT):
+        return
+    for name in LEFT:
+        shutil.copytree(f"{source.lake.uri}/{name}", f"{target.lake.uri}/{name}", dirs_exist_ok=True)
+    shutil.copytree(source.home.models, target.home.models, dirs_exist_ok=True)
+    for name in COPIED:
+        layer, table = name.split("/")
+        if source.lake.exists(layer, table):
+            _copy_stores(source.lake, target.lake, layer, table, copies)
+    decide(target)
+
+
+def _copy_stores(source: Lake, target: Lake, layer: str, table: str, copies: int) -> None:
+    delta = source.open(layer, table)
+    days = sorted({part["business_date"] for part in delta.partitions()}) if delta.metadata().partition_columns else []
+    by_day = ["business_date"] if days else []
+    per_store = "store_id" in delta.schema().to_arrow().names
+    replaced = "replace (case n when 0 then store_id else store_id || '~' || n end as store_id)" if per_store else ""
+    order = ", ".join([*by_day, "n", *(["store_id"] if per_store else [])])
+    groups = [days[i : i + DAYS_AT_ONCE] for i in range(0, len(days), DAYS_AT_ONCE)] or [[]]
+    for group in groups:
+        where = f"business_date between '{group[0]}' and '{group[-1]}'" if group else "true"
+        with source.connect() as connection:
+            rows = connection.execute(
+                f"""select * exclude (n) {replaced}
+                    from {source.scan(layer, table)}, range({copies if per_store else 1}) as r(n)
+                    where {where} order by {order}"""
+            ).to_arrow_reader(100_000)
+            target.append(layer, table, rows, by_day, _grown(source, target, layer, table))
+
+
+def _grown(source: Lake, target: Lake, layer: str, table: str) -> dict[str, str] | None:
+    """The metadata of a publish, with the bronze versions of the grown lake."""
+    if layer != "gold":
+        return None
+    made = published_by(source, table, source.open("gold", table).version())
+    bronze = {name: target.version("bronze", name) for name in BRONZE}
+    if table == "forecasts":
+        return {"gold": made["gold"], "model_version": made["model_version"]}
+    return {"bronze": json.dumps(bronze), "code_hash": made["code_hash"]}
 
 
 def learn(environment: Environment) -> None:
@@ -120,8 +177,6 @@ def measure(environment: Environment, count: int, commands: int, replay: bool) -
 
 def command_seconds(environment: Environment, decision_id: str) -> float:
     """Wall time of the whole command."""
-    import os
-
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "retail_assets.cli", "trace", "price", "--decision", decision_id],
@@ -147,17 +202,22 @@ def main() -> None:
     """Prints seconds per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", action="append", default=[], help="NAME=HOME: tiny, demo, large or huge, and where")
+    parser.add_argument("--grow", action="append", default=[], help="COPIES=HOME: $RETAIL_HOME grown, and where")
     parser.add_argument("--count", type=int, default=200, help="traces in process")
     parser.add_argument("--commands", type=int, default=5)
     parser.add_argument("--replay", action="store_true", help="decide again as well")
     asked = parser.parse_args()
-    homes = [tuple(text.split("=", 1)) for text in asked.scale] or [("home", str(current().home.root))]
-    found = []
-    for name, root in homes:
-        environment = environment_of(Path(root))
-        if name != "home":
-            prepare(environment, name)
-        found.append((name, measure(environment, asked.count, asked.commands, asked.replay)))
+    scaled, grown = ([tuple(text.split("=", 1)) for text in given] for given in (asked.scale, asked.grow))
+    homes: list[tuple[str, Environment]] = []
+    for name, root in scaled:
+        prepare(environment_of(Path(root)), name)
+        homes.append((name, environment_of(Path(root))))
+    if not scaled:
+        homes.append(("home", current()))
+    for copies, root in grown:
+        grow(homes[0][1], environment_of(Path(root)), int(copies))
+        homes.append((f"x {copies}", environment_of(Path(root))))
+    found = [(name, measure(there, asked.count, asked.commands, asked.replay)) for name, there in homes]
     show(found)
 
 

@@ -14,6 +14,12 @@ SALES_DAYS = 56  # what the inputs look back on sales and stock
 COMPETITOR_DAYS = 28  # a price is believed for 14 days, and looked for on the last 14 days
 REFERENCE_DAYS = 180
 FORECAST_DAYS = 28
+SHOWN = {
+    "fct_sales_daily": "store_id, sku, business_date, currency, gross_units, returned_units, gross_amount, "
+    "returned_amount, discount_amount, list_price, unit_cost, on_promotion, promo_code, receipts, on_hand, "
+    "is_stocked_out, competitor_price, source_rows"
+}
+"""What is read of a wide mart: the columns that inputs come from and that sums are compared with."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,11 @@ def _gold(reader: Snapshots, decision: Decision, versions: Mapping[str, int]) ->
             {},
         ),
     }
-    found = {name: reader.rows("gold", name, versions[name], *asked[name]) for name in asked if name in versions}
+    found = {
+        name: reader.rows("gold", name, versions[name], *asked[name], select=SHOWN.get(name))
+        for name in asked
+        if name in versions
+    }
     if inputs.base_demand_source == "forecast" and inputs.base_demand_at and "forecasts" in versions:
         origin, ahead = inputs.base_demand_at, (today + timedelta(days=1), today + timedelta(days=FORECAST_DAYS))
         found["forecasts"] = reader.rows(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -59,14 +60,20 @@ def record_policy(lake: Lake, rulebook: Rulebook) -> None:
     _keep(lake, POLICIES, rulebook.policy_hash, canonical(rulebook.policy.model_dump(mode="json", by_alias=True)))
 
 
-def policy_of(lake: Lake, policy_hash: str) -> Rulebook:
-    """The rulebook that decided under `policy_hash`, whatever configs/pricing.yaml says today.
+def rulebook_of(lake: Lake, policy_hash: str) -> Rulebook:
+    """The rulebook that decided under `policy_hash`; raises TraceError as `policy_of` does."""
+    policy = policy_of(lake, policy_hash)
+    return replace(Rulebook.of(policy), policy_hash=policy_hash)  # fields added since have no say in its name
+
+
+def policy_of(lake: Lake, policy_hash: str) -> PricingPolicy:
+    """The policy of that hash, whatever configs/pricing.yaml says today.
 
     Raises TraceError when it was never kept or its text was changed.
     """
     document = _kept(lake, POLICIES, policy_hash)
     if document is None:
-        current = Rulebook.of(load_config().policy)
+        current = load_config().policy
         if current.policy_hash == policy_hash:
             return current
         raise TraceError(
@@ -80,8 +87,7 @@ def policy_of(lake: Lake, policy_hash: str) -> Rulebook:
             where=lake.table_uri("ops", POLICIES),
             todo="restore ops/policies from a backup",
         )
-    policy = PricingPolicy.model_validate_json(document)
-    return replace(Rulebook.of(policy), policy_hash=policy_hash)  # fields added since have no say in its name
+    return PricingPolicy.model_validate_json(document)
 
 
 def record_warehouse_code(lake: Lake, code_hash: str | None) -> None:
@@ -133,12 +139,22 @@ def _is_kept(lake: Lake, table: str, name: str) -> bool:
 
 
 def _kept(lake: Lake, table: str, name: str) -> str | None:
-    if not lake.exists("ops", table):
+    try:
+        return _found(lake.model_dump_json(), table, name) if lake.exists("ops", table) else None
+    except KeyError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _found(lake_json: str, table: str, name: str) -> str:
+    """A kept document; raises KeyError where there is none, which is not remembered."""
+    lake = Lake.model_validate_json(lake_json)
     with lake.connect() as connection:
         sql = f"select document from {lake.scan('ops', table)} where hash = ? limit 1"
         found = connection.execute(sql, [name]).fetchone()
-    return str(found[0]) if found else None
+    if found is None:
+        raise KeyError(name)
+    return str(found[0])
 
 
 def _keep(lake: Lake, table: str, name: str, document: str) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.lineage.errors import VersionGone
-from retail_assets.resources.lake import KEPT_DAYS, Lake
+from retail_assets.resources.lake import KEPT_DAYS, Lake, LakeError
 
 REMEMBERED = 512
 Bounds = Mapping[str, tuple[date | datetime | None, date | datetime | None]]
@@ -81,6 +81,7 @@ class Snapshots:
         self.lake = lake
         self._key = lake.model_dump_json()
         self._connection = lake.connect()
+        self._newest: dict[tuple[str, str], int | None] = {}
 
     def __enter__(self) -> "Snapshots":
         return self
@@ -89,8 +90,13 @@ class Snapshots:
         self._connection.close()
 
     def newest(self, layer: str, name: str) -> int | None:
-        """The newest version of a table, None where it does not exist."""
-        return self.lake.version(layer, name)
+        """The newest version of a table when it was first asked for, None where it does not exist."""
+        if (layer, name) not in self._newest:
+            try:
+                self._newest[layer, name] = self.lake.open(layer, name).version()
+            except LakeError:
+                self._newest[layer, name] = None
+        return self._newest[layer, name]
 
     def newest_day(self, layer: str, name: str, version: int) -> date:
         """The newest business date with a file in a partitioned table; the first of all days where it is empty."""
@@ -106,11 +112,12 @@ class Snapshots:
         where: str,
         parameters: Sequence[Any] = (),
         bounds: Bounds | None = None,
-        select: str = "*",
+        select: str | None = None,
     ) -> list[Row]:
         """The rows of `layer/name` at `version` that satisfy `where` (`?` for each parameter), sorted.
 
-        `bounds` must follow from `where`: files that lie outside are not opened. Raises VersionGone.
+        `bounds` must follow from `where`: files that lie outside are not opened. Without `select` every column, those
+        that were added later only where a file has them. Raises VersionGone.
         """
         import duckdb
 
@@ -118,16 +125,25 @@ class Snapshots:
         paths = found.files(bounds or {})
         if not paths:
             return []
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        partitioned = "true" if any(n.startswith("partition.") for n in found.actions.column_names) else "false"
-        types = ", hive_types = {business_date: DATE}" if partitioned == "true" else ""
-        sql = (
-            f"select {select} from read_parquet([{listed}], union_by_name = true, "
-            f"hive_partitioning = {partitioned}{types}) where {where}"
-        )
-        try:
-            table = self._connection.execute(sql, list(parameters)).to_arrow_table()
-        except duckdb.IOException as error:
-            raise gone(layer, name, version, str(error).splitlines()[0]) from error
-        rows: list[Row] = table.to_pylist()
-        return rows
+        every = ", ".join(f'"{column}"' for column in found.schema.names)
+        for columns, same in ((select or every, True), (select or every, False), (select or "*", False)):
+            sql = f"select {columns} from {_files_as_table(found, paths, same)} where {where}"
+            try:
+                rows: list[Row] = self._connection.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+            except (duckdb.BinderException, duckdb.InvalidInputException):
+                if columns == "*" or (select and not same):
+                    raise
+            except duckdb.IOException as error:
+                raise gone(layer, name, version, str(error).splitlines()[0]) from error
+            else:
+                return rows
+        raise AssertionError("the last attempt answers or raises")
+
+
+def _files_as_table(found: Snapshot, paths: Sequence[str], same_columns: bool) -> str:
+    """The files as a table expression; matching columns by name costs a second look at each file."""
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    partitioned = any(name.startswith("partition.") for name in found.actions.column_names)
+    days = "hive_partitioning = true, hive_types = {business_date: DATE}"
+    hive = days if partitioned else "hive_partitioning = false"
+    return f"read_parquet([{listed}], union_by_name = {str(not same_columns).lower()}, {hive})"

@@ -16,7 +16,7 @@ from retail_assets.lineage.errors import TraceError
 from retail_assets.lineage.evidence import Evidence, Versions, read_evidence
 from retail_assets.lineage.models import ModelStory, model_story, read_releases
 from retail_assets.lineage.recompute import recompute
-from retail_assets.lineage.records import policy_of, published_by, warehouse_code
+from retail_assets.lineage.records import policy_of, published_by, rulebook_of, warehouse_code
 from retail_assets.lineage.replay import Replay, replay_price
 from retail_assets.lineage.snapshots import Row, Snapshots
 from retail_assets.lineage.sources import FEATURES, dbt_path, origin_of
@@ -24,7 +24,6 @@ from retail_assets.pricing.decisions import Decision, decision_of
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.inputs import MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
@@ -98,7 +97,7 @@ def _replay(lake: Lake, store: ModelStore, row: Row, decision: Decision, evidenc
     if not evidence.raw:
         raise TraceError(f"decision {row['decision_id']} cannot be replayed: {UNKNOWN_RAW}", todo="`retail run`")
     model = PriceModel.load(store.path(PRODUCT, decision.model_version))
-    rulebook = policy_of(lake, decision.policy_hash)
+    rulebook = rulebook_of(lake, decision.policy_hash)
     code = (row.get("git_commit"), git_commit())
     return replay_price(decision, recompute(evidence, decision.inputs), sums, model, rulebook, code)
 
@@ -131,10 +130,10 @@ def _said(row: Row, decision: Decision, evidence: Evidence) -> dict[str, Any]:
 
 def _policy(lake: Lake, decision: Decision) -> Policy:
     try:
-        rulebook: Rulebook = policy_of(lake, decision.policy_hash)
+        policy = policy_of(lake, decision.policy_hash)
     except TraceError as error:
         return Policy(policy_hash=decision.policy_hash, rules={}, missing=str(error))
-    rules = rulebook.policy.rules_of(decision.inputs.department, decision.inputs.category)
+    rules = policy.rules_of(decision.inputs.department, decision.inputs.category)
     return Policy(policy_hash=decision.policy_hash, rules=rules.model_dump(mode="json"), missing=None)
 
 

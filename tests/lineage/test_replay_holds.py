@@ -90,7 +90,7 @@ def test_replay_holds_after_the_policy_changed_and_a_correction_points_at_what_i
     assert after.corrects == before.decision_id
     assert after.policy.rules["max_change"] == 0.01
     assert before.price != after.price
-    assert policy_of(there.lake, strict.policy_hash).policy == strict.policy
+    assert policy_of(there.lake, strict.policy_hash) == strict.policy
 
 
 def _narrow() -> object:

@@ -46,14 +46,13 @@ def test_nobody_sees_a_trace_without_the_token(pricing: Served, token: dict[str,
     missing = pricing.client.get(asked)
     assert missing.status_code == 401
     assert missing.headers["www-authenticate"] == "Bearer"
-    for wrong in ("Bearer other", "Bearer ", f"Bearer {SECRET}x"):
-        assert pricing.client.get(asked, headers={"Authorization": wrong}).status_code in (401, 403)
-    assert pricing.client.get(asked, headers={"Authorization": "Bearer other"}).status_code == 403
+    for wrong in ("other", f"{SECRET}x", SECRET[:-1]):
+        assert pricing.client.get(asked, headers={"Authorization": f"Bearer {wrong}"}).status_code == 403
     assert pricing.client.get(asked, headers={"Authorization": f"Basic {SECRET}"}).status_code == 401
 
 
 def test_without_a_configured_token_traces_are_refused(pricing: Served, decision_id: str) -> None:
-    response = pricing.client.get(f"/trace/{decision_id}", headers={"Authorization": "Bearer "})
+    response = pricing.client.get(f"/trace/{decision_id}", headers={"Authorization": "Bearer anything"})
     assert response.status_code == 403
     assert "no token is configured" in response.json()["detail"]
     assert "RETAIL_TRACE_TOKEN" in response.json()["todo"]
