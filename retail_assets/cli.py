@@ -1,7 +1,7 @@
 """The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
 
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+traces = typer.Typer(help="Follow a decision back to the raw rows it rests on.", no_args_is_help=True)
+app.add_typer(traces, name="trace")
 
 app.add_typer(prices, name="prices")
 
@@ -130,6 +132,33 @@ def _days(first: date, last: date) -> list[date]:
     if last < first:
         raise typer.BadParameter(f"--to {last} is before --from {first}")
     return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
+
+
+@traces.command(name="price")
+def trace_price(
+    decision: Annotated[str | None, typer.Option(help="The id of a price decision.")] = None,
+    store: Annotated[str | None, typer.Option(help="A store, with --sku.")] = None,
+    sku: Annotated[str | None, typer.Option(help="A SKU, with --store.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="The price as it was decided by this instant (UTC).")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Decide again from the raw rows; 1 if it differs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Why a price is what it is: model, inputs, gold, dbt models, raw rows with their files and lines."""
+    from retail_assets.lineage.page import page
+    from retail_assets.lineage.trace import failed
+    from retail_assets.lineage.trace import trace_price as find_and_trace
+    from retail_assets.lineage.words import text
+
+    if (decision is None) == (store is None or sku is None):
+        raise typer.BadParameter("give either --decision, or --store and --sku")
+    instant = at.replace(tzinfo=UTC) if at else None
+    found = find_and_trace(current(), decision, store_id=store, sku=sku, at=instant, replay=replay)
+    if html is not None:
+        html.write_text(page(found), encoding="utf-8")
+    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
+    if (error := failed(found)) is not None:
+        raise error
 
 
 @app.command()

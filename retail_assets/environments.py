@@ -10,6 +10,7 @@ from retail_assets.resources.lake import Lake
 
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
+TRACE_TOKEN, TRACE_TOKEN_FILE = "RETAIL_TRACE_TOKEN", "trace.token"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -83,6 +84,14 @@ class Environment(BaseModel):
     name: str
     home: Home
     lake: Lake
+
+
+def trace_token(home: Home) -> str | None:
+    """The secret that opens /trace: RETAIL_TRACE_TOKEN, or the file trace.token in the home; None where neither is."""
+    if stated := os.environ.get(TRACE_TOKEN):
+        return stated
+    file = home.root / TRACE_TOKEN_FILE
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
 
 
 def current() -> Environment:

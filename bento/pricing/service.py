@@ -3,14 +3,22 @@
 bentoml serve bento.pricing.service:PricingService --port 3002
 """
 
-import bentoml
-from fastapi import FastAPI, Request, Response
+from typing import Annotated
 
-from bento.pricing.schemas import PriceAnswer, PriceRequest, PricesAnswer, PricesRequest
+import bentoml
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from bento.pricing.schemas import Id, PriceAnswer, PriceRequest, PricesAnswer, PricesRequest
+from retail_assets.core.errors import RetailError
 from retail_assets.environments import current
+from retail_assets.lineage.errors import TraceError, UnknownDecision
+from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.service_app import ERRORS, CountRequests, answer, attach, create_app
+from retail_assets.serving.trace_answers import NotAuthorised, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
 app.add_middleware(CountRequests, owner=app, routes=frozenset({"/price", "/prices", "/version"}))
@@ -41,6 +49,28 @@ async def prices(asked: PricesRequest, request: Request) -> Response:
     return answer({"prices": made, "problems": problems})
 
 
+@app.get("/trace/{decision_id}", summary="Why a price was what it was, down to the raw rows")
+async def trace(
+    decision_id: Id, request: Request, replay: bool = False, authorization: Annotated[str | None, Header()] = None
+) -> Response:
+    """What `retail trace price --json` says. Needs the token of this home as a bearer token."""
+    desk: TraceDesk = request.app.state.trace_desk
+    try:
+        desk.require(authorization)
+        return answer(await run_in_threadpool(desk.trace, decision_id, replay))
+    except NotAuthorised as error:
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return _refused(error, error.status, headers)
+    except UnknownDecision as error:
+        return _refused(error, 404)
+    except (TraceError, ModelStoreError) as error:
+        return _refused(error, 410)
+
+
+def _refused(error: RetailError, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": error.what, "todo": error.todo}, status_code=status, headers=headers)
+
+
 @bentoml.service(
     name="pricing",
     workers=1,
@@ -53,7 +83,9 @@ class PricingService:
     """Holds the desk of this process; BentoML brings /livez, /readyz and /metrics."""
 
     def __init__(self) -> None:
-        self.desk = PriceDesk(current())
+        environment = current()
+        self.desk = PriceDesk(environment)
+        app.state.trace_desk = TraceDesk(environment)
         attach(app, self.desk.runtime)
         app.state.desk = self.desk
         self.desk.runtime.start()

@@ -7,6 +7,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.lineage.example import example_trace
+from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
 from retail_assets.pricing import report
 from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import load_config
@@ -141,7 +143,10 @@ def price_decisions(
         return unchanged(model_version=live.version)
     model = PriceModel.load(model_store.path(PRODUCT, live.version))
     inputs = read_inputs(lake, gold)
-    provenance = Provenance(datetime.now(UTC), "batch", context.run.run_id, git_commit())
+    made = made_from(lake, gold)
+    record_policy(lake, rulebook)
+    record_warehouse_code(lake, made.warehouse_code)
+    provenance = Provenance(datetime.now(UTC), "batch", context.run.run_id, git_commit(), made)
     appended = append_batch(lake, _rows(model, rulebook, inputs, provenance), inputs.business_date, state)
     return dg.MaterializeResult(
         metadata={
@@ -154,6 +159,7 @@ def price_decisions(
             "listed": inputs.listed,
             "without_price": inputs.without_price.num_rows,
             **_metadata(lake, inputs),
+            "example_trace": dg.MetadataValue.md(example_trace(lake, model_store, inputs.business_date)),
         }
     )
 

@@ -53,6 +53,7 @@ def _statement(
     columns |= {"digits": batch.digits, "price_minor": batch.price, "broken": _broken(batch)}
     columns |= {n: getattr(batch, n) for n in ("outcome", "reason", "cost_source")}
     columns["source"] = batch.response.source
+    made = provenance.made_from
     trail = [literal("[")]
     for index, step in enumerate(steps):
         trail += [literal("," if index else ""), *step_pieces(step, index)]
@@ -74,7 +75,9 @@ def _statement(
                trail_json as guardrails, output_json as output, {_amount("price_minor")} as price, currency,
                {_amount("previous_price")} as previous_price, '{provenance.mode}' as mode,
                {_quoted(provenance.dagster_run_id)} as dagster_run_id, {_quoted(provenance.git_commit)} as git_commit,
-               business_date
+               business_date, business_date + 1 as effective_from,
+               {_quoted(made.gold_versions)} as gold_versions, {_quoted(made.bronze_versions)} as bronze_versions,
+               {_quoted(made.warehouse_code)} as warehouse_code, null::varchar as corrects
         from named
     """
     return sql, pa.Table.from_batches(pa.table(columns).to_batches(max_chunksize=SCAN_ROWS))

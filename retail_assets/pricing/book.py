@@ -6,6 +6,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from retail_assets.lineage.records import made_from
+from retail_assets.pricing.decisions import MadeFrom
 from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.resources.lake import Lake
@@ -18,12 +20,13 @@ class InputBook:
     business_date: date
     versions: dict[str, int]
     rows: pa.Table
+    made_from: MadeFrom = MadeFrom()
 
     @classmethod
     def read(cls, lake: Lake) -> "InputBook":
         """From the newest gold; raises NothingToPrice where there are no sales, LakeError where there is no gold."""
         found = read_inputs(lake, gold_versions(lake))
-        return cls(found.business_date, found.versions, found.rows)
+        return cls(found.business_date, found.versions, found.rows, made_from(lake, found.versions))
 
     def is_stale(self, lake: Lake) -> bool:
         """Whether a gold table it was read from has a newer Delta version."""

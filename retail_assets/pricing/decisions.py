@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -53,6 +53,15 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class MadeFrom:
+    """The Delta versions behind a decision's inputs (JSON objects of table to version) and the dbt code of its gold."""
+
+    gold_versions: str | None = None
+    bronze_versions: str | None = None
+    warehouse_code: str | None = None
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What every decision of one run shares."""
 
@@ -60,6 +69,7 @@ class Provenance:
     mode: str
     dagster_run_id: str | None
     git_commit: str
+    made_from: MadeFrom = MadeFrom()
 
 
 def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
@@ -75,8 +85,13 @@ def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) ->
     )
 
 
-def decision_row(decision: Decision, provenance: Provenance, decision_id: str | None = None) -> dict[str, Any]:
-    """The decision as a row of DECISION_SCHEMA. Without `decision_id` it gets a new UUID of version 7."""
+def decision_row(
+    decision: Decision, provenance: Provenance, decision_id: str | None = None, corrects: str | None = None
+) -> dict[str, Any]:
+    """The decision as a row of DECISION_SCHEMA. Without `decision_id` it gets a new UUID of version 7.
+
+    `corrects` is the id of the row that this one replaces; rows themselves never change.
+    """
     inputs = decision.inputs
     return {
         "decision_id": decision_id or new_decision_id(provenance.at),
@@ -96,6 +111,9 @@ def decision_row(decision: Decision, provenance: Provenance, decision_id: str | 
         "dagster_run_id": provenance.dagster_run_id,
         "git_commit": provenance.git_commit,
         "business_date": inputs.business_date,
+        "effective_from": date.fromisoformat(decision.output["effective_from"]),
+        **asdict(provenance.made_from),
+        "corrects": corrects,
     }
 
 

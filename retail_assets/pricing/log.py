@@ -1,4 +1,8 @@
-"""Appends a batch of decisions to `decisions/pricing` once: a batch that is decided again adds nothing."""
+"""Appends a batch of decisions to `decisions/pricing` once: a batch that is decided again adds nothing.
+
+Where other inputs, another model or another policy give another decision for a day that was decided before, the new
+row points at the one it corrects.
+"""
 
 import hashlib
 import json
@@ -37,16 +41,19 @@ def is_decided(lake: Lake, state: str) -> bool:
 
 
 def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date, state: str) -> Appended:
-    """Appends the rows whose decision id is not in the table yet, in one commit that remembers `state`."""
+    """Appends the rows whose decision id is not in the table yet, in one commit that remembers `state`.
+
+    A row of a store-SKU that has a batch decision for this date already names the newest of them in `corrects`.
+    """
     from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
     lake.ensure("decisions", PRODUCT, DECISION_SCHEMA, partition_by=["business_date"])
-    known = _known_ids(lake, business_date)
+    known = _known(lake, business_date)
     counts = {"offered": 0, "added": 0}
 
     def fresh() -> Iterator[pa.RecordBatch]:
         for batch in rows:
-            new = batch.filter(pc.invert(pc.is_in(batch["decision_id"], value_set=known))) if len(known) else batch
+            new = known.correcting(batch) if len(known.ids) else batch
             counts["offered"] += batch.num_rows
             counts["added"] += new.num_rows
             yield new
@@ -55,15 +62,40 @@ def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date
         lake.open("decisions", PRODUCT),
         pa.RecordBatchReader.from_batches(DECISION_SCHEMA, fresh()),
         mode="append",
+        schema_mode="merge",
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
         commit_properties=CommitProperties(app_transactions=[Transaction(state, 1)]),
     )
     return Appended(counts["offered"], counts["added"], lake.open("decisions", PRODUCT).version())
 
 
-def _known_ids(lake: Lake, business_date: date) -> pa.Array:
+@dataclass(frozen=True)
+class _Known:
+    """Batch decisions of one date, newest first; `keys` are their store and SKU in one text."""
+
+    ids: pa.Array
+    keys: pa.Array
+
+    def correcting(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of `batch` that are not known, each with the newest known row of its store-SKU as `corrects`."""
+        new = batch.filter(pc.invert(pc.is_in(batch["decision_id"], value_set=self.ids)))
+        corrects = self.ids.take(pc.index_in(_key(new["store_id"], new["sku"]), value_set=self.keys))
+        return new.set_column(new.schema.get_field_index("corrects"), "corrects", corrects)
+
+
+def _known(lake: Lake, business_date: date) -> _Known:
     rows = lake.query(
-        f"""select decision_id from {lake.scan("decisions", PRODUCT)}
-            where business_date = date '{business_date.isoformat()}' and mode = 'batch'"""
-    )
-    return rows["decision_id"].combine_chunks()
+        f"""select decision_id, store_id, sku from {lake.scan("decisions", PRODUCT)}
+            where business_date = date '{business_date.isoformat()}' and mode = 'batch'
+            order by "at" desc, decision_id desc"""
+    ).combine_chunks()
+    ids, stores, skus = (_whole(rows[name]) for name in ("decision_id", "store_id", "sku"))
+    return _Known(ids, _key(stores, skus))
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.array([], column.type)
+
+
+def _key(stores: pa.Array, skus: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(stores, skus, "\x1f")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import duckdb
     from deltalake import DeltaTable
 
+KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
+KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
 
 
@@ -88,6 +90,7 @@ class Lake(BaseModel):
             mode="ignore",
             partition_by=list(partition_by) or None,
             storage_options=self.storage_options or None,
+            configuration=dict(KEPT),
         )
 
     def append(
@@ -148,6 +151,7 @@ class Lake(BaseModel):
             storage_options=self.storage_options or None,
             writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
             commit_properties=CommitProperties(custom_metadata=metadata),
+            configuration=dict(KEPT),  # of a table that this write creates
             **options,
         )
         return self.open(layer, name).version()

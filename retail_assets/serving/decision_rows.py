@@ -1,4 +1,9 @@
-"""One decision as a row: the columns every product's log shares, its text form and its identifier."""
+"""One decision as a row: the columns every product's log shares, its text form and its identifier.
+
+`gold_versions` and `bronze_versions` are JSON objects of table name to Delta version, `warehouse_code` the hash of the
+dbt project that made that gold, `corrects` the decision id of the row that this one replaces. Tables that were written
+before a column existed get it with the next append.
+"""
 
 import secrets
 import time
@@ -31,6 +36,11 @@ DECISION_SCHEMA = pa.schema(
         ("dagster_run_id", pa.string()),
         ("git_commit", pa.string()),
         ("business_date", pa.date32()),
+        ("effective_from", pa.date32()),
+        ("gold_versions", pa.string()),
+        ("bronze_versions", pa.string()),
+        ("warehouse_code", pa.string()),
+        ("corrects", pa.string()),
     ]
 )
 _AS_TEXT = pa.schema([(name, pa.string()) for name in DECISION_SCHEMA.names])

@@ -75,6 +75,7 @@ def append_once(lake: Lake, product: str, rows: pa.Table, app_id: str, number: i
         table,
         rows,
         mode="append",
+        schema_mode="merge",
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
         commit_properties=CommitProperties(app_transactions=[Transaction(app_id, number)]),
     )

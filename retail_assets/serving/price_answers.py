@@ -11,9 +11,10 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.core.money import from_minor
 from retail_assets.environments import Environment
+from retail_assets.lineage.records import record_policy
 from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_of, decision_row
+from retail_assets.pricing.decisions import Decision, MadeFrom, Provenance, decide_one, decision_of, decision_row
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
 from retail_assets.pricing.inputs import DecisionInputs
@@ -32,6 +33,7 @@ from retail_assets.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
 
+MADE_FROM = ("gold_versions", "bronze_versions", "warehouse_code")
 OLDEST_INPUTS_DAYS = 3
 REMEMBERED = 100_000
 MOST_VERSIONS = 4  # that decisions are remembered of
@@ -101,6 +103,7 @@ class PriceDesk:
         if self._book is None or self._book.versions != {n: v for n, v in newest.items() if v is not None}:
             book = InputBook.read(self._lake)
             book.inputs_of("", "")  # builds its index here and not under the first request
+            record_policy(self._lake, self.rulebook)
             self._book = book
 
     def price(self, store_id: str, sku: str) -> dict[str, Any]:
@@ -167,7 +170,8 @@ class PriceDesk:
             if inputs is None:
                 raise NotListed(store_id, sku)
             decision = decide_one(live.model, self.rulebook, inputs)
-            priced = Priced.of(decision, Provenance(datetime.now(UTC), "service", None, self._commit))
+            now = datetime.now(UTC)
+            priced = Priced.of(decision, Provenance(now, "service", None, self._commit, book.made_from))
             if len(memory.priced) < REMEMBERED:
                 memory.priced[store_id, sku] = priced
         return priced
@@ -181,7 +185,8 @@ class PriceDesk:
                 todo="refresh the data: `retail run`, or publish a batch: `retail prices pending`",
             )
         self.runtime.metrics.fallback(kind)
-        provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"])
+        made = MadeFrom(**{name: row.get(name) for name in MADE_FROM})
+        provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"], made)
         return Priced.of(decision_of(row), provenance, fallback=why).again()
 
     def _last_published(self, store_id: str, sku: str) -> dict[str, Any] | None:

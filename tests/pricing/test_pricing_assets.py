@@ -106,6 +106,20 @@ def test_decisions_name_the_run_and_the_live_model(first: tuple[Home, dg.Execute
     assert {row["mode"] for row in rows} == {"batch"}
 
 
+def test_a_day_decided_again_with_other_inputs_points_at_what_it_corrects(refreshed: Home, decided: Lake) -> None:
+    before = {r["sku"] + r["store_id"]: r for r in decided.open("decisions", "pricing").to_pyarrow_table().to_pylist()}
+    assert {row["corrects"] for row in before.values()} == {None}
+    costs = decided.open("gold", "fct_price_history")
+    costs.update(predicate="sku = 'SKU-00003'", updates={"unit_cost": "unit_cost + 0.5"})
+    refresh(refreshed)
+    rows = decided.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    new = [row for row in rows if row["corrects"] is not None]
+    assert {row["sku"] for row in new} == {"SKU-00003"}
+    assert all(row["corrects"] == before[row["sku"] + row["store_id"]]["decision_id"] for row in new)
+    assert json.loads(new[0]["gold_versions"])["fct_price_history"] == costs.version()
+    assert decided.open("ops", "policies").to_pyarrow_table()["hash"].to_pylist() == [new[0]["policy_hash"]]
+
+
 def test_without_a_live_model_nothing_is_decided(planted: Callable, lake: Lake, home: Home) -> None:
     planted()
     resources = {"lake": lake, "model_store": ModelStore.at(home.models)}

@@ -42,6 +42,11 @@ def decision(**changes: Any) -> dict[str, Any]:
         "dagster_run_id": None,
         "git_commit": None,
         "business_date": date(2026, 11, 8),
+        "effective_from": date(2026, 11, 9),
+        "gold_versions": '{"fct_sales_daily":3}',
+        "bronze_versions": '{"pos_lines":7}',
+        "warehouse_code": "a9d0bd9d2aac",
+        "corrects": None,
     }
     return row | changes
 
@@ -107,6 +112,16 @@ def test_a_segment_is_appended_once(lake: Lake) -> None:
     assert append_once(lake, "pricing", rows, "writer-b", 1)
     assert append_once(lake, "pricing", rows, "writer-a", 2)
     assert len(logged(lake)) == 3
+
+
+def test_a_table_of_before_a_column_was_added_takes_rows_that_have_it(lake: Lake) -> None:
+    added = ("effective_from", "gold_versions", "bronze_versions", "warehouse_code", "corrects")
+    old = decode(encode(decision())).drop_columns(list(added))
+    lake.append("decisions", "pricing", old, partition_by=["business_date"])
+    assert append_once(lake, "pricing", decode(encode(decision())), "writer-a", 1)
+    rows = lake.open("decisions", "pricing").to_pyarrow_table()
+    assert sorted(rows["gold_versions"].to_pylist(), key=str) == [None, '{"fct_sales_daily":3}']
+    assert set(rows.column_names) == set(DECISION_SCHEMA.names)
 
 
 def test_rows_that_a_batch_run_appends_meanwhile_do_not_collide(

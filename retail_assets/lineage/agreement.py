@@ -1,0 +1,154 @@
+"""Do the traced raw rows add up to the gold values used? Each sum side by side, and the first difference. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.lineage.evidence import SALES_DAYS, Evidence
+from retail_assets.lineage.recompute import (
+    BELIEVED_DAYS,
+    Day,
+    days_of,
+    listed_prices,
+    lowest_competitor,
+    observed_prices,
+)
+from retail_assets.pricing.inputs import DecisionInputs
+
+Row = Mapping[str, Any]
+
+
+class Sum(BaseModel):
+    """One thing that raw rows and gold both say. `difference` names the first place where they differ."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    gold_table: str
+    raw_rows: int
+    raw: str
+    gold: str
+    agrees: bool
+    difference: str | None = None
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of fct_sales_daily, and how a recomputed day says it."""
+
+    what: str
+    column: str
+    of: Callable[[Day], Any]
+
+
+DAILY = (
+    _Column("units sold", "gross_units", lambda day: day.gross_units),
+    _Column("units returned", "returned_units", lambda day: day.returned_units),
+    _Column("sales amount", "gross_amount", lambda day: day.gross_amount),
+    _Column("returns amount", "returned_amount", lambda day: day.returned_amount),
+    _Column("discounts", "discount_amount", lambda day: day.discount_amount),
+    _Column("receipts", "receipts", lambda day: Decimal(day.receipts)),
+    _Column("stock counted at close", "on_hand", lambda day: None if day.on_hand is None else Decimal(day.on_hand)),
+    _Column("raw rows", "source_rows", lambda day: Decimal(day.source_rows)),
+)
+
+
+def agreement(evidence: Evidence, inputs: DecisionInputs) -> list[Sum]:
+    """Every sum that can be formed, in the order of DAILY, then prices, competitors and promotions."""
+    if not evidence.raw:
+        return []
+    days = days_of(evidence.raw.get("pos_lines", []), evidence.raw.get("stock_levels", []))
+    recent = [day for day in days if (inputs.business_date - day.business_date).days < SALES_DAYS]
+    gold = {row["business_date"]: row for row in evidence.gold.get("fct_sales_daily", [])}
+    return [
+        *(_daily(column, recent, gold) for column in DAILY),
+        _list_prices(evidence, days, inputs),
+        _competitors(evidence, recent, gold, inputs),
+        _promotions(evidence),
+    ]
+
+
+def first_difference(sums: Sequence[Sum]) -> str | None:
+    """The first difference in words, None where everything agrees."""
+    return next((f"gold/{s.gold_table}, {s.what}: {s.difference}" for s in sums if not s.agrees), None)
+
+
+def _daily(column: _Column, days: Sequence[Day], gold: Mapping[date, Row]) -> Sum:
+    raw = {day.business_date: column.of(day) for day in days}
+    said = {day: _decimal(row[column.column]) for day, row in gold.items()}
+    return _compared(column.what, "fct_sales_daily", sum(day.source_rows for day in days), raw, said)
+
+
+def _compared(what: str, table: str, rows: int, raw: Mapping[date, Any], gold: Mapping[date, Any]) -> Sum:
+    differing = [day for day in sorted({*raw, *gold}) if raw.get(day) != gold.get(day)]
+    difference = None
+    if differing:
+        day = differing[0]
+        difference = f"on {day} raw rows give {_say(raw.get(day))}, gold has {_say(gold.get(day))}"
+    return Sum(
+        what=what,
+        gold_table=table,
+        raw_rows=rows,
+        raw=_total(raw.values()),
+        gold=_total(gold.values()),
+        agrees=not differing,
+        difference=difference,
+    )
+
+
+def _list_prices(evidence: Evidence, days: Sequence[Day], inputs: DecisionInputs) -> Sum:
+    listed = evidence.raw.get("price_list", [])
+    prices = listed_prices(listed, inputs.currency) or observed_prices(days, inputs.currency)
+    raw = {price.valid_from: (price.list_price, price.unit_cost) for price in prices}
+    first = min(raw, default=inputs.business_date)
+    rows = [r for r in evidence.gold.get("fct_price_history", []) if r["currency"] == inputs.currency]
+    gold = {row["valid_from"]: (row["list_price"], row["unit_cost"]) for row in rows if row["valid_from"] >= first}
+    return _compared("list price and unit cost", "fct_price_history", len(listed) or len(days), raw, gold)
+
+
+def _competitors(evidence: Evidence, days: Sequence[Day], gold: Mapping[date, Row], inputs: DecisionInputs) -> Sum:
+    seen = evidence.raw.get("competitor_prices", [])
+    looked_at = [day for day in days if (inputs.business_date - day.business_date).days < BELIEVED_DAYS]
+    raw = {d.business_date: lowest_competitor(seen, d.currency or inputs.currency, d.business_date) for d in looked_at}
+    said = {day: _decimal(gold[day]["competitor_price"]) for day in raw if day in gold}
+    return _compared("lowest competitor price", "fct_sales_daily", len(seen), raw, said)
+
+
+def _promotions(evidence: Evidence) -> Sum:
+    raw = {row["promo_code"] for row in evidence.raw.get("promotions", [])}
+    gold = {row["promo_code"] for row in evidence.gold.get("dim_promotion", [])}
+    return Sum(
+        what="promotions planned for the next day",
+        gold_table="dim_promotion",
+        raw_rows=len(evidence.raw.get("promotions", [])),
+        raw=", ".join(sorted(raw)) or "none",
+        gold=", ".join(sorted(gold)) or "none",
+        agrees=raw == gold,
+        difference=None if raw == gold else f"only one of both has {', '.join(sorted(raw ^ gold))}",
+    )
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """Gold keeps units as doubles; three decimals are all that a till records."""
+    if value is None:
+        return None
+    return round(Decimal(value), 3) if isinstance(value, float) else Decimal(value)
+
+
+def _total(values: Any) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "none"
+    if isinstance(known[0], tuple):
+        return f"{len(known)} prices, now {known[-1][0]:.2f}"
+    return f"{sum(known, Decimal(0)).normalize():f} on {len(known)} days"
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " and cost ".join(_say(part) for part in value)
+    return "nothing" if value is None else f"{value.normalize():f}"

@@ -1,0 +1,194 @@
+"""Pictures of a trace as inline SVG: the trail, the demand curve, the forecast. Pure; colours are in page.css."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from typing import Any
+
+from retail_assets.lineage.document import Trace
+
+WIDTH, HEIGHT = 460, 250
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 30
+RULE_WIDTH, RULE_HEIGHT = 132, 26
+CURVE_POINTS = 41
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps `low` to `high` onto the pixels `first` to `last`."""
+
+    low: float
+    high: float
+    first: float
+    last: float
+
+    def __call__(self, value: float) -> float:
+        span = self.high - self.low or 1.0
+        return round(self.first + (value - self.low) / span * (self.last - self.first), 1)
+
+    def ticks(self, about: int = 4) -> list[float]:
+        """Round values inside, about as many as asked for."""
+        raw = (self.high - self.low or 1.0) / about
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
+        first = math.ceil(self.low / step)
+        count = int(math.floor(self.high / step + 1e-9)) - first + 1
+        return [(first + i) * step for i in range(max(count, 0))]
+
+
+def trail_chart(trace: Trace) -> str:
+    """One row per step: the band that the rule allows, the price before (ring) and after (dot)."""
+    digits = 10 ** len(trace.price.partition(".")[2]) if "." in trace.price else 1
+    lines = trace.trail
+    prices = [line[name] / digits for line in lines for name in ("before", "after")]
+    margin = max(max(prices) - min(prices), 0.1 * max(prices)) * 0.35
+    height = TOP + BOTTOM + RULE_HEIGHT * len(lines)
+    x = Scale(max(min(prices) - margin, 0.0), max(prices) + margin, LEFT + RULE_WIDTH, 2 * WIDTH - RIGHT)
+    parts = [_grid_x(x, height, TOP, trace.currency)]
+    final = x(float(trace.price))
+    parts.append(f'<line class="decided" x1="{final}" x2="{final}" y1="{TOP}" y2="{height - BOTTOM}"/>')
+    for index, line in enumerate(lines):
+        parts += _trail_row(line, x, TOP + RULE_HEIGHT * (index + 0.5), digits)
+    return _svg(2 * WIDTH, height, "Each rule: what it allows, the price before and after", parts)
+
+
+def _trail_row(line: dict[str, Any], x: Scale, y: float, digits: int) -> list[str]:
+    name = escape(line["rule"].replace("_", " "))
+    low = x(max(x.low, (line["low"] or 0) / digits))
+    high = x(min(x.high, line["high"] / digits)) if line["high"] is not None else x(x.high)
+    before, after = x(line["before"] / digits), x(line["after"] / digits)
+    row = [f'<text class="rule" x="{LEFT + RULE_WIDTH - 10}" y="{y + 4}" text-anchor="end">{name}</text>']
+    if (line["low"] is not None or line["high"] is not None) and high > low:
+        row.append(f'<rect class="band" x="{low}" y="{y - 8}" width="{round(high - low, 1)}" height="16" rx="3"/>')
+    if line["status"] in ("not_applicable", "skipped"):
+        return [*row, f'<circle class="idle" cx="{after}" cy="{y}" r="3"/>']
+    mark = "conflict" if line["status"] == "conflict" else "after"
+    if before != after:
+        row.append(f'<line class="move" x1="{before}" x2="{after}" y1="{y}" y2="{y}"/>')
+        row.append(f'<circle class="before" cx="{before}" cy="{y}" r="5"/>')
+    return [*row, f'<circle class="{mark}" cx="{after}" cy="{y}" r="5"><title>{escape(line["words"])}</title></circle>']
+
+
+def demand_chart(trace: Trace) -> str:
+    """Units a day over the price with the 95 % band of the elasticity; empty where the demand is not known."""
+    output = trace.output
+    if not output.get("units_before"):
+        return ""
+    previous, price = float(trace.previous_price), float(trace.price)
+    prices = _prices(previous, price)
+    units = output["units_before"]
+
+    def curve(name: str) -> list[float]:
+        return [units * (p / previous) ** output[name] for p in prices]
+
+    mean, edges = curve("elasticity"), (curve("lo"), curve("hi"))
+    top = max(max(edges[0]), max(edges[1]))
+    x = Scale(prices[0], prices[-1], LEFT, WIDTH - RIGHT)
+    y = Scale(0.0, top * 1.05, HEIGHT - BOTTOM, TOP)
+    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), _grid_y(y, WIDTH, "units a day")]
+    parts += [_area(x, y, prices, *edges), _line(x, y, prices, mean)]
+    parts += _marks(
+        x, y, [("before", previous, units), ("after", price, units * (price / previous) ** output["elasticity"])]
+    )
+    return _svg(WIDTH, HEIGHT, "Expected units a day at each price", parts)
+
+
+def margin_chart(trace: Trace) -> str:
+    """Expected margin a day over the price; empty where demand or cost is not known."""
+    output, digits = trace.output, 10 ** len(trace.price.partition(".")[2])
+    if not output.get("units_before") or output.get("margin_before") is None:
+        return ""
+    previous, price, cost = float(trace.previous_price), float(trace.price), output["cost"] / digits
+    prices = _prices(previous, price)
+
+    def margin(p: float, name: str = "elasticity") -> float:
+        return float((p - cost) * output["units_before"] * (p / previous) ** output[name])
+
+    curves = {name: [margin(p, name) for p in prices] for name in ("elasticity", "lo", "hi")}
+    values = [value for curve in curves.values() for value in curve]
+    spread = max(values) - min(values) or 1.0
+    x = Scale(prices[0], prices[-1], LEFT, WIDTH - RIGHT)
+    y = Scale(min(*values, 0.0) if min(values) < 0.4 * max(values) else min(values) - 0.1 * spread,
+              max(values) + 0.1 * spread, HEIGHT - BOTTOM, TOP)  # fmt: skip
+    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), _grid_y(y, WIDTH, f"{trace.currency} a day")]
+    parts += [_area(x, y, prices, curves["lo"], curves["hi"]), _line(x, y, prices, curves["elasticity"])]
+    parts += _marks(x, y, [("before", previous, margin(previous)), ("after", price, margin(price))])
+    return _svg(WIDTH, HEIGHT, "Expected margin a day at each price", parts)
+
+
+def forecast_chart(trace: Trace) -> str:
+    """Units sold in the last weeks, days without stock marked, and the forecast with its 90 % band."""
+    sold, ahead = trace.table("fct_sales_daily"), trace.table("forecasts")
+    if not sold and not ahead:
+        return ""
+    days = [row["business_date"] for row in sold] + [row["target_date"] for row in ahead]
+    high = max([row["gross_units"] for row in sold] + [row["q95"] for row in ahead] + [1.0])
+    start = min(days)
+    x = Scale(0.0, float((max(days) - start).days + 1), LEFT, 2 * WIDTH - RIGHT)
+    y = Scale(0.0, high * 1.05, HEIGHT - BOTTOM, TOP)
+    parts = [_grid_y(y, 2 * WIDTH, "units a day"), _grid_days(x, start, max(days))]
+    width = max(round(x(1.0) - x(0.0) - 1, 1), 1.0)
+    for row in sold:
+        place, top = x((row["business_date"] - start).days), y(row["gross_units"])
+        kind = "empty" if row["is_stocked_out"] else "sold"
+        bar = max(round(y(0.0) - top, 1), 2.0 if row["is_stocked_out"] else 0.0)
+        parts.append(f'<rect class="{kind}" x="{place}" y="{round(y(0.0) - bar, 1)}" width="{width}" height="{bar}"/>')
+    if ahead:
+        middle = [float((row["target_date"] - start).days) + 0.5 for row in ahead]
+        parts.append(_area(x, y, middle, [row["q05"] for row in ahead], [row["q95"] for row in ahead]))
+        parts.append(_line(x, y, middle, [row["mean"] for row in ahead]))
+    return _svg(2 * WIDTH, HEIGHT, "Units sold, and the forecast the price rests on", parts)
+
+
+def _prices(previous: float, price: float) -> list[float]:
+    low, high = 0.8 * min(previous, price), 1.2 * max(previous, price)
+    return [low + (high - low) * i / (CURVE_POINTS - 1) for i in range(CURVE_POINTS)]
+
+
+def _marks(x: Scale, y: Scale, marks: Sequence[tuple[str, float, float]]) -> list[str]:
+    return [f'<circle class="{kind}" cx="{x(at)}" cy="{y(value)}" r="5"/>' for kind, at, value in marks]
+
+
+def _line(x: Scale, y: Scale, at: Sequence[float], values: Sequence[float]) -> str:
+    points = " ".join(f"{x(a)},{y(v)}" for a, v in zip(at, values, strict=True))
+    return f'<polyline class="curve" points="{points}"/>'
+
+
+def _area(x: Scale, y: Scale, at: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
+    there = [f"{x(a)},{y(v)}" for a, v in zip(at, low, strict=True)]
+    back = [f"{x(a)},{y(v)}" for a, v in reversed(list(zip(at, high, strict=True)))]
+    return f'<polygon class="band" points="{" ".join([*there, *back])}"/>'
+
+
+def _grid_x(x: Scale, height: float, top: float, unit: str) -> str:
+    marks = []
+    for tick in x.ticks(6):
+        place = x(tick)
+        marks.append(f'<line class="grid" x1="{place}" x2="{place}" y1="{top}" y2="{height - BOTTOM}"/>')
+        marks.append(f'<text x="{place}" y="{height - 12}" text-anchor="middle">{tick:g}</text>')
+    marks.append(f'<text x="{x.last}" y="{height - 1}" text-anchor="end">{escape(unit)}</text>')
+    return "".join(marks)
+
+
+def _grid_y(y: Scale, width: float, unit: str) -> str:
+    marks = []
+    for tick in y.ticks():
+        place = y(tick)
+        marks.append(f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{place}" y2="{place}"/>')
+        marks.append(f'<text x="{LEFT - 6}" y="{place + 4}" text-anchor="end">{tick:g}</text>')
+    marks.append(f'<text x="{LEFT + 4}" y="{TOP - 8}">{escape(unit)}</text>')
+    return "".join(marks)
+
+
+def _grid_days(x: Scale, start: date, last: date) -> str:
+    days = range(0, (last - start).days + 1, 14)
+    return "".join(
+        f'<text x="{x(day)}" y="{HEIGHT - 12}">{date.fromordinal(start.toordinal() + day):%d %b}</text>' for day in days
+    )
+
+
+def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
+    return f"{head}{''.join(parts)}</svg>"

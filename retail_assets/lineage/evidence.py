@@ -1,0 +1,195 @@
+"""Everything a decision rests on, read at the versions it names: gold rows, and the bronze rows behind them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from retail_assets.lineage.errors import TraceError
+from retail_assets.lineage.snapshots import Bounds, Row, Snapshots
+from retail_assets.pricing.decisions import Decision
+
+SALES_DAYS = 56  # what the inputs look back on sales and stock
+COMPETITOR_DAYS = 28  # a price is believed for 14 days, and looked for on the last 14 days
+REFERENCE_DAYS = 180
+FORECAST_DAYS = 28
+SHOWN = {
+    "fct_sales_daily": "store_id, sku, business_date, currency, gross_units, returned_units, gross_amount, "
+    "returned_amount, discount_amount, list_price, unit_cost, on_promotion, promo_code, receipts, on_hand, "
+    "is_stocked_out, competitor_price, source_rows"
+}
+"""What is read of a wide mart: the columns that inputs come from and that sums are compared with."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Delta versions by table name, as the decision row records them."""
+
+    gold: dict[str, int]
+    bronze: dict[str, int]
+    code: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Versions":
+        """Raises TraceError for a decision from before versions were recorded."""
+        if not row.get("gold_versions"):
+            raise TraceError(
+                f"decision {row['decision_id']} does not say what it was made from: it is older than that record",
+                todo="its inputs, trail and words are in its row of decisions/pricing; younger decisions can be traced",
+            )
+        bronze = json.loads(row.get("bronze_versions") or "{}")
+        return cls(json.loads(row["gold_versions"]), bronze, row.get("warehouse_code"))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows by table: `gold` as used, `raw` from bronze, `quarantined` what names the same key and was left out.
+
+    `store_days` are the days on which the store sold or counted anything, `last_count` the last day it counted stock;
+    both only where demand was taken from recent sales.
+    """
+
+    gold: dict[str, list[Row]]
+    raw: dict[str, list[Row]]
+    quarantined: dict[str, list[Row]]
+    store_days: list[date] = field(default_factory=list)
+    last_count: date | None = None
+
+
+def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, decided_at: Any) -> Evidence:
+    """Reads what `decision` rests on. Raises VersionGone when a version cannot be opened any more."""
+    inputs = decision.inputs
+    gold = _gold(reader, decision, versions.gold)
+    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row["source"] == "observed"]
+    first_sale = _first_sale(observed, inputs.business_date)
+    raw = _raw(reader, decision, versions.bronze, first_sale)
+    store_days: list[date] = []
+    last_count = None
+    if inputs.base_demand_source == "recent_mean" and versions.bronze:
+        store_days, last_count = _store_days(reader, inputs.store_id, inputs.business_date, versions.bronze)
+    quarantined = _quarantined(reader, decision, first_sale, decided_at)
+    return Evidence(gold, raw, quarantined, store_days, last_count)
+
+
+def _first_sale(observed: list[date], today: date) -> date:
+    """The first day of sales that the inputs look at; earlier than usual where prices were observed at the till."""
+    usual = today - timedelta(days=SALES_DAYS - 1)
+    if not observed:
+        return usual
+    before = [day for day in observed if day <= today - timedelta(days=REFERENCE_DAYS - 1)]
+    return min(usual, max(before) if before else min(observed))
+
+
+def _gold(reader: Snapshots, decision: Decision, versions: Mapping[str, int]) -> dict[str, list[Row]]:
+    inputs, today = decision.inputs, decision.inputs.business_date
+    item = [inputs.store_id, inputs.sku]
+    days = (today - timedelta(days=SALES_DAYS - 1), today)
+    asked: dict[str, tuple[str, list[Any], Bounds]] = {
+        "fct_sales_daily": (
+            "store_id = ? and sku = ? and business_date between ? and ? order by business_date",
+            [*item, *days],
+            {"business_date": days},
+        ),
+        "fct_price_history": ("store_id = ? and sku = ? and valid_from <= ? order by valid_from", [*item, today], {}),
+        "dim_store": ("store_id = ?", item[:1], {}),
+        "dim_product": ("sku = ?", item[1:], {}),
+        "dim_promotion": (
+            "country = ? and sku = ? and ? between starts_on and ends_on order by promo_code",
+            [inputs.country, inputs.sku, today + timedelta(days=1)],
+            {},
+        ),
+    }
+    found = {
+        name: reader.rows("gold", name, versions[name], *asked[name], select=SHOWN.get(name))
+        for name in asked
+        if name in versions
+    }
+    if inputs.base_demand_source == "forecast" and inputs.base_demand_at and "forecasts" in versions:
+        origin, ahead = inputs.base_demand_at, (today + timedelta(days=1), today + timedelta(days=FORECAST_DAYS))
+        found["forecasts"] = reader.rows(
+            "gold", "forecasts", versions["forecasts"],
+            "store_id = ? and sku = ? and origin_date = ? and target_date between ? and ? order by target_date",
+            [*item, origin, *ahead], {"business_date": (origin, origin)},
+            select="*, mean::decimal(18, 6) as exact_mean",
+        )  # fmt: skip
+    return found
+
+
+def _raw(reader: Snapshots, decision: Decision, versions: Mapping[str, int], first_sale: date) -> dict[str, list[Row]]:
+    inputs, today = decision.inputs, decision.inputs.business_date
+    item, offer = [inputs.store_id, inputs.sku], [inputs.country, inputs.sku]
+    stock = (today - timedelta(days=SALES_DAYS - 1), today)
+    seen = (today - timedelta(days=COMPETITOR_DAYS - 1), today)
+    of_days = "business_date between ? and ? order by business_date, file, line"
+    asked: dict[str, tuple[str, list[Any], Bounds]] = {
+        "pos_lines": (
+            f"store_id = ? and sku = ? and {of_days}", [*item, first_sale, today],
+            {"business_date": (first_sale, today)},
+        ),
+        "stock_levels": (f"store_id = ? and sku = ? and {of_days}", [*item, *stock], {"business_date": stock}),
+        "price_list": (
+            "country = ? and sku = ? and effective_on <= ? order by effective_on, file, line", [*offer, today],
+            {"business_date": (None, today)},
+        ),
+        "competitor_prices": (
+            "country = ? and sku = ? and observed_on between ? and ? order by observed_on, competitor, file, line",
+            [*offer, *seen], {"business_date": seen},
+        ),
+        "promotions": (
+            "country = ? and sku = ? and ? between starts_on and ends_on order by promo_code, file, line",
+            [*offer, today + timedelta(days=1)], {"ends_on": (today, None)},
+        ),
+        "stores": ("store_id = ? order by delivered_at desc, row_id desc", item[:1], {}),
+        "products": ("sku = ? order by country, delivered_at desc, row_id desc", item[1:], {}),
+    }  # fmt: skip
+    return {name: reader.rows("bronze", name, versions[name], *asked[name]) for name in asked if name in versions}
+
+
+def _store_days(
+    reader: Snapshots, store_id: str, today: date, versions: Mapping[str, int]
+) -> tuple[list[date], date | None]:
+    days = (today - timedelta(days=SALES_DAYS - 1), today)
+    found: dict[str, list[date]] = {}
+    for name in ("pos_lines", "stock_levels"):
+        rows = reader.rows(
+            "bronze", name, versions[name], "store_id = ? and business_date between ? and ?", [store_id, *days],
+            {"business_date": days}, select="distinct business_date",
+        )  # fmt: skip
+        found[name] = [row["business_date"] for row in rows]
+    return sorted({*found["pos_lines"], *found["stock_levels"]}), max(found["stock_levels"], default=None)
+
+
+def _quarantined(reader: Snapshots, decision: Decision, first_sale: date, decided_at: Any) -> dict[str, list[Row]]:
+    """Rejected rows whose text names this key, of the days the inputs look at, known when the price was decided."""
+    inputs, today = decision.inputs, decision.inputs.business_date
+    seen = today - timedelta(days=COMPETITOR_DAYS - 1)
+    first_days = {
+        "pos_lines": first_sale,
+        "stock_levels": today - timedelta(days=SALES_DAYS - 1),
+        "competitor_prices": seen,
+        "price_list": None,
+        "promotions": None,
+    }
+    found = {}
+    for name, first in first_days.items():
+        version = reader.newest("quarantine", name)
+        if version is None:
+            continue
+        place = inputs.store_id if name in ("pos_lines", "stock_levels") else inputs.country
+        rows = reader.rows(
+            "quarantine", name, version,
+            "regexp_matches(raw, ?) and (contains(raw, ?) or contains(file, ?)) and loaded_at <= ? "
+            "and business_date between ? and ? order by business_date, file, line",
+            [_word(inputs.sku), place, place, decided_at, first or date(1900, 1, 1), today],
+            {"business_date": (first, today)},
+        )  # fmt: skip
+        if rows:
+            found[name] = rows
+    return found
+
+
+def _word(text: str) -> str:
+    """A regular expression that finds `text` where it is not part of a longer name."""
+    escaped = "".join(f"\\{c}" if not c.isalnum() and c.isascii() else c for c in text)
+    return f"(^|[^A-Za-z0-9-]){escaped}($|[^A-Za-z0-9-])"

@@ -1,0 +1,58 @@
+"""Can every table version that decisions name still be read? What vacuum and log cleaning must leave alone."""
+
+import json
+from datetime import date, timedelta
+
+import pyarrow.fs as pa_fs
+from deltalake.exceptions import DeltaError
+from deltalake.fs import DeltaStorageHandler
+
+from retail_assets.core.errors import RetailError
+from retail_assets.lineage.snapshots import Snapshots
+from retail_assets.resources.lake import Lake
+
+Named = tuple[str, str, int]
+"""Layer, table and Delta version."""
+
+
+def named_versions(lake: Lake, days: int) -> set[Named]:
+    """Every gold and bronze version that a decision of the newest `days` business dates names."""
+    with Snapshots(lake) as reader:
+        version = reader.newest("decisions", "pricing")
+        if version is None:
+            return set()
+        newest = reader.newest_day("decisions", "pricing", version)
+        if newest == date.min:
+            return set()
+        first = newest - timedelta(days=days - 1)
+        rows = reader.rows(
+            "decisions", "pricing", version, "business_date >= ?", [first], {"business_date": (first, None)},
+            select="distinct gold_versions, bronze_versions",
+        )  # fmt: skip
+    texts = {(layer, row[f"{layer}_versions"] or "{}") for row in rows for layer in ("gold", "bronze")}
+    return {(layer, name, number) for layer, text in texts for name, number in json.loads(text).items()}
+
+
+def unreadable(lake: Lake, named: set[Named]) -> dict[Named, str]:
+    """Those of `named` that cannot be read any more, and why: the log is gone, or a file of it is."""
+    found: dict[Named, str] = {}
+    for layer, name in sorted({(layer, name) for layer, name, _ in named}):
+        there: dict[str, bool] = {}
+        for version in sorted(v for other_layer, other, v in named if (other_layer, other) == (layer, name)):
+            if why := _unreadable(lake, layer, name, version, there):
+                found[layer, name, version] = why
+    return found
+
+
+def _unreadable(lake: Lake, layer: str, name: str, version: int, there: dict[str, bool]) -> str | None:
+    try:
+        table = lake.open(layer, name, version)
+        files = table.get_add_actions(flatten=True).column("path").to_pylist()
+    except (DeltaError, RetailError) as error:
+        return f"its log cannot be read: {str(error).splitlines()[0]}"
+    storage = pa_fs.PyFileSystem(DeltaStorageHandler(lake.table_uri(layer, name), lake.storage_options or None))
+    unknown = [path for path in files if path not in there]
+    infos = storage.get_file_info(unknown)
+    there.update({path: info.type == pa_fs.FileType.File for path, info in zip(unknown, infos, strict=True)})
+    missing = [path for path in files if not there[path]]
+    return f"{len(missing)} of its {len(files)} files are gone, e.g. {missing[0]}" if missing else None

@@ -1,0 +1,70 @@
+"""Which gold column and which raw tables each input of a price comes from, and the dbt models between them. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an input comes from: gold `table.column`, bronze tables, and how it is read in words."""
+
+    table: str
+    column: str
+    bronze: tuple[str, ...]
+    how: str
+
+
+SALES, HISTORY = "fct_sales_daily", "fct_price_history"
+FORECAST = Origin("forecasts", "mean", ("pos_lines", "stock_levels"), "mean of the forecast of the next 28 days")
+RECENT = Origin(SALES, "gross_units", ("pos_lines", "stock_levels"), "units a day with stock in the last 56 days")
+ORIGINS: Mapping[str, Origin] = {
+    "previous_price": Origin(HISTORY, "list_price", ("price_list",), "the list price in force"),
+    "unit_cost": Origin(HISTORY, "unit_cost", ("price_list",), "the newest cost delivered, rounded up"),
+    "competitor_price": Origin(
+        SALES, "competitor_price", ("competitor_prices",), "the lowest price of the newest observation of 14 days"
+    ),
+    "reference_price": Origin(
+        HISTORY, "list_price", ("price_list",), "the list prices of 180 days, weighted by their days"
+    ),
+    "on_hand": Origin(SALES, "on_hand", ("stock_levels",), "the newest count at close of day"),
+    "on_promotion": Origin("dim_promotion", "starts_on, ends_on", ("promotions",), "a promotion planned for tomorrow"),
+    "country": Origin("dim_store", "country", ("stores",), "the store's country"),
+    "currency": Origin("dim_store", "currency", ("stores",), "the store's currency"),
+    "department": Origin("dim_product", "department", ("products",), "the catalogue"),
+    "category": Origin("dim_product", "category", ("products",), "the catalogue"),
+}
+
+
+def origin_of(name: str, base_demand_source: str | None) -> Origin | None:
+    """Where the input `name` comes from; None for one that no table holds."""
+    if name == "base_demand":
+        return {"forecast": FORECAST, "recent_mean": RECENT}.get(base_demand_source or "")
+    return ORIGINS.get(name)
+
+
+FEATURES = "feat_store_product_daily"  # the mart that forecasts are made from
+
+
+def bronze_of(mart: str) -> frozenset[str]:
+    """The bronze tables that decide the columns of `mart` which inputs are read from."""
+    origins = [o for o in (*ORIGINS.values(), RECENT) if o.table == mart] if mart != FEATURES else [FORECAST]
+    return frozenset(name for origin in origins for name in origin.bronze)
+
+
+def dbt_path(models: Mapping[str, Mapping[str, Any]], mart: str) -> list[str]:
+    """The dbt models that lead from `bronze_of(mart)` to `mart`, each after what it reads; empty where not known."""
+    raw = {f"bronze/{name}" for name in bronze_of(mart)}
+    reads: dict[str, list[str]] = {}
+    waiting = [mart] if mart in models else []
+    while waiting:
+        name = waiting.pop()
+        if name not in reads:
+            reads[name] = [read for read in models[name]["reads"] if read in models]
+            waiting += reads[name]
+    touched: dict[str, None] = {}
+    for name in TopologicalSorter(reads).static_order():
+        if raw & set(models[name]["reads"]) or touched.keys() & set(reads[name]):
+            touched[name] = None
+    return list(touched)

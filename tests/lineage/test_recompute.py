@@ -1,0 +1,179 @@
+"""Inputs from raw rows by hand: each definition on rows small enough to check in the head."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail_assets.lineage.agreement import agreement, first_difference
+from retail_assets.lineage.evidence import Evidence
+from retail_assets.lineage.recompute import days_of, lowest_competitor, observed_prices, recompute
+from retail_assets.lineage.sources import ORIGINS, dbt_path
+from retail_assets.pricing.inputs import DecisionInputs
+
+TODAY = date(2026, 3, 10)
+
+
+def ago(days: int) -> date:
+    """So many days before TODAY."""
+    return TODAY - timedelta(days=days)
+
+
+def line(day: date, quantity: str, price: str, **changes: Any) -> dict[str, Any]:
+    """A receipt line."""
+    row = {
+        "business_date": day, "quantity": Decimal(quantity), "unit_price": Decimal(price), "list_price": None,
+        "promo_code": None, "receipt_id": "R1", "currency": "EUR",
+    }  # fmt: skip
+    return row | changes
+
+
+def count(day: date, on_hand: int) -> dict[str, Any]:
+    """A stock count."""
+    return {"business_date": day, "on_hand": on_hand}
+
+
+def listed(day: date, price: str, cost: str | None = "2.00", currency: str = "EUR") -> dict[str, Any]:
+    """A row of the price list."""
+    unit_cost = None if cost is None else Decimal(cost)
+    return {"effective_on": day, "list_price": Decimal(price), "unit_cost": unit_cost, "currency": currency}
+
+
+def inputs(**changes: Any) -> DecisionInputs:
+    """Recorded inputs; only keys and the source of demand matter to a recomputation."""
+    values = {
+        "store_id": "S1", "sku": "K1", "country": "DE", "currency": "EUR", "business_date": TODAY,
+        "previous_price": 100, "base_demand_source": "recent_mean",
+    }  # fmt: skip
+    return DecisionInputs(**values | changes)
+
+
+def evidence(raw: dict[str, list[dict[str, Any]]], **rest: Any) -> Evidence:
+    """Evidence of raw rows alone."""
+    shop = {"stores": [{"country": "DE", "currency": "EUR"}]}
+    return Evidence(gold=rest.pop("gold", {}), raw=shop | raw, quarantined={}, **rest)
+
+
+def test_lines_of_a_day_add_up_with_each_line_rounded_once() -> None:
+    lines = [
+        line(TODAY, "1.5", "0.33"),
+        line(TODAY, "1.5", "0.33", receipt_id="R2"),
+        line(TODAY, "-1", "2.00"),
+        line(TODAY, "2", "3.00", list_price=Decimal("4.00"), promo_code="P"),
+        line(TODAY, "1", "5.00", list_price=Decimal("4.00")),
+    ]
+    [day] = days_of(lines, [count(TODAY, 7)])
+    assert (day.gross_units, day.returned_units) == (6, 1)
+    assert day.gross_amount == Decimal("12.00")  # 0.50 + 0.50 + 6.00 + 5.00
+    assert day.returned_amount == Decimal("2.00")
+    assert day.discount_amount == Decimal("2.00"), "a price above the list is no negative discount"
+    assert (day.receipts, day.source_rows, day.on_hand) == (2, 6, 7)
+
+
+def test_prices_come_from_the_list_in_the_currency_of_the_store() -> None:
+    raw = {
+        "price_list": [
+            listed(ago(400), "9.00"),
+            listed(ago(89), "4.00", "2.001"),
+            listed(ago(5), "5.00", None),
+            listed(ago(1), "7.00", currency="USD"),
+        ]
+    }
+    found = recompute(evidence(raw), inputs())
+    assert (found["previous_price"], found["previous_price_at"]) == (500, ago(5))
+    assert (found["unit_cost"], found["unit_cost_at"]) == (201, ago(89)), "the newest cost delivered, rounded up"
+    assert found["reference_price"] == round(100 * (9 * 90 + 4 * 84 + 5 * 6) / 180)
+
+
+def test_without_a_list_the_price_is_what_the_till_recorded() -> None:
+    lines = [
+        line(ago(3), "1", "2.50"),
+        line(ago(2), "1", "2.00", promo_code="P"),
+        line(ago(2), "1", "2.60"),
+        line(ago(1), "-1", "9.00"),
+        line(TODAY, "1", "2.10", list_price=Decimal("2.80")),
+    ]
+    prices = observed_prices(days_of(lines, []), "EUR")
+    assert [(p.valid_from, p.list_price) for p in prices] == [
+        (ago(3), Decimal("2.50")),
+        (ago(2), Decimal("2.60")),
+        (TODAY, Decimal("2.80")),
+    ]
+    found = recompute(evidence({"pos_lines": lines}), inputs())
+    assert (found["previous_price"], found["unit_cost"]) == (280, None)
+
+
+@pytest.mark.parametrize(("age", "price"), [(0, "3"), (14, "3"), (15, None)])
+def test_a_competitor_is_believed_for_fourteen_days(age: int, price: str | None) -> None:
+    seen = [
+        {"observed_on": ago(age), "price": Decimal(4), "currency": "EUR"},
+        {"observed_on": ago(age), "price": Decimal(3), "currency": "EUR"},
+        {"observed_on": ago(age), "price": Decimal(1), "currency": "USD"},
+        {"observed_on": ago(age + 1), "price": Decimal(2), "currency": "EUR"},
+    ]
+    assert lowest_competitor(seen, "EUR", TODAY) == (None if price is None else Decimal(price))
+
+
+def test_recent_demand_leaves_out_days_without_stock() -> None:
+    raw = {
+        "pos_lines": [line(ago(2), "3", "1"), line(ago(1), "5", "1")],
+        "stock_levels": [count(ago(2), 4), count(ago(1), 0), count(TODAY, 9)],
+    }
+    counted = recompute(evidence(raw, store_days=[ago(2), ago(1), TODAY], last_count=TODAY), inputs())
+    assert counted["base_demand"] == 1.5
+    assert (counted["on_hand"], counted["on_hand_at"]) == (9, TODAY)
+    uncounted = recompute(evidence(raw | {"stock_levels": []}, store_days=[ago(n) for n in range(16)]), inputs())
+    assert uncounted["base_demand"] == 0.5
+
+
+def test_a_forecast_is_the_mean_of_its_days() -> None:
+    rows = [{"exact_mean": Decimal("1.000001"), "origin_date": TODAY}, {"exact_mean": Decimal(2), "origin_date": TODAY}]
+    found = recompute(evidence({"promotions": [{"promo_code": "P"}]}, gold={"forecasts": rows}),
+                      inputs(base_demand_source="forecast"))  # fmt: skip
+    assert (found["base_demand"], found["base_demand_at"], found["on_promotion"]) == (1.5, TODAY, True)
+
+
+def test_without_raw_rows_nothing_is_recomputed() -> None:
+    assert recompute(Evidence(gold={}, raw={}, quarantined={}), inputs()) == {}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 55), st.integers(-9, 9).filter(bool), st.integers(0, 999)), max_size=30),
+    st.integers(0, 55),
+)
+def test_the_sums_agree_with_gold_of_the_same_rows_and_name_the_day_that_does_not(
+    sold: list[tuple[int, int, int]], day: int
+) -> None:
+    lines = [line(ago(d), str(q), f"{p / 100:.2f}", receipt_id=str(i)) for i, (d, q, p) in enumerate(sold)]
+    counts = [count(ago(d), 5) for d in range(56)]
+    gold = [_gold_row(made) for made in days_of(lines, counts)]
+    price = listed(ago(100), "9.00")
+    raw = {"pos_lines": lines, "stock_levels": counts, "price_list": [price]}
+    tables = {"fct_sales_daily": gold, "fct_price_history": [price | {"valid_from": price["effective_on"]}]}
+    assert first_difference(agreement(evidence(raw, gold=tables), inputs())) is None
+    gold[day]["gross_units"] += 1.0
+    said = first_difference(agreement(evidence(raw, gold=tables), inputs()))
+    assert said is not None
+    assert str(gold[day]["business_date"]) in said
+
+
+def _gold_row(day: Any) -> dict[str, Any]:
+    names = ("gross_amount", "returned_amount", "discount_amount", "receipts", "source_rows", "on_hand")
+    row = {name: getattr(day, name) for name in names}
+    units = {name: float(getattr(day, name)) for name in ("gross_units", "returned_units")}
+    return row | units | {"business_date": day.business_date, "competitor_price": None}
+
+
+def test_the_path_through_dbt_leads_from_the_raw_table_to_the_mart() -> None:
+    models = {
+        "stg_price_list": {"reads": ["bronze/price_list"]},
+        "stg_weather": {"reads": ["bronze/weather"]},
+        "int_list_prices": {"reads": ["stg_price_list"]},
+        "fct_price_history": {"reads": ["int_list_prices", "stg_weather"]},
+    }
+    assert dbt_path(models, "fct_price_history") == ["stg_price_list", "int_list_prices", "fct_price_history"]
+    assert dbt_path(models, "dim_store") == []
+    assert {origin.table for origin in ORIGINS.values()} >= {"fct_price_history", "dim_store"}

@@ -1,0 +1,76 @@
+"""GET /trace over real HTTP: only with the token, the same document as the command, clear refusals."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from retail_assets.environments import Environment, Home, trace_token
+from retail_assets.lineage.trace import trace_price
+from retail_assets.resources.lake import Lake
+from tests.services.harness import Served
+
+SECRET = "a-secret-of-this-test"
+
+
+@pytest.fixture
+def token(served_home: Home) -> Iterator[dict[str, str]]:
+    """The header that opens /trace, while the home has a token."""
+    file = served_home.root / "trace.token"
+    file.write_text(SECRET + "\n")
+    yield {"Authorization": f"Bearer {SECRET}"}
+    file.unlink()
+
+
+@pytest.fixture(scope="module")
+def decision_id(served_home: Home) -> str:
+    """A batch decision."""
+    lake = Lake.at(served_home.lake)
+    sql = f"select decision_id from {lake.scan('decisions', 'pricing')} where mode = 'batch' order by 1 limit 1"
+    found: str = lake.query(sql)["decision_id"][0].as_py()
+    return found
+
+
+def test_the_service_says_what_the_command_says(
+    pricing: Served, served_home: Home, token: dict[str, str], decision_id: str
+) -> None:
+    response = pricing.client.get(f"/trace/{decision_id}", params={"replay": True}, headers=token)
+    assert response.status_code == 200
+    there = Environment(name="test", home=served_home, lake=Lake.at(served_home.lake))
+    expected = trace_price(there, decision_id, replay=True).model_dump(mode="json")
+    assert {**response.json(), "seconds": 0} == {**expected, "seconds": 0}
+    assert response.json()["replay"]["equal"] is True
+
+
+def test_nobody_sees_a_trace_without_the_token(pricing: Served, token: dict[str, str], decision_id: str) -> None:
+    asked = f"/trace/{decision_id}"
+    missing = pricing.client.get(asked)
+    assert missing.status_code == 401
+    assert missing.headers["www-authenticate"] == "Bearer"
+    for wrong in ("other", f"{SECRET}x", SECRET[:-1]):
+        assert pricing.client.get(asked, headers={"Authorization": f"Bearer {wrong}"}).status_code == 403
+    assert pricing.client.get(asked, headers={"Authorization": f"Basic {SECRET}"}).status_code == 401
+
+
+def test_without_a_configured_token_traces_are_refused(pricing: Served, decision_id: str) -> None:
+    response = pricing.client.get(f"/trace/{decision_id}", headers={"Authorization": "Bearer anything"})
+    assert response.status_code == 403
+    assert "no token is configured" in response.json()["detail"]
+    assert "RETAIL_TRACE_TOKEN" in response.json()["todo"]
+
+
+def test_an_unknown_decision_is_not_found(pricing: Served, token: dict[str, str]) -> None:
+    response = pricing.client.get("/trace/01a1b874-6c00-7cac-a220-ee2fa5f10fea", headers=token)
+    assert response.status_code == 404
+    assert "there is no price decision" in response.json()["detail"]
+
+
+def test_the_environment_variable_goes_before_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETAIL_TRACE_TOKEN", raising=False)
+    assert trace_token(home) is None
+    home.root.mkdir()
+    (home.root / "trace.token").write_text("\n")
+    assert trace_token(home) is None, "an empty file is no token"
+    (home.root / "trace.token").write_text("from the file\n")
+    assert trace_token(home) == "from the file"
+    monkeypatch.setenv("RETAIL_TRACE_TOKEN", "from the environment")
+    assert trace_token(home) == "from the environment"
