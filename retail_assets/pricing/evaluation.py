@@ -57,7 +57,7 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
     predicted = {name: _predict(past, test, theta) for name, theta in coefficients.items()}
     units = float(test.units.sum())
     return Holdout(
-        deviance={name: _deviance(test.units, mean) / units for name, mean in predicted.items()},
+        deviance={name: poisson_deviance(test.units, mean) / units for name, mean in predicted.items()},
         wape={name: float(np.abs(test.units - mean).sum()) / units for name, mean in predicted.items()},
         rows=len(test.units),
         units=units,
@@ -111,7 +111,8 @@ def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
     return mean * scale
 
 
-def _deviance(units: Floats, mean: Floats) -> float:
+def poisson_deviance(units: Floats, mean: Floats) -> float:
+    """Twice the log likelihood that Poisson means lose against the units themselves; at least 0, lower is better."""
     mean = np.maximum(mean, 1e-6)
     logs = np.where(units > 0, units * np.log(np.maximum(units, 1e-9) / mean), 0.0)
     return float(2 * np.sum(logs - (units - mean)))

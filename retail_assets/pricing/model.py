@@ -149,7 +149,7 @@ def model_of(frame: ResponseFrame, fit: Fit, base: pa.Table, until: str, ceiling
     variance = np.concatenate([posterior.covariance[:, 0, 0], category_variance, chain_variance])
     elasticity, error, lo, hi = truncate(mean, np.sqrt(variance), ceiling)
     own = frame.category_of_sku
-    known = np.clip(1 - posterior.covariance[:, 0, 0] / prior.variance[own, 0], 0.0, 1.0)
+    known = posterior.own_weight(own, 0)
     categories = len(frame.categories)
     expected = elasticity[len(frame.skus) :]
     columns = {
