@@ -64,7 +64,7 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     """Decides every row of `inputs` (schema INPUTS) on its own; rows do not see each other."""
     data = _Columns(inputs)
     rules = rulebook.rules(*data.kinds())
-    response = model.response(data.text("sku"), data.text("category"))
+    response = model.response(data.text("store_id"), data.text("sku"), data.text("category"))
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
     cost, cost_source = _costs(data, rules, reference)
     reason = _reasons(data, rules, cost)

@@ -3,8 +3,9 @@
     theta_s ~ N(m_c, diag T_c),  m_c ~ N(m_0, diag B);   log likelihood of s = e_s . theta_s - theta_s . P_s theta_s / 2
 
 The spreads T_c and B are estimated from all SKUs at once by expectation maximisation (Dempster, Laird, Rubin 1977,
-section 4.5); the centres m_c are given by generalised least squares, with their uncertainty, which every posterior
-carries. A SKU whose prices never moved has no information P_s and gets its category's distribution.
+section 4.5), the centres m_c by generalised least squares. Posteriors carry the uncertainty of both, the spreads' to
+first order (Kass, Steffey 1989). A SKU whose prices never moved has no information P_s and gets its category's
+distribution.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 
 PRIOR_SKUS = 5.0  # a category's own spread counts against this many SKUs of the chain's average
 USUAL_SKUS = 10.0  # ... and the chain's against this many SKUs of the usual spread (an inverse gamma prior)
-USUAL_CATEGORIES = 2.0  # ... and the spread of categories against this many categories of the usual spread
+USUAL_CATEGORIES = 1.0  # ... and the spread of categories against this many of half the usual deviation
 LEAST_VARIANCE = 1e-4
 
 
@@ -74,7 +75,17 @@ def shrink(evidence: Floats, precision: Floats, category: Ints, prior: Prior, st
     lent = own / prior.variance[category][:, None, :]  # how far a SKU follows its category's mean
     mean = np.einsum("sij,sj->si", own, evidence) + np.einsum("sij,sj->si", lent, prior.mean[category])
     covariance = own + np.einsum("sij,sjk,slk->sil", lent, prior.mean_covariance[category], lent)
-    return Posterior(mean, covariance, prior)
+    moves = lent * ((mean - prior.mean[category]) / prior.variance[category])[:, None, :]  # with each spread
+    unsure = _spread_variance(precision, own, category, prior)[category]
+    return Posterior(mean, covariance + np.einsum("sij,sj,slj->sil", moves, unsure, moves), prior)
+
+
+def _spread_variance(precision: Floats, own: Floats, category: Ints, prior: Prior) -> Floats:
+    """Variance of each estimated T, (categories, k): the inverse of its Fisher information, the prior's included."""
+    k = precision.shape[1]
+    kept = np.einsum("sij,sji->si", np.eye(k) - np.einsum("sij,sjk->sik", precision, own), precision)
+    information = _sums(kept**2, category, len(prior.mean)) + PRIOR_SKUS / prior.variance**2
+    return 2.0 / information
 
 
 def _own_covariance(precision: Floats, category: Ints, prior: Prior) -> Floats:
@@ -104,7 +115,7 @@ def _maximise(evidence: Floats, precision: Floats, category: Ints, prior: Prior)
     seen = count[:, 0] > 0
     chain_mean = centre[seen].mean(axis=0)
     apart = (centre[seen] - chain_mean) ** 2 + np.einsum("cii->ci", centre_covariance[seen])
-    usual = USUAL_CATEGORIES * prior.usual_variance
+    usual = USUAL_CATEGORIES * prior.usual_variance / 4
     return Prior(
         mean=centre,
         variance=np.maximum(variance, LEAST_VARIANCE),
