@@ -18,7 +18,7 @@ RIDGE = 1e-6
 
 def pooled_ols(frame: ResponseFrame) -> Floats:
     """Coefficients of FEATURES per SKU, shape (skus, k), equal within a category."""
-    outcome, features, rows = _within(frame)
+    outcome, features, rows = within(frame)
     category = frame.category_of_sku
     pooled = _solve(outcome, features, category[frame.sku_code[rows]], len(frame.categories))
     return pooled[category]
@@ -29,14 +29,15 @@ def sku_ols(frame: ResponseFrame) -> Floats:
 
     A SKU whose price never moved has no coefficient; it is given its category's, the best that such a user would do.
     """
-    outcome, features, rows = _within(frame)
+    outcome, features, rows = within(frame)
     sku = frame.sku_code[rows]
     own = _solve(outcome, features, sku, len(frame.skus))
     moved = np.bincount(sku, features[:, 0] ** 2, len(frame.skus)) > 1e-6
     return np.where(moved[:, None], own, pooled_ols(frame))
 
 
-def _within(frame: ResponseFrame) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def within(frame: ResponseFrame) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Log units and features less the effects of store-SKU and season, and the rows (mask) that a logarithm can use."""
     rows = (frame.units > 0) & ~frame.censored
     values = np.column_stack([np.log(frame.units[rows] / frame.exposure[rows]), frame.features[rows]])
     for _ in range(SWEEPS):

@@ -13,20 +13,23 @@ import numpy.typing as npt
 from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import ResponseConfig
 from retail_assets.pricing.frames import FEATURES, ResponseDataError, ResponseFrame
+from retail_assets.pricing.local import by_series, differences
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.response import fit, levels
 
 Floats = npt.NDArray[np.float64]
 
-CONTENDERS = ("model", "pooled_ols", "sku_ols", "no_response")
+VARIANTS = ("sku_level", "store_level")
+BASELINES = ("pooled_ols", "sku_ols", "no_response")
 SANE_ELASTICITY = -15.0
 TREND = FEATURES.index("years")
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Errors on the weeks held back, per contender; `rows` and `units` of those weeks."""
+    """Errors on the weeks held back, per contender; `rows` and `units` of those weeks. `kept` is the better variant."""
 
+    kept: str
     deviance: dict[str, float]
     wape: dict[str, float]
     rows: int
@@ -35,6 +38,8 @@ class Holdout:
 
 def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
     """Fits every contender without the last `holdout_days` and scores it on them.
+
+    The model has two variants: an elasticity per SKU, and one per store-SKU; the one with less deviance is kept.
 
     Deviance is Poisson's, per unit sold, at least 0; WAPE is the absolute error per unit sold; lower is better in both.
     Raises ResponseDataError where there is no earlier or no later week.
@@ -48,16 +53,21 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
             f"{len(np.unique(frame.week))} weeks are too few to hold back {config.holdout_days} days",
             todo="load more history, or lower response.holdout_days in configs/pricing.yaml",
         )
+    learnt = fit(past, config)
+    theta = learnt.posterior.mean
     coefficients = {
-        "model": fit(past, config).posterior.mean,
-        "pooled_ols": pooled_ols(past),
-        "sku_ols": sku_ols(past),
-        "no_response": np.zeros((len(frame.skus), len(FEATURES))),
+        "sku_level": by_series(past, theta),
+        "store_level": by_series(past, theta, differences(past, learnt).mean),
+        "pooled_ols": by_series(past, pooled_ols(past)),
+        "sku_ols": by_series(past, sku_ols(past)),
+        "no_response": np.zeros((len(frame.sku_of_series), len(FEATURES))),
     }
     predicted = {name: _predict(past, test, theta) for name, theta in coefficients.items()}
     units = float(test.units.sum())
+    deviance = {name: poisson_deviance(test.units, mean) / units for name, mean in predicted.items()}
     return Holdout(
-        deviance={name: _deviance(test.units, mean) / units for name, mean in predicted.items()},
+        kept=min(VARIANTS, key=deviance.__getitem__),
+        deviance=deviance,
         wape={name: float(np.abs(test.units - mean).sum()) / units for name, mean in predicted.items()},
         rows=len(test.units),
         units=units,
@@ -72,13 +82,13 @@ def metrics(model: PriceModel, holdout: Holdout) -> dict[str, float]:
     known = len(model.skus)
     elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
     ordered = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(model.table[:known]).all(axis=1)
-    found = {f"holdout_deviance_{name}": value for name, value in holdout.deviance.items() if name != "model"}
-    found |= {f"holdout_wape_{name}": value for name, value in holdout.wape.items() if name != "model"}
+    kept = holdout.deviance[holdout.kept]
+    found = {f"holdout_deviance_{name}": value for name, value in holdout.deviance.items()}
+    found |= {f"holdout_wape_{name}": value for name, value in holdout.wape.items()}
     found |= {
-        "holdout_deviance": holdout.deviance["model"],
-        "holdout_wape": holdout.wape["model"],
-        "holdout_skill": 1
-        - holdout.deviance["model"] / min(holdout.deviance["pooled_ols"], holdout.deviance["sku_ols"]),
+        "holdout_deviance": kept,
+        "holdout_wape": holdout.wape[holdout.kept],
+        "holdout_skill": 1 - kept / min(holdout.deviance["pooled_ols"], holdout.deviance["sku_ols"]),
         "holdout_rows": float(holdout.rows),
         "skus": float(known),
         "negative_share": float(np.mean(elasticity < 0)),
@@ -104,14 +114,15 @@ def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
     level = levels(past.where(~past.censored), theta)
     features = test.features.copy()
     features[:, TREND] = np.minimum(features[:, TREND], past.features[:, TREND].max())
-    response = np.einsum("nk,nk->n", features, theta[test.sku_code])
+    response = np.einsum("nk,nk->n", features, theta[test.series_code])
     mean = test.exposure * np.exp(level[test.series_code] + np.clip(response, -10, 10))
     sold, expected = (np.bincount(test.season_code, v) for v in (test.units, mean))
     scale: Floats = (sold / np.maximum(expected, 1e-9))[test.season_code]
     return mean * scale
 
 
-def _deviance(units: Floats, mean: Floats) -> float:
+def poisson_deviance(units: Floats, mean: Floats) -> float:
+    """Twice the log likelihood that Poisson means lose against the units themselves; at least 0, lower is better."""
     mean = np.maximum(mean, 1e-6)
     logs = np.where(units > 0, units * np.log(np.maximum(units, 1e-9) / mean), 0.0)
     return float(2 * np.sum(logs - (units - mean)))

@@ -20,6 +20,7 @@ BECAUSE = {
 SOURCES = {
     "sku": "{own:.0%} of what is known of its demand comes from its own sales, the rest from its category.",
     "category": "What is known of its demand comes from its category, as it has not sold long enough itself.",
+    "store": "What is known of its demand comes from what this store and all others sold of it.",
     "chain": "What is known of its demand comes from the whole chain, as its category has not sold long enough.",
 }
 

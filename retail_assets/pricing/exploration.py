@@ -67,7 +67,7 @@ class Candidates:
         order = np.argsort(store.astype(str), kind="stable")
         store, skus = store[order], np.array(model.base["sku"].to_pylist(), dtype=object)[order]
         revenue = (model.base["units_per_day"].to_numpy() * model.base["price"].to_numpy())[order]
-        response = model.response(skus, np.full(len(skus), None, dtype=object))
+        response = model.response(store, skus, np.full(len(skus), None, dtype=object))
         names, first = np.unique(store.astype(str), return_index=True)
         ends = [*first[1:].tolist(), len(store)]
         return cls(

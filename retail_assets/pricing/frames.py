@@ -11,12 +11,13 @@ it is what the SKU cost that week in the country's stores, else its last price h
 Sums are of decimals, so that the order in which threads finish changes no digit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
 from retail_assets.pricing.config import ResponseConfig
@@ -57,8 +58,9 @@ dense as (
     left join facts f on f.store_id = s.store_id and f.sku = s.sku and f.day = d.day
 ),
 placed as (
-    select d.*, coalesce(st.country, '') as country, coalesce(p.department, '') as department,
-           coalesce(p.category, '') as category, date_trunc('week', day)::date as week
+    select d.*, coalesce(st.country, '') as country, coalesce(st.channel, '') as channel,
+           coalesce(p.department, '') as department, coalesce(p.category, '') as category,
+           date_trunc('week', day)::date as week
     from dense d
     left join {stores} st on st.store_id = d.store_id
     left join {products} p on p.sku = d.sku
@@ -85,7 +87,7 @@ strength as (
            (rate / avg(rate::decimal(18, 6)) over (partition by country, department))::decimal(9, 4) as strength
     from weekdays
 )
-select store_id, sku, category, department, country, week, price, promo,
+select store_id, sku, category, department, country, channel, week, price, promo,
        case when out_of_stock then day end as sold_out_on,
        sum(units::decimal(18, 3))::double as units, sum(s.strength)::double as exposure, count(*) as days,
        avg(competitor::decimal(12, 8)) as competitor
@@ -124,7 +126,8 @@ class ResponseFrame:
 
     `log_price` is ln(price / geometric mean price of the series), `log_competitor` the same of the lowest competitor
     price (0 where it is not known). Where `censored`, demand was at least `units`. Codes index series (store and SKU),
-    `skus` and `categories`; `season` and `store_week` number the groups that share a week's demand.
+    `skus`, `stores` and `categories`; `season` and `store_week` number the groups that share a week's demand. A cluster
+    of stores is a country and channel.
     """
 
     units: Floats
@@ -137,17 +140,20 @@ class ResponseFrame:
     season_code: Ints
     store_week_code: Ints
     sku_of_series: Ints
+    store_of_series: Ints
     category_of_sku: Ints
+    cluster_of_store: Ints
     skus: list[str]
+    stores: list[str]
     categories: list[str]
+    clusters: list[str]
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "ResponseFrame":
         """The same frame with the rows of the mask; every code keeps its meaning."""
         codes = ("series_code", "sku_code", "season_code", "store_week_code")
         picked = ("units", "censored", "exposure", "features", "week", *codes)
         kept = {name: getattr(self, name)[rows] for name in picked}
-        rest = {n: getattr(self, n) for n in ("sku_of_series", "category_of_sku", "skus", "categories")}
-        return ResponseFrame(**kept, **rest)
+        return replace(self, **kept)
 
 
 def read_panel(lake: Lake, until: date, config: ResponseConfig, versions: dict[str, int]) -> pa.Table:
@@ -181,13 +187,15 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
             todo="load more history, or lower response.minimum_sale_days in configs/pricing.yaml",
         )
     columns = {name: panel[name].combine_chunks() for name in panel.column_names}
-    store, _ = _encode(columns["store_id"])
+    store, stores = _encode(columns["store_id"])
     sku, skus = _encode(columns["sku"])
     series, first = _pairs(store, sku)
     week = columns["week"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
     week_code = np.unique(week, return_inverse=True)[1]
     _, at = np.unique(sku, return_index=True)
     category, categories = _encode(columns["category"])
+    cluster, clusters = _encode(pc.binary_join_element_wise(columns["country"], columns["channel"], " "))
+    store_at = np.unique(store, return_index=True)[1]
     group = _season_groups(columns, sku, category, at, config.season_group_skus)
     price = np.log(columns["price"].to_numpy())
     exposure = columns["exposure"].to_numpy()
@@ -209,9 +217,13 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
         season_code=_pairs(group, week_code)[0],
         store_week_code=_pairs(store, week_code)[0],
         sku_of_series=sku[first],
+        store_of_series=store[first],
         category_of_sku=category[at],
+        cluster_of_store=cluster[store_at],
         skus=skus,
+        stores=stores,
         categories=categories,
+        clusters=clusters,
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,17 @@ import pyarrow as pa
 from retail_assets.core.errors import RetailError
 from retail_assets.pricing.exploration import Candidates
 from retail_assets.pricing.frames import ResponseFrame
+from retail_assets.pricing.local import Differences
 from retail_assets.pricing.response import Fit
-from retail_assets.pricing.shrinkage import truncate
+from retail_assets.pricing.shrinkage import Posterior, truncate
 
 PRODUCT = "pricing"
 RESPONSE_FILE = "response.json"
 BASE_FILE = "base_demand.txt"
-FORMAT = 1
-SOURCES = ("sku", "category", "chain")
+STORES_FILE = "store_elasticities.txt"
+FORMAT = 2
+READABLE = (1, FORMAT)  # 1 knew no stores
+SOURCES = ("sku", "category", "chain", "store")
 MEASURES = ("elasticity", "standard_error", "lo", "hi", "prior", "weight")
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +44,7 @@ class Response:
 
     `elasticity` is the percentage change of units for one percent of price, below zero; `lo` and `hi` its 95 %
     interval; `prior` what the category alone says; `weight` the share of the SKU's own sales in it (0 to 1); `source`
-    an index into SOURCES: whether the SKU, only its category, or neither was learnt from.
+    an index into SOURCES: whether the SKU, only its category, or neither was learnt from, or the SKU in this store.
     """
 
     elasticity: Floats
@@ -51,6 +54,19 @@ class Response:
     prior: Floats
     weight: Floats
     source: npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Local:
+    """Responses that differ by store: `table` has a row per known store-SKU, sorted by them; its columns are MEASURES.
+
+    `store` indexes `stores`, `sku` the SKUs of the model.
+    """
+
+    stores: tuple[str, ...] = ()
+    store: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    sku: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    table: Floats = field(default_factory=lambda: np.zeros((0, len(MEASURES))))
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,8 @@ class BaseDemand:
 class PriceModel:
     """Demand response per SKU, with its category and the whole chain as what is known of SKUs never seen.
 
-    `table` has a row per SKU, then one per category, then one for the chain; its columns are MEASURES.
+    `table` has a row per SKU, then one per category, then one for the chain; its columns are MEASURES. `local` has rows
+    where answers that differ by store predict held-back weeks better than those of the SKU.
     """
 
     version: str
@@ -74,6 +91,7 @@ class PriceModel:
     categories: tuple[str, ...]
     table: Floats
     base: pa.Table
+    local: Local = field(default_factory=Local)
 
     @classmethod
     def load(cls, path: Path | str) -> "PriceModel":
@@ -82,11 +100,13 @@ class PriceModel:
         try:
             document = json.loads((folder / RESPONSE_FILE).read_bytes())
             base = _read_base((folder / BASE_FILE).read_text(encoding="utf-8"))
+            known = document["format"] in READABLE
+            local = _read_local(folder, document) if known and document.get("stores") else Local()
         except (OSError, ValueError) as error:
             raise PriceModelError(f"the pricing model cannot be read: {error}", where=str(folder)) from error
-        if document["format"] != FORMAT:
+        if not known:
             raise PriceModelError(
-                f"the pricing model has format {document['format']}, this code reads {FORMAT}", where=str(folder)
+                f"the pricing model has format {document['format']}, this code reads {READABLE}", where=str(folder)
             )
         return cls(
             version=folder.name,
@@ -95,37 +115,54 @@ class PriceModel:
             categories=tuple(document["categories"]),
             table=np.column_stack([np.array(document[name], dtype=np.float64) for name in MEASURES]),
             base=base,
+            local=local,
         )
 
     def files(self) -> dict[str, bytes]:
         """The model as text files, the same bytes for the same model."""
         document: dict[str, Any] = {"format": FORMAT, "until": self.until}
-        document |= {"skus": list(self.skus), "categories": list(self.categories)}
+        document |= {"skus": list(self.skus), "categories": list(self.categories), "stores": list(self.local.stores)}
         document |= {name: self.table[:, i].tolist() for i, name in enumerate(MEASURES)}
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return {RESPONSE_FILE: text.encode(), BASE_FILE: _write_base(self.base)}
+        files = {RESPONSE_FILE: text.encode(), BASE_FILE: _write_base(self.base)}
+        return files | ({STORES_FILE: _write_local(self.local)} if self.local.stores else {})
 
-    def response(self, skus: Sequence[str] | Texts, categories: Sequence[str | None] | Texts) -> Response:
-        """The response of each (SKU, category): the SKU's own, else its category's, else the chain's."""
+    def response(
+        self, stores: Sequence[str] | Texts, skus: Sequence[str] | Texts, categories: Sequence[str | None] | Texts
+    ) -> Response:
+        """The response of each (store, SKU, category): that of the SKU there, else the SKU's, category's, chain's."""
         sku_row = self._sku_index.get_indexer(pd.Index(skus, dtype=object))
         category_row = self._category_index.get_indexer(pd.Index(categories, dtype=object))
         row = np.where(category_row >= 0, category_row + len(self.skus), len(self.table) - 1)
         row = np.where(sku_row >= 0, sku_row, row)
         source = np.where(sku_row >= 0, 0, np.where(category_row >= 0, 1, 2)).astype(np.int8)
         picked = self.table[row]
+        if self.local.stores:
+            found = self._local_rows(stores, sku_row)
+            picked = np.where((found >= 0)[:, None], self.local.table[found], picked)
+            source[found >= 0] = SOURCES.index("store")
         measures = {name: np.ascontiguousarray(picked[:, i]) for i, name in enumerate(MEASURES)}
         return Response(**measures, source=source)
+
+    def _local_rows(self, stores: Sequence[str] | Texts, sku_row: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """The row of `local.table` of each store and SKU, -1 where there is none."""
+        store = self._store_index.get_indexer(pd.Index(stores, dtype=object))
+        wanted = store * len(self.skus) + sku_row
+        at = np.minimum(np.searchsorted(self._local_keys, wanted), len(self._local_keys) - 1)
+        return np.where((self._local_keys[at] == wanted) & (store >= 0) & (sku_row >= 0), at, -1)
 
     def base_demand(self, store_id: str, sku: str) -> BaseDemand | None:
         """What the store sold of the SKU in the recent past; None where it sold none in that time."""
         return self._base_index.get((store_id, sku))
 
     def unsound(self) -> tuple[int, list[str]]:
-        """How many rows (SKUs, categories, chain) are not finite, below zero and inside their interval; which SKUs."""
-        elasticity, _, lo, hi, _, _ = self.table.T
-        sound = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(self.table).all(axis=1)
+        """How many rows of both tables are not finite, below zero and inside their interval, and of which SKUs."""
+        table = np.concatenate([self.table, self.local.table])
+        elasticity, _, lo, hi, _, _ = table.T
+        sound = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(table).all(axis=1)
         wrong = np.flatnonzero(~sound)
-        return len(wrong), [self.skus[row] for row in wrong.tolist() if row < len(self.skus)]
+        rows = np.r_[np.arange(len(self.skus)), np.full(len(self.table) - len(self.skus), -1), self.local.sku]
+        return len(wrong), [self.skus[row] for row in np.unique(rows[wrong]).tolist() if row >= 0]
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -137,6 +174,14 @@ class PriceModel:
         return pd.Index(self.skus, dtype=object)
 
     @cached_property
+    def _store_index(self) -> "pd.Index[Any]":
+        return pd.Index(self.local.stores, dtype=object)
+
+    @cached_property
+    def _local_keys(self) -> npt.NDArray[np.int64]:
+        return self.local.store * len(self.skus) + self.local.sku
+
+    @cached_property
     def _category_index(self) -> "pd.Index[Any]":
         return pd.Index(self.categories, dtype=object)
 
@@ -146,34 +191,65 @@ class PriceModel:
         return {(store, sku): BaseDemand(units, price) for store, sku, units, price in zip(*columns, strict=True)}
 
 
-def model_of(frame: ResponseFrame, fit: Fit, base: pa.Table, until: str, ceiling: float) -> PriceModel:
-    """The model that a fit gives: posteriors cut off at `ceiling`, so that every elasticity is below zero."""
+def model_of(
+    frame: ResponseFrame, fit: Fit, base: pa.Table, until: str, ceiling: float, by_store: Differences | None = None
+) -> PriceModel:
+    """The model that a fit gives: posteriors cut off at `ceiling`, so that every elasticity is below zero.
+
+    `by_store` moves the elasticity of each store-SKU of the frame away from its SKU's.
+    """
     posterior, prior = fit.posterior, fit.posterior.prior
     mean = np.concatenate([posterior.mean[:, 0], prior.mean[:, 0], prior.chain_mean[:1]])
     category_variance = prior.variance[:, 0] + prior.mean_variance[:, 0]
     chain_variance = prior.chain_variance[:1] + prior.variance[:, 0].mean()
     variance = np.concatenate([posterior.covariance[:, 0, 0], category_variance, chain_variance])
-    elasticity, error, lo, hi = truncate(mean, np.sqrt(variance), ceiling)
-    own = frame.category_of_sku
-    known = np.clip(1 - posterior.covariance[:, 0, 0] / prior.variance[own, 0], 0.0, 1.0)
-    categories = len(frame.categories)
-    expected = elasticity[len(frame.skus) :]
-    columns = {
-        "elasticity": elasticity,
-        "standard_error": error,
-        "lo": lo,
-        "hi": hi,
-        "prior": np.concatenate([expected[own], expected]),
-        "weight": np.concatenate([known, np.zeros(categories + 1)]),
-    }
+    own, categories = frame.category_of_sku, len(frame.categories)
+    expected = truncate(mean, np.sqrt(variance), ceiling)[0][len(frame.skus) :]
+    known = np.concatenate([posterior.own_weight(own, 0), np.zeros(categories + 1)])
+    table = _measures(mean, variance, np.concatenate([expected[own], expected]), known, ceiling)
     return PriceModel(
         version="",
         until=until,
         skus=tuple(frame.skus),
         categories=tuple(frame.categories),
-        table=np.column_stack([np.round(columns[name], 6) for name in MEASURES]),
+        table=table,
         base=base,
+        local=Local() if by_store is None else _local(frame, posterior, by_store, table, ceiling),
     )
+
+
+def _local(frame: ResponseFrame, posterior: Posterior, by_store: Differences, table: Floats, ceiling: float) -> Local:
+    order = np.lexsort((frame.sku_of_series, frame.store_of_series))
+    sku = frame.sku_of_series[order]
+    mean = posterior.mean[sku, 0] + by_store.mean[order]
+    variance = posterior.covariance[sku, 0, 0] + by_store.variance[order]
+    prior, weight = (table[sku, MEASURES.index(name)] for name in ("prior", "weight"))
+    return Local(
+        stores=tuple(frame.stores),
+        store=frame.store_of_series[order],
+        sku=sku,
+        table=_measures(mean, variance, prior, weight, ceiling),
+    )
+
+
+def _measures(mean: Floats, variance: Floats, prior: Floats, weight: Floats, ceiling: float) -> Floats:
+    """Columns MEASURES of normals cut off at `ceiling`, six decimals."""
+    elasticity, error, lo, hi = truncate(mean, np.sqrt(variance), ceiling)
+    return np.column_stack([elasticity, error, lo, hi, prior, weight]).round(6)
+
+
+def _write_local(local: Local) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["store", "sku", *MEASURES])
+    writer.writerows(zip(local.store.tolist(), local.sku.tolist(), *local.table.T.tolist(), strict=True))
+    return text.getvalue().encode()
+
+
+def _read_local(folder: Path, document: dict[str, Any]) -> Local:
+    values = np.loadtxt(folder / STORES_FILE, delimiter=",", skiprows=1, ndmin=2)
+    store, sku = (values[:, i].astype(np.int64) for i in (0, 1))
+    return Local(tuple(document["stores"]), store, sku, np.ascontiguousarray(values[:, 2:]))
 
 
 def _write_base(base: pa.Table) -> bytes:

@@ -93,7 +93,8 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     """Decides every row of `inputs` (schema INPUTS) on its own; rows do not see each other."""
     data = _Columns(inputs)
     rules = rulebook.rules(*data.kinds())
-    response, sound = _sound(model.response(data.text("sku"), data.text("category")))
+    answered = model.response(data.text("store_id"), data.text("sku"), data.text("category"))
+    response, sound = _sound(answered)
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
     cost, cost_source = _costs(data, rules, reference)
     demand = data.floats("base_demand")

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
-from retail_assets.pricing.evaluation import CONTENDERS
+from retail_assets.pricing.evaluation import BASELINES, VARIANTS
 from retail_assets.pricing.explain import explain
 from retail_assets.pricing.model import MEASURES, PRODUCT, PriceModel
 from retail_assets.resources.lake import Lake
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 CURVES = 4
 MOST_CATEGORIES = 40
 NAMES = {
-    "model": "shrunken to the category",
+    "sku_level": "per SKU, shrunken to the category",
+    "store_level": "per store and SKU, shrunken to the SKU",
     "pooled_ols": "least squares per category",
     "sku_ols": "least squares per SKU",
     "no_response": "no answer to prices",
@@ -44,9 +45,8 @@ def response_table(model: PriceModel, lake: Lake) -> pd.DataFrame:
 def contender_table(metrics: dict[str, float]) -> str:
     """A markdown table of the held-back errors of the model and what it was held against."""
     lines = ["| | deviance per unit | absolute error per unit |", "|---|---|---|"]
-    for name in CONTENDERS:
-        suffix = "" if name == "model" else f"_{name}"
-        deviance, wape = metrics[f"holdout_deviance{suffix}"], metrics[f"holdout_wape{suffix}"]
+    for name in (*VARIANTS, *BASELINES):
+        deviance, wape = metrics[f"holdout_deviance_{name}"], metrics[f"holdout_wape_{name}"]
         lines.append(f"| {NAMES[name]} | {deviance:.4f} | {wape:.4f} |")
     return "\n".join(lines)
 

@@ -29,14 +29,20 @@ STORE_WEEK_RIDGE = 20.0
 SWEEPS = 3
 LEVEL_ROUNDS = 5
 FINAL_EM_STEPS = 30
+BLOCK_WEEKS = 4
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted response: coefficients per SKU and what the effects of the training rows were (logarithms)."""
+    """A fitted response: coefficients per SKU and what the effects of the training rows were (logarithms).
+
+    `score` and `information` are what each series says of its own elasticity apart from its SKU's, shapes (series,).
+    """
 
     posterior: Posterior
     precision: Floats
+    score: Floats
+    information: Floats
     level: Floats
     season: Floats
     store_week: Floats
@@ -55,7 +61,8 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         mean = effects.mean
         frame.units[hidden] = uncensored(sold[hidden], mean[hidden])
         noise = _noise(frame, mean)
-        gradient, information = _newton(frame, mean, noise)
+        working = _Working.at(frame, mean, noise)
+        gradient, information, dispersion = _newton(frame, working)
         evidence = gradient + np.einsum("sij,sj->si", information, theta)
         posterior = shrink(evidence, information, frame.category_of_sku, prior, steps=3)
         prior = posterior.prior
@@ -64,9 +71,12 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         if np.abs(change[:, 0]).max() < config.tolerance:
             break
     posterior = shrink(evidence, information, frame.category_of_sku, prior, FINAL_EM_STEPS)
+    score, own = _of_series(frame, working, information, dispersion)
     return Fit(
         posterior=posterior,
         precision=information,
+        score=score,
+        information=own,
         level=effects.level,
         season=effects.season,
         store_week=effects.store_week,
@@ -91,9 +101,9 @@ def uncensored(sold: Floats, mean: Floats) -> Floats:
 
 
 def levels(frame: ResponseFrame, theta: Floats) -> Floats:
-    """Logarithmic level of each store-SKU given coefficients `theta` (skus, k), seasons fitted beside it."""
+    """Logarithmic level of each store-SKU given coefficients `theta` (series, k), seasons fitted beside it."""
     effects = _Effects.zero(frame)
-    response = np.clip(np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]), -10.0, 10.0)
+    response = np.clip(np.einsum("nk,nk->n", frame.features, theta[frame.series_code]), -10.0, 10.0)
     for _ in range(LEVEL_ROUNDS):
         effects.balance(frame, response)
     return effects.level
@@ -140,23 +150,55 @@ def _noise(frame: ResponseFrame, mean: Floats) -> Floats:
     return alpha
 
 
-def _newton(frame: ResponseFrame, mean: Floats, noise: Floats) -> tuple[Floats, Floats]:
-    """Score (skus, k) and information (skus, k, k) of each SKU's coefficients, series and seasons projected out."""
-    category = frame.category_of_sku[frame.sku_code]
-    quality = 1.0 / (1.0 + noise[category] * mean)
-    weight = mean * quality
-    centred = frame.features - _weighted_means(frame.features, weight, frame.series_code)
-    skus, k = len(frame.skus), frame.features.shape[1]
-    residual = (frame.units - mean) * quality
-    gradient = np.column_stack([np.bincount(frame.sku_code, centred[:, i] * residual, skus) for i in range(k)])
+@dataclass(frozen=True)
+class _Working:
+    """The linear problem around a mean: features less their series' mean, residuals and weights of the rows."""
+
+    centred: Floats
+    residual: Floats
+    weight: Floats
+
+    @classmethod
+    def at(cls, frame: ResponseFrame, mean: Floats, noise: Floats) -> "_Working":
+        """Negative binomial weights at `mean`."""
+        quality = 1.0 / (1.0 + noise[frame.category_of_sku[frame.sku_code]] * mean)
+        weight = mean * quality
+        centred = frame.features - _weighted_means(frame.features, weight, frame.series_code)
+        return cls(centred, (frame.units - mean) * quality, weight)
+
+
+def _newton(frame: ResponseFrame, working: _Working) -> tuple[Floats, Floats, Floats]:
+    """Score (skus, k) and information (skus, k, k) of each SKU's coefficients, and the dispersion of its category.
+
+    Series and seasons are projected out, the dispersion divided out.
+    """
+    skus, k, centred, weight = len(frame.skus), frame.features.shape[1], working.centred, working.weight
+    gradient = np.column_stack([np.bincount(frame.sku_code, centred[:, i] * working.residual, skus) for i in range(k)])
     information = np.empty((skus, k, k))
     lost = _lost_to_seasons(frame, centred, weight)
     for i in range(k):
         for j in range(i + 1):
             value = np.bincount(frame.sku_code, centred[:, i] * centred[:, j] * weight, skus) - lost[:, i, j]
             information[:, i, j] = information[:, j, i] = value
-    dispersion = _dispersion(frame, residual, weight, quality)[frame.category_of_sku]
-    return gradient / dispersion[:, None], information / dispersion[:, None, None]
+    dispersion = _dispersion(frame, working, information[:, 0, 0])[frame.category_of_sku]
+    return gradient / dispersion[:, None], information / dispersion[:, None, None], dispersion
+
+
+def _of_series(
+    frame: ResponseFrame, working: _Working, information: Floats, dispersion: Floats
+) -> tuple[Floats, Floats]:
+    """Score and information of each series' elasticity, its other coefficients as its SKU's; scores of a SKU sum to 0.
+
+    What all series of a SKU say together is in the SKU's own coefficient, so that only their differences are left.
+    """
+    others = np.linalg.pinv(information[:, 1:, 1:], hermitian=True)
+    along = np.einsum("sij,sj->si", others, information[:, 1:, 0])[frame.sku_code]
+    price = working.centred[:, 0] - np.einsum("nk,nk->n", working.centred[:, 1:], along)
+    series, sku = len(frame.sku_of_series), frame.sku_of_series
+    score = np.bincount(frame.series_code, price * working.residual, series) / dispersion[sku]
+    known = np.bincount(frame.series_code, price**2 * working.weight, series) / dispersion[sku]
+    sums = [np.bincount(sku, values, len(frame.skus)) for values in (score, known)]
+    return score - known * (sums[0] / np.maximum(sums[1], 1e-12))[sku], known
 
 
 def _lost_to_seasons(frame: ResponseFrame, centred: Floats, weight: Floats) -> Floats:
@@ -174,14 +216,23 @@ def _lost_to_seasons(frame: ResponseFrame, centred: Floats, weight: Floats) -> F
     return lost
 
 
-def _dispersion(frame: ResponseFrame, residual: Floats, weight: Floats, quality: Floats) -> Floats:
-    """Pearson's statistic per degree of freedom and category, at least 1."""
-    category = frame.category_of_sku[frame.sku_code]
+def _dispersion(frame: ResponseFrame, working: _Working, information: Floats) -> Floats:
+    """How much more the scores of elasticities scatter than rows alone would explain, per category, at least 1.
+
+    What moves a SKU in all stores of a cluster, or over some weeks, is one accident and not many: scores are summed
+    over BLOCK_WEEKS of a SKU and cluster before they are squared (clustered errors; Liang, Zeger 1986).
+    """
+    store = frame.store_of_series[frame.series_code]
+    block = (frame.week - frame.week.min()).astype(np.int64) // (7 * BLOCK_WEEKS)
+    place = frame.sku_code * len(frame.clusters) + frame.cluster_of_store[store]
+    cells, code = np.unique(place * (block.max() + 1) + block, return_inverse=True)
+    score = np.bincount(code, working.centred[:, 0] * working.residual, len(cells))
+    category = frame.category_of_sku[cells // (block.max() + 1) // len(frame.clusters)]
     groups = len(frame.categories)
-    statistic = np.bincount(category, residual**2 / np.maximum(weight, 1e-9), groups)
-    series = np.bincount(frame.category_of_sku[frame.sku_of_series], minlength=groups)
-    freedom = np.bincount(category, minlength=groups) - series
-    dispersion: Floats = np.maximum(statistic / np.maximum(freedom, 1), 1.0)
+    count, skus = (np.bincount(c, minlength=groups) for c in (category, frame.category_of_sku))
+    square = np.bincount(category, score**2, groups) * count / np.maximum(count - skus, 1)
+    expected = np.bincount(frame.category_of_sku, information, groups)
+    dispersion: Floats = np.maximum(square / np.maximum(expected, 1e-9), 1.0)
     return dispersion
 
 

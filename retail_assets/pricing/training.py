@@ -9,12 +9,13 @@ from retail_assets.core.manifest import Manifest, installed
 from retail_assets.pricing.config import PricingConfig
 from retail_assets.pricing.evaluation import Holdout, held_out, metrics
 from retail_assets.pricing.frames import FEATURES, ResponseFrame, frame_of, read_base_demand, read_panel
+from retail_assets.pricing.local import differences
 from retail_assets.pricing.model import PRODUCT, PriceModel, model_of
 from retail_assets.pricing.response import fit
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 READS = ("fct_sales_daily", "dim_store", "dim_product", "dim_promotion")
 
 
@@ -49,7 +50,9 @@ def train(lake: Lake, config: PricingConfig, gold: dict[str, int], until: date) 
     frame = frame_of(panel, response)
     holdout = held_out(frame, response)
     base = read_base_demand(lake, until, gold)
-    model = model_of(frame, fit(frame, response), base, until.isoformat(), response.elasticity_ceiling)
+    learnt = fit(frame, response)
+    by_store = differences(frame, learnt) if holdout.kept == "store_level" else None
+    model = model_of(frame, learnt, base, until.isoformat(), response.elasticity_ceiling, by_store)
     first = frame.week.min().astype(date)
     return Training(model, frame, holdout, metrics(model, holdout), gold, first, until)
 

@@ -136,6 +136,7 @@ def _write_dimensions(lake, names, category, shops, country) -> None:
     }
     lake.overwrite("gold", "dim_product", pa.table(products))
     stores = {"store_id": shops, "country": country, "currency": [COUNTRIES[c] for c in country]}
+    stores["channel"] = ["store"] * len(shops)
     lake.overwrite("gold", "dim_store", pa.table(stores))
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retail_assets.pricing.model import BASE_FILE, RESPONSE_FILE, SOURCES, BaseDemand, PriceModel, PriceModelError
+from retail_assets.pricing.model import (
+    BASE_FILE,
+    RESPONSE_FILE,
+    SOURCES,
+    STORES_FILE,
+    BaseDemand,
+    Local,
+    PriceModel,
+    PriceModelError,
+)
 
 
 @pytest.fixture
@@ -29,9 +38,45 @@ def test_a_model_survives_its_files(model: PriceModel, folder: Path) -> None:
 
 
 def test_what_is_not_known_of_a_sku_comes_from_its_category_then_the_chain(model: PriceModel) -> None:
-    response = model.response(["SKU-00003", "SKU-NEW", "SKU-NEW", "SKU-NEW"], ["other", "known", "other", None])
+    response = model.response(
+        ["US-001"] * 4, ["SKU-00003", "SKU-NEW", "SKU-NEW", "SKU-NEW"], ["other", "known", "other", None]
+    )
     assert [SOURCES[s] for s in response.source] == ["sku", "category", "chain", "chain"]
     assert response.elasticity.tolist() == [-0.6, -1.8, -2.0, -2.0]
+
+
+@pytest.fixture
+def by_store(model: PriceModel) -> PriceModel:
+    """The model with two store-SKUs that answer otherwise."""
+    table = np.array([[-1.1, 0.2, -1.5, -0.7, -1.8, 0.6], [-3.0, 0.3, -3.6, -2.4, -1.8, 0.6]])
+    store, sku = np.array([0, 1]), np.array([3, 0])
+    return replace(model, local=Local(("US-001", "US-002"), store, sku, table))
+
+
+def test_what_is_known_of_a_store_comes_before_what_all_stores_say(by_store: PriceModel) -> None:
+    stores = ["US-001", "US-002", "US-002", "US-009", "US-001"]
+    skus = ["SKU-00003", "SKU-00003", "SKU-00000", "SKU-00003", "SKU-NEW"]
+    response = by_store.response(stores, skus, ["known"] * 5)
+    assert response.elasticity.tolist() == [-1.1, -0.6, -3.0, -0.6, -1.8]
+    assert [SOURCES[s] for s in response.source] == ["store", "sku", "store", "sku", "category"]
+
+
+def test_differences_by_store_survive_the_files(by_store: PriceModel, tmp_path: Path) -> None:
+    for name, content in by_store.files().items():
+        (tmp_path / name).write_bytes(content)
+    loaded = PriceModel.load(tmp_path)
+    assert loaded.files() == by_store.files()
+    assert loaded.response(["US-002"], ["SKU-00000"], [None]).elasticity.tolist() == [-3.0]
+    (tmp_path / STORES_FILE).unlink()
+    with pytest.raises(PriceModelError, match=STORES_FILE):
+        PriceModel.load(tmp_path)
+
+
+def test_a_model_from_before_stores_were_told_apart_is_still_read(model: PriceModel, folder: Path) -> None:
+    document = json.loads((folder / RESPONSE_FILE).read_text())
+    del document["stores"]
+    (folder / RESPONSE_FILE).write_text(json.dumps(document | {"format": 1}))
+    assert np.array_equal(PriceModel.load(folder).table, model.table)
 
 
 def test_recent_demand_is_found_by_store_and_sku(model: PriceModel) -> None:
@@ -58,3 +103,8 @@ def test_unsound_rows_are_found(model: PriceModel) -> None:
     table = model.table.copy()
     table[2, 3], table[5, 0], table[-1, 2] = 0.1, np.nan, -0.1  # hi above zero, no elasticity, lo above it (the chain)
     assert replace(model, table=table).unsound() == (3, ["SKU-00002", "SKU-00005"])
+
+
+def test_unsound_rows_of_stores_are_found(by_store: PriceModel) -> None:
+    by_store.local.table[0, 3] = 0.2
+    assert by_store.unsound() == (1, ["SKU-00003"])

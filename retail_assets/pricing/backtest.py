@@ -1,0 +1,204 @@
+"""`retail backtest pricing`: elasticities of anybody's history with their intervals, proven on rows held back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.pricing import history_model as models
+from retail_assets.pricing.evaluation import poisson_deviance
+from retail_assets.pricing.history import Columns, History, HistoryError, moment, read_history
+from retail_assets.pricing.history_model import Learnt
+from retail_assets.pricing.shrinkage import truncate
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[str], None]
+
+HELD_BACK = 0.15
+LEAST_PERIODS = 8
+CONTENDERS: dict[str, Callable[[History], Learnt]] = {
+    "no_response": models.no_response,
+    "pooled_ols": models.pooled_ols,
+    "series_ols": models.series_ols,
+    "shrunken_log": lambda history: models.shrunken(history, "log"),
+    "shrunken_count": lambda history: models.shrunken(history, "count"),
+}
+MODELS = ("shrunken_log", "shrunken_count")
+STEPS = len(CONTENDERS) + 3
+
+
+class Score(BaseModel):
+    """Errors on held-back rows: Poisson deviance per unit, absolute error per unit, mean absolute share; low is good.
+
+    `mape` leaves rows without a unit out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deviance: float
+    wape: float
+    mape: float
+
+
+class ItemElasticity(BaseModel):
+    """The elasticity of an item's average series with its 95 % interval, and what least squares alone says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item: str
+    elasticity: float
+    lo: float
+    hi: float
+    ols: float
+    series: int
+
+
+class Backtest(BaseModel):
+    """What a backtest found. `scores` are of the rows after `--train-until`, without it of the last 15 % of periods.
+
+    `kept` is the model with the lower deviance on the last periods of training, `beaten_by` the baselines that were
+    better than it on the scored rows; `notes` say what is particular about the history.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    series: int
+    periods: int
+    kept: str
+    scores: dict[str, Score]
+    scored_rows: int
+    scored_after: str
+    beaten_by: list[str]
+    items: list[ItemElasticity]
+    notes: list[str]
+    files: list[str]
+
+
+def backtest(
+    path: Path, columns: Columns, out: Path, train_until: str | None, ceiling: float, progress: Progress
+) -> Backtest:
+    """Reads `path`, learns, scores, and writes `out` and its neighbours; raises HistoryError for unusable input."""
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise HistoryError(f"--out {out.name} is neither .parquet nor .csv", where=str(out))
+    progress(f"reading {path.name}")
+    history = read_history(path, columns)
+    progress("holding the newest rows back")
+    train, test = _split(history, path, train_until)
+    inner, check = _last(train, path) if train_until else (train, test)
+    trial = {name: _score(CONTENDERS[name](inner), check) for name in MODELS}
+    kept = min(MODELS, key=lambda name: trial[name].deviance)
+    scores = {}
+    for name, fit in CONTENDERS.items():
+        progress(f"scoring {name}")
+        scores[name] = _score(fit(train), test)
+    learnt_from = train if train_until else history
+    progress(f"learning from {len(learnt_from.units):,} rows")
+    final = CONTENDERS[kept](learnt_from)
+    series, items = _series_table(final, learnt_from, ceiling), _item_table(final, learnt_from, ceiling)
+    files = [_write(series, out)]
+    if columns.item_key is not None:
+        files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
+    if train_until:
+        files.append(_write(_forecast_table(test, final.forecast(test), columns), _beside(out, "forecasts")))
+    return Backtest(
+        rows=len(history.units),
+        series=len(history.keys),
+        periods=int(history.period.max()) + 1,
+        kept=kept,
+        scores=scores,
+        scored_rows=len(test.units),
+        scored_after=str(train.time.max()),
+        beaten_by=[n for n in CONTENDERS if n not in MODELS and scores[n].deviance < scores[kept].deviance],
+        items=_found(items),
+        notes=_notes(final, learnt_from, ceiling),
+        files=files,
+    )
+
+
+def _split(history: History, path: Path, train_until: str | None) -> tuple[History, History]:
+    if train_until is None:
+        return _last(history, path)
+    late = (history.time > moment(train_until, history, path)).to_numpy()
+    return history.where(~late), history.where(late)
+
+
+def _last(history: History, path: Path) -> tuple[History, History]:
+    """Everything but the last 15 % of the periods, and those."""
+    periods = np.unique(history.period)
+    if len(periods) < LEAST_PERIODS:
+        raise HistoryError(
+            f"{len(periods)} different times are too few to learn from and to hold some back: at least {LEAST_PERIODS}",
+            where=str(path),
+        )
+    late = history.period > periods[-1 - max(1, round(HELD_BACK * len(periods)))]
+    return history.where(~late), history.where(late)
+
+
+def _score(learnt: Learnt, test: History) -> Score:
+    forecast = learnt.forecast(test)
+    known = np.isfinite(forecast)
+    units, forecast = test.units[known], forecast[known]
+    if not units.sum():
+        raise HistoryError("no series has sold both before and after the split: nothing can be scored")
+    error, sold = np.abs(units - forecast), units > 0
+    return Score(
+        deviance=poisson_deviance(units, forecast) / units.sum(),
+        wape=error.sum() / units.sum(),
+        mape=float(np.mean(error[sold] / units[sold])),
+    )
+
+
+def _series_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
+    elasticity, _, lo, hi = truncate(learnt.theta[:, 0], np.sqrt(learnt.variance), ceiling)
+    rows = np.bincount(history.series, minlength=len(history.keys))
+    return history.keys.assign(elasticity=elasticity, lo=lo, hi=hi, weight=learnt.weight, rows=rows)
+
+
+def _item_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
+    elasticity, _, lo, hi = truncate(learnt.item_mean, np.sqrt(learnt.item_variance), ceiling)
+    first = np.unique(history.item_of_series, return_index=True)[1]
+    ols = models.pooled_ols(history).theta[first, 0]
+    series = np.bincount(history.item_of_series, minlength=len(history.items))
+    return pd.DataFrame(
+        {"item": history.items, "elasticity": elasticity, "lo": lo, "hi": hi, "ols": ols, "series": series}
+    )
+
+
+def _found(items: pd.DataFrame) -> list[ItemElasticity]:
+    rows = items.assign(item=items["item"].astype(str)).to_dict("records")
+    return [ItemElasticity.model_validate(row) for row in rows]
+
+
+def _forecast_table(test: History, forecast: Floats, columns: Columns) -> pd.DataFrame:
+    rows = test.keys.iloc[test.series].reset_index(drop=True)
+    rows[columns.time] = test.time.to_numpy()
+    return rows.assign(units=test.units, forecast=forecast)
+
+
+def _notes(learnt: Learnt, history: History, ceiling: float) -> list[str]:
+    series, sold = len(history.keys), np.bincount(history.series, history.units, len(history.keys)) > 0
+    constant = int((learnt.weight[sold] == 0).sum())
+    rising = int((learnt.theta[sold, 0] > ceiling).sum())
+    facts = [
+        (int((~sold).sum()), "of {n} series sold nothing in training: they get their item's elasticity, no forecast"),
+        (constant, "of {n} series never changed their price: they get their item's elasticity"),
+        (
+            rising,
+            "of {n} series seem to sell no less at a higher price: cut off at {c}, look for missing controls",
+        ),
+    ]
+    return [f"{count} {text.format(n=series, c=ceiling)}" for count, text in facts if count]
+
+
+def _beside(out: Path, name: str) -> Path:
+    return out.with_name(f"{out.stem}_{name}{out.suffix}")
+
+
+def _write(table: pd.DataFrame, path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False) if path.suffix.lower() == ".csv" else table.to_parquet(path, index=False)
+    return str(path)

@@ -1,0 +1,219 @@
+"""Anybody's sales history as arrays: checked row by row, so that a wrong value is named and never repaired."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from retail_assets.core.errors import RetailError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+
+
+class HistoryError(RetailError):
+    """A sales history that cannot be used as it is; names the file, the column and the value."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a history mean what.
+
+    `price` may hold `{key}`: then it names a column per value of that key. `item` is the key whose series share what is
+    known of their demand, the last one where it is None.
+    """
+
+    series: tuple[str, ...]
+    time: str
+    units: str
+    price: str
+    controls: tuple[str, ...] = ()
+    logarithm: bool = False
+    item: str | None = None
+
+    @property
+    def item_key(self) -> str | None:
+        """The key that names the item; None where a series is all there is."""
+        return (self.item or self.series[-1]) if len(self.series) > 1 else None
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows sorted by series and time, arrays of shape (rows,); `features` is (rows, k): log price, then the controls.
+
+    `keys` has a row per series (its key columns), `item_of_series` the code of its item (0 where there is only one
+    key), `items` the values of those codes. `time` is as in the file, `period` its rank.
+    """
+
+    units: Floats
+    features: Floats
+    names: tuple[str, ...]
+    series: Ints
+    period: Ints
+    time: "pd.Series[Any]"
+    keys: pd.DataFrame
+    item_of_series: Ints
+    items: list[Any]
+
+    @property
+    def item(self) -> Ints:
+        """The item of each row."""
+        return self.item_of_series[self.series]
+
+    def where(self, rows: npt.NDArray[np.bool_]) -> "History":
+        """The rows of the mask; every code keeps its meaning."""
+        picked = (self.units[rows], self.features[rows], self.names, self.series[rows], self.period[rows])
+        return History(*picked, self.time[rows], self.keys, self.item_of_series, self.items)
+
+
+def read_history(path: Path, columns: Columns) -> History:
+    """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
+    table = _read(path)
+    needed = [*columns.series, columns.time, columns.units, *columns.controls]
+    _require(path, table, needed)
+    if table.empty:
+        raise HistoryError("the history has no rows", where=str(path))
+    for name in (*columns.series, columns.time):
+        _refuse(path, table, name, table[name].isna().to_numpy(), "is empty")
+    time = _time(path, table, columns.time)
+    units = _units(path, table, columns)
+    price = _price(path, table, columns)
+    controls = [_numbers(path, table, name) for name in columns.controls]
+    keys = [*columns.series]
+    _refuse_repeats(path, table, keys, columns.time, time)
+    series = table.groupby(keys, sort=True).ngroup().to_numpy()
+    order = np.lexsort((time.to_numpy(), series))
+    known = table.iloc[order].drop_duplicates(keys)[keys].reset_index(drop=True)
+    item_of_series, items = _items(path, known, columns)
+    return History(
+        units=units[order],
+        features=np.column_stack([np.log(price), *controls])[order],
+        names=("log_price", *columns.controls),
+        series=series[order].astype(np.int64),
+        period=time.rank(method="dense").to_numpy()[order].astype(np.int64) - 1,
+        time=time.iloc[order].reset_index(drop=True),
+        keys=known,
+        item_of_series=item_of_series,
+        items=items,
+    )
+
+
+def moment(text: str, history: History, path: Path) -> Any:
+    """`text` (of --train-until) as a time of this history; raises HistoryError where it is none, or splits nothing."""
+    try:
+        whole = pd.api.types.is_integer_dtype(history.time)
+        at = int(text) if whole else pd.Timestamp(text, tz=history.time.dt.tz)
+    except ValueError as error:
+        raise HistoryError(f"--train-until {text!r} is not a time like {history.time[0]}", where=str(path)) from error
+    first, last = history.time.min(), history.time.max()
+    if not first <= at < last:
+        raise HistoryError(f"--train-until {text} leaves no rows on one side of it: {first} to {last}", where=str(path))
+    return at
+
+
+def _read(path: Path) -> pd.DataFrame:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        problem = "does not exist" if reader else f"is neither of {', '.join(READERS)}"
+        raise HistoryError(f"{path.name} {problem}", where=str(path))
+    try:
+        with duckdb.connect() as connection:
+            return connection.execute(f"select * from {reader}(?)", [str(path)]).df()
+    except duckdb.Error as error:
+        raise HistoryError(f"the history cannot be read: {error}", where=str(path)) from error
+
+
+def _require(path: Path, table: pd.DataFrame, names: list[str]) -> None:
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        there = ", ".join(map(str, table.columns))
+        raise HistoryError(f"no column {absent[0]!r}", where=str(path), todo=f"use one of: {there}")
+    if len(set(names)) < len(names):
+        raise HistoryError(f"a column is named twice in {', '.join(names)}", where=str(path))
+
+
+def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: npt.NDArray[np.bool_], what: str) -> None:
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise HistoryError(
+            f"{name} {what}: {table[name].iloc[row]}",
+            where=f"{path}, row {int(table.index[row]) + 1}, column {name} ({int(wrong.sum())} such rows)",
+            todo="correct or leave out these rows",
+        )
+
+
+def _numbers(path: Path, table: pd.DataFrame, name: str) -> Floats:
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    _refuse(path, table, name, ~np.isfinite(values), "is not a finite number")
+    return values
+
+
+def _units(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
+    values = _numbers(path, table, columns.units)
+    if columns.logarithm:
+        _refuse(path, table, columns.units, np.abs(values) > 50, "is not a natural logarithm of units")
+        return np.exp(values)
+    _refuse(path, table, columns.units, values < 0, "is below zero (returns are no demand)")
+    return values
+
+
+def _price(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
+    keys = [field for _, field, _, _ in Formatter().parse(columns.price) if field is not None]
+    unknown = [key for key in keys if key not in columns.series]
+    if unknown:
+        raise HistoryError(f"--price {columns.price}: {unknown[0]!r} is not a key of --series", where=str(path))
+    price = np.empty(len(table))
+    for value, rows in table.groupby(keys).indices.items() if keys else [((), np.arange(len(table)))]:
+        values = value if isinstance(value, tuple) else (value,)
+        name = columns.price.format(**{key: _plain(v) for key, v in zip(keys, values, strict=True)})
+        _require(path, table, [name])
+        picked = table.iloc[rows]
+        numbers = _numbers(path, picked, name)
+        _refuse(path, picked, name, numbers <= 0, "is not a price above zero")
+        price[rows] = numbers
+    return price
+
+
+def _plain(value: Any) -> Any:
+    """A key as it stands in a column's name: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _time(path: Path, table: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """Whole numbers as they are, everything else as points in time."""
+    values = table[name]
+    if pd.api.types.is_numeric_dtype(values):
+        whole = values.to_numpy(dtype=np.float64)
+        _refuse(path, table, name, whole != np.round(whole), "is not a whole number")
+        return values.astype(np.int64)
+    points = pd.to_datetime(values, errors="coerce")
+    _refuse(path, table, name, points.isna().to_numpy(), "is neither a whole number nor a date")
+    return points
+
+
+def _refuse_repeats(path: Path, table: pd.DataFrame, keys: list[str], name: str, time: "pd.Series[Any]") -> None:
+    repeated = table[keys].assign(**{name: time}).duplicated().to_numpy()
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        key = ", ".join(f"{k} {table[k].iloc[row]}" for k in [*keys, name])
+        raise HistoryError(
+            f"{key} is there twice",
+            where=f"{path}, row {row + 1}, columns {', '.join([*keys, name])} ({int(repeated.sum())} such rows)",
+            todo="sum them into one row per series and time, or name the missing key in --series",
+        )
+
+
+def _items(path: Path, keys: pd.DataFrame, columns: Columns) -> tuple[Ints, list[Any]]:
+    if columns.item is not None and columns.item not in columns.series:
+        raise HistoryError(f"--item {columns.item!r} is not a key of --series", where=str(path))
+    if columns.item_key is None:
+        return np.zeros(len(keys), dtype=np.int64), ["all"]
+    codes, items = pd.factorize(keys[columns.item_key], sort=True)
+    return codes.astype(np.int64), list(items)
