@@ -27,6 +27,7 @@ def test_help_lists_every_command(retail: Retail, tmp_path: Path) -> None:
         "dev",
         "sample",
         "clean",
+        "prices",
     ):
         assert command in printed
 

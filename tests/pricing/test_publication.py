@@ -10,12 +10,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from retail_assets.environments import Home
+from retail_assets.pricing.approval import settle
 from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import PricingConfig, PublicationConfig
 from retail_assets.pricing.decisions import Provenance
+from retail_assets.pricing.gate import Gate
 from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch
 from retail_assets.pricing.model import PriceModel
@@ -25,7 +28,6 @@ from retail_assets.pricing.publication import (
     BATCHES,
     PROPOSALS,
     PUBLICATIONS,
-    Gate,
     PublicationError,
     batch_id_of,
     current_publications,
@@ -33,8 +35,8 @@ from retail_assets.pricing.publication import (
     first_status,
     publications,
     published_prices,
-    settle,
 )
+from retail_assets.pricing.publication_checks import circuit_breaker_holds, prices_at_the_till_are_right
 from retail_assets.pricing.publishing import Published, publish
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.switch import SwitchError, stopped, turn, turns
@@ -370,3 +372,26 @@ def test_every_table_is_append_only(shop: Shop) -> None:
     for name in (BATCHES, PROPOSALS, PUBLICATIONS, "price_switch"):
         modes = {entry.get("operationParameters", {}).get("mode") for entry in shop.lake.open("ops", name).history()}
         assert modes <= {"Append", "ErrorIfExists", "Ignore"}
+
+
+def test_the_check_fails_while_a_batch_is_withheld(shop: Shop) -> None:
+    done = shop.batch(**tight(shop))
+    failed = circuit_breaker_holds(lake=shop.lake)
+    assert not failed.passed
+    assert failed.metadata["withheld_in"].value == [DE, US]
+    assert any("mean change" in words for words in failed.metadata["tripped"].value)
+    settle(shop.lake, "release", done.batch_id, None, by="maria", reason="seen")
+    assert circuit_breaker_holds(lake=shop.lake).passed
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0.02, True), (0.021, False)])
+def test_the_check_of_the_till_fails_above_its_limit(lake: Lake, share: float, passed: bool) -> None:
+    lake.overwrite("reports", "price_integrity", pa.table({"store_id": [US, DE], "wrong_share_listed": [share, 0.0]}))
+    found = prices_at_the_till_are_right(lake=lake)
+    assert found.passed is passed
+    assert found.metadata["wrong_shares"].value == ({} if passed else {US: share})
+
+
+def test_checks_of_an_empty_lake_pass(lake: Lake) -> None:
+    assert circuit_breaker_holds(lake=lake).passed
+    assert prices_at_the_till_are_right(lake=lake).passed
