@@ -12,7 +12,19 @@ Retail = Callable[..., "CompletedProcess[str]"]
 
 def test_help_lists_every_command(retail: Retail, tmp_path: Path) -> None:
     printed = retail(tmp_path, "--help").stdout
-    for command in ("demo", "run", "status", "import", "replay", "rebuild", "models", "dev", "sample", "clean"):
+    for command in (
+        "demo",
+        "run",
+        "status",
+        "import",
+        "replay",
+        "rebuild",
+        "models",
+        "dev",
+        "sample",
+        "clean",
+        "prices",
+    ):
         assert command in printed
 
 

@@ -50,7 +50,7 @@ class PriceAnswer(BaseModel):
     policy_hash: str
     decided_at: datetime
     business_date: Annotated[date, Field(description="The business day the inputs are of")]
-    fallback: Annotated[bool, Field(description="True: the newest batch price, because the inputs were too old")]
+    fallback: Annotated[bool, Field(description="True: the last published price, as nothing newer may be answered")]
     fallback_reason: str | None
 
 

@@ -115,10 +115,10 @@ def _answer(
     action: Literal["approve", "reject", "release"], batch: str, store: str | None, by: str, reason: str, as_json: bool
 ) -> None:
     from retail_assets.pricing.price_files import write_price_files
-    from retail_assets.pricing.publication import answer
+    from retail_assets.pricing.publication import settle
 
     environment = current()
-    made = answer(environment.lake, action, batch, store, by=by, reason=reason)
+    made = settle(environment.lake, action, batch, store, by=by, reason=reason)
     files = [file for row in made for file in write_price_files(environment.lake, environment.home, row.store_id)]
     lines = [f"{row.batch_id} {row.store_id}: {row.status} by {row.by}" for row in made]
     lines += [f"wrote {file.path}" for file in files if file.written]

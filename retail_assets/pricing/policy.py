@@ -214,10 +214,11 @@ def _costs(data: _Columns, rules: Rules, reference: Ints) -> tuple[Ints, Codes]:
 
 def _sound(response: Response) -> tuple[Response, Flags]:
     """The response with zeros where it is not a finite number below zero, and where it is one."""
-    measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
-    sound = np.all([np.isfinite(values) for values in measures.values()], axis=0) & (response.elasticity < 0)
+    sound = np.isfinite(response.elasticity + response.standard_error + response.lo + response.hi + response.prior)
+    sound &= np.isfinite(response.weight) & (response.elasticity < 0)
     if sound.all():
         return response, sound
+    measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
     return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
 
 
@@ -238,19 +239,18 @@ def _trial(
 
 
 def _reasons(data: _Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:
-    """Why a price is held, the first that is true; 0 where it is decided."""
-    clearing, stock = rules["objective"] == CLEARANCE, data.ints("on_hand", UNKNOWN)
-    held = {
-        COST_UNKNOWN: cost == 0,
-        KEEP: rules["objective"] == KEEP_PRICE,
-        PROMOTION: data.flags("on_promotion") & (rules["hold_promotion"] == 1),
-        UNSOUND: ~sound,
-        STOCK_UNKNOWN: clearing & (stock < 0),
-        SOLD_OUT: clearing & (stock == 0),
-        DEMAND_UNKNOWN: clearing & np.isnan(demand),
-        CLEARANCE_OVER: clearing & (rules["clear_days"] <= 0),
-    }
-    return np.select(list(held.values()), list(held), 0).astype(np.int8)
+    """Why a price is held; 0 where it is decided."""
+    objective, clearing = rules["objective"], rules["objective"] == CLEARANCE
+    reason = np.where(sound, 0, UNSOUND)
+    if clearing.any():
+        stock = data.ints("on_hand", UNKNOWN)
+        reason = np.where((reason == 0) & clearing & (rules["clear_days"] <= 0), CLEARANCE_OVER, reason)
+        reason = np.where((reason == 0) & clearing & np.isnan(demand), DEMAND_UNKNOWN, reason)
+        reason = np.where((reason == 0) & clearing & (stock == 0), SOLD_OUT, reason)
+        reason = np.where((reason == 0) & clearing & (stock < 0), STOCK_UNKNOWN, reason)
+    reason = np.where(data.flags("on_promotion") & (rules["hold_promotion"] == 1), PROMOTION, reason)
+    reason = np.where(objective == KEEP_PRICE, KEEP, reason)
+    return np.where(cost == 0, COST_UNKNOWN, reason).astype(np.int8)
 
 
 def _guard(

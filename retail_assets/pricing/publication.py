@@ -212,7 +212,7 @@ def current_publications(lake: Lake) -> list[Publication]:
     return sorted(newest.values(), key=lambda row: (row.business_date, row.at, row.publication_id))
 
 
-def answer(
+def settle(
     lake: Lake, action: Literal["approve", "reject", "release"], batch_id: str, store_id: str | None, *, by: str,
     reason: str,
 ) -> list[Publication]:  # fmt: skip

@@ -5,7 +5,7 @@ same templates, so that a service and a batch say the same about the same price.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
@@ -14,18 +14,7 @@ import numpy.typing as npt
 
 from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES, Status
 from retail_assets.pricing.objectives import CLEARANCE, REVENUE
-from retail_assets.pricing.policy import (
-    CHANGED,
-    CLEARANCE_OVER,
-    COST_UNKNOWN,
-    DEMAND_UNKNOWN,
-    KEEP,
-    PROMOTION,
-    SOLD_OUT,
-    STOCK_UNKNOWN,
-    UNSOUND,
-    Batch,
-)
+from retail_assets.pricing.policy import CHANGED, Batch
 
 Array = npt.NDArray[Any]
 
@@ -93,11 +82,8 @@ OUTCOMES: Mapping[int, str] = {
     Status.SKIPPED: ": not applied, the price stays",
 }
 NO_OUTCOME: Mapping[int, str] = dict.fromkeys(OUTCOMES, "")
-HELD_STATEMENTS = {
-    KEEP: 2, PROMOTION: 3, COST_UNKNOWN: 4, UNSOUND: 7, STOCK_UNKNOWN: 8, SOLD_OUT: 9, DEMAND_UNKNOWN: 10,
-    CLEARANCE_OVER: 11,
-}  # fmt: skip
-"""Which statement of the objective tells the reason of a held price."""
+HELD_STATEMENTS = np.array([0, 2, 3, 4, 7, 8, 9, 10, 11])
+"""Which statement of the objective tells each of REASONS."""
 STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
 
@@ -138,7 +124,7 @@ class TrailLine:
 
     def document(self) -> dict[str, Any]:
         """The line as plain JSON values."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def steps_of(batch: Batch) -> list[Step]:
@@ -177,7 +163,7 @@ def _statement(applies: Array, rule: str) -> Array:
 
 def _objective(batch: Batch) -> Step:
     free = np.select([batch.objective == REVENUE, batch.objective == CLEARANCE, batch.cost_source == 1], [5, 6, 1], 0)
-    statement = np.select([batch.reason == reason for reason in HELD_STATEMENTS], list(HELD_STATEMENTS.values()), free)
+    statement = np.where(batch.reason > 0, HELD_STATEMENTS[batch.reason], free)
     moved = np.where(batch.proposal != batch.previous, Status.MOVED, Status.PASSED)
     r = batch.response
     numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}

@@ -77,6 +77,7 @@ class PriceDesk:
         self.clock = Clock(environment, "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._published = Gate.read(environment.lake)
+        self._rows: tuple[Gate, dict[tuple[str, str], dict[str, Any] | None]] | None = None
         self._book: InputBook | None = None
         self._memory: _Memory | None = None
         self._commit = git_commit()
@@ -164,7 +165,7 @@ class PriceDesk:
 
     def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:
         """The newest published price, as it was decided, marked as such."""
-        row = newest_published_row(self._lake, store_id, sku)
+        row = self._last_published(store_id, sku)
         if row is None:
             raise NoAnswer(
                 f"{store_id} {sku} has no price: {why}, and no published price to fall back to",
@@ -173,6 +174,16 @@ class PriceDesk:
         self.runtime.metrics.fallback(kind)
         provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"])
         return Priced.of(decision_of(row), provenance, fallback=why).again()
+
+    def _last_published(self, store_id: str, sku: str) -> dict[str, Any] | None:
+        """The published row of a store-SKU, looked up once until something is published or stopped."""
+        gate = self._published
+        if self._rows is None or self._rows[0] is not gate or len(self._rows[1]) >= REMEMBERED:
+            self._rows = (gate, {})
+        rows = self._rows[1]
+        if (store_id, sku) not in rows:
+            rows[store_id, sku] = newest_published_row(self._lake, store_id, sku)
+        return rows[store_id, sku]
 
 
 def newest_published_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:

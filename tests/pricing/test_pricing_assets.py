@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -165,6 +166,47 @@ def test_an_incomplete_trail_is_stopped(refreshed: Home, decided: Lake, damage: 
         line[end] = 12345
     forge(decided, guardrails=json.dumps(lines))
     assert not checked(refreshed)["trail_is_complete"]
+
+
+def test_a_price_that_moved_too_far_within_a_week_is_stopped(refreshed: Home, decided: Lake) -> None:
+    output = json.loads(decided.open("decisions", "pricing").to_pyarrow_table()["output"][0].as_py())
+    lines: list[Any] = trail(decided)
+    week = next(line for line in lines if line["rule"] == "max_change_week")
+    week["numbers"] |= {"week_price": int(lines[0]["before"] * 0.6), "change_bp": 1500}
+    lines[-1]["after"] = lines[0]["before"]
+    price = Decimal(lines[0]["before"]) / 100
+    forge(decided, price=price, guardrails=json.dumps(lines), output=json.dumps(output | {"outcome": "changed"}))
+    found = checked(refreshed)
+    assert not found["max_change_week_holds"]
+    assert found["max_change_holds"]
+
+
+def test_an_open_store_without_decisions_is_named(refreshed: Home, decided: Lake) -> None:
+    decided.open("decisions", "pricing").delete("store_id = 'DE-001'")
+    result = refresh(refreshed)
+    check = next(c for c in result.get_asset_check_evaluations() if c.check_name == "every_listed_item_has_a_price")
+    assert not check.passed
+    assert check.metadata["stores_without_decisions"].value == ["DE-001"]
+
+
+def test_a_batch_is_published_with_its_files(first: tuple[Home, dg.ExecuteInProcessResult]) -> None:
+    home, result = first
+    published = metadata(result, "pricing", "price_publications")
+    assert published["status"] in ("published", "withheld by the circuit breaker")
+    assert published["rows"] == 24
+    files = metadata(result, "pricing", "price_files")
+    assert len(list(home.outbox.glob("prices/*/*.csv"))) == files["files"]
+
+
+def test_a_failed_blocking_check_keeps_the_batch_in_the_house(refreshed: Home, decided: Lake) -> None:
+    before = decided.version("ops", "price_publications")
+    lines = trail(decided)
+    del lines[3]
+    forge(decided, guardrails=json.dumps(lines))
+    decided.overwrite("gold", "dim_promotion", decided.open("gold", "dim_promotion").to_pyarrow_table().slice(1))
+    result = refresh(refreshed)
+    assert not result.success
+    assert decided.version("ops", "price_publications") == before
 
 
 def test_a_listed_item_without_a_decision_is_seen(refreshed: Home, decided: Lake) -> None:

@@ -8,6 +8,8 @@ import pytest
 from bento.pricing.schemas import MAX_BATCH, PriceAnswer, PricesAnswer
 from retail_assets.environments import Environment, Home
 from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.publication import current_publications, settle
+from retail_assets.pricing.switch import turn
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.service_app import NoAnswer
@@ -168,7 +170,7 @@ def test_the_openapi_document_shows_the_errors(pricing: Served) -> None:
 
 
 class TestFallback:
-    """A desk whose inputs are older than allowed answers with the newest batch price, and says so."""
+    """A desk that may not answer a new decision answers the last published price, and says so."""
 
     @pytest.fixture
     def desk(self, tiny_copy: Home) -> PriceDesk:
@@ -196,7 +198,29 @@ class TestFallback:
         row = decisions(tiny_copy, "mode = 'batch' limit 1")[0]
         Lake.at(tiny_copy.lake).open("decisions", "pricing").delete()
         self.grow_old(desk, 4)
-        with pytest.raises(NoAnswer, match="no batch price to fall back to"):
+        with pytest.raises(NoAnswer, match="no published price to fall back to"):
+            desk.price(row["store_id"], row["sku"])
+        desk.runtime.close()
+
+    def test_a_stop_is_heeded_until_it_is_resumed(self, desk: PriceDesk, tiny_copy: Home) -> None:
+        row = decisions(tiny_copy, "mode = 'batch' order by \"at\" desc, decision_id limit 1")[0]
+        turn(Lake.at(tiny_copy.lake), "stop", "store", row["store_id"], by="maria", reason="wrong labels")
+        desk._refresh()
+        held = desk.price(row["store_id"], row["sku"])
+        turn(Lake.at(tiny_copy.lake), "resume", "store", row["store_id"], by="maria", reason="corrected")
+        desk._refresh()
+        fresh = desk.price(row["store_id"], row["sku"])
+        desk.runtime.close()
+        assert (held["fallback"], held["price"], fresh["fallback"]) == (True, str(row["price"]), False)
+        assert held["fallback_reason"] == f"store {row['store_id']} was stopped by maria: wrong labels"
+
+    def test_a_withdrawn_batch_is_not_answered_any_more(self, desk: PriceDesk, tiny_copy: Home) -> None:
+        lake = Lake.at(tiny_copy.lake)
+        published = current_publications(lake)[0]
+        row = decisions(tiny_copy, f"mode = 'batch' and store_id = '{published.store_id}' limit 1")[0]
+        settle(lake, "reject", published.batch_id, published.store_id, by="maria", reason="wrong")
+        desk._refresh()
+        with pytest.raises(NoAnswer, match="its newest prices were withdrawn, and no published price"):
             desk.price(row["store_id"], row["sku"])
         desk.runtime.close()
 

@@ -1,0 +1,102 @@
+"""`retail prices` as a category manager uses it, on a lake of real batches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Home
+from retail_assets.pricing.commands import prices
+from tests.pricing.test_publication import DE, TIGHT, US, Shop, shop
+
+assert shop  # a fixture
+WHO = ("--by", "maria", "--reason", "wrong labels")
+
+
+@pytest.fixture
+def run(home: Home, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs `retail prices ...` on the home of the test."""
+    monkeypatch.setenv("RETAIL_HOME", str(home.root))
+    monkeypatch.setenv("RETAIL_ENV", "test")
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(prices, list(arguments))
+
+    return invoke
+
+
+def test_the_published_price_is_shown_with_its_decision(shop: Shop, run: Any) -> None:
+    done = shop.batch()
+    shown = run("--store", US, "--sku", "SKU-00001")
+    assert f"{US} SKU-00001: {shop.prices(US)['SKU-00001']} USD from" in shown.stdout
+    document = json.loads(run("--store", US, "--sku", "SKU-00001", "--json").stdout)
+    assert [(row["batch_id"], row["sku"]) for row in document] == [(done.batch_id, "SKU-00001")]
+    assert len(json.loads(run("--json").stdout)) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--store", "ZZ-404"), "there is no store_id 'ZZ-404'"),
+        (("--sku", "ZZ-404"), "there is no sku 'ZZ-404'"),
+        (("--store", US, "--sku", "SKU-00001"), "no price is published for US-000 SKU-00001"),
+        (("approve", "nope", "--by", "maria"), "there is no batch 'nope'"),
+        (("stop", "--store", "ZZ-404", *WHO), "there is no store 'ZZ-404'"),
+        (("resume", "--chain", *WHO), "chain is not stopped"),
+    ],
+)
+def test_what_makes_no_sense_is_a_named_error(shop: Shop, run: Any, arguments: tuple[str, ...], says: str) -> None:
+    shop.batch(mode="shadow")
+    result = run(*arguments)
+    assert isinstance(result.exception, RetailError)
+    assert says in str(result.exception)
+
+
+@pytest.mark.parametrize("places", [(), ("--chain", "--store", US)])
+def test_a_stop_is_of_one_place(shop: Shop, run: Any, places: tuple[str, ...]) -> None:
+    result = run("stop", *places, *WHO)
+    assert result.exit_code == 2
+    assert "one of --store, --category and --chain" in result.output
+
+
+@pytest.mark.parametrize("missing", [("--by", "maria"), ("--reason", "x")])
+def test_a_stop_needs_who_and_why(run: Any, missing: tuple[str, ...]) -> None:
+    assert run("stop", "--chain", *missing).exit_code == 2
+
+
+def test_pending_batches_are_listed_approved_and_written(shop: Shop, run: Any, home: Home) -> None:
+    done = shop.batch(mode="approve")
+    listed = run("pending").stdout
+    assert f"{done.batch_id} " in listed
+    assert f"{DE}: pending" in listed
+    approved = run("approve", done.batch_id, "--store", DE, "--by", "maria").stdout
+    assert f"{done.batch_id} {DE}: published by maria" in approved
+    written = [Path(line.removeprefix("wrote ")) for line in approved.splitlines() if line.startswith("wrote ")]
+    assert [path.name for path in written] == [f"{DE}.csv"]
+    assert written[0].is_file()
+    assert DE not in run("pending").stdout
+    assert json.loads(run("reject", done.batch_id, "--store", US, *WHO, "--json").stdout)["files"] == []
+    assert "nothing waits for a person" in run("pending").stdout
+    assert f"{US}: rejected, maria: wrong labels" in run("pending", "--all").stdout
+
+
+def test_a_tripped_batch_is_listed_with_its_number_and_released(shop: Shop, run: Any) -> None:
+    done = shop.batch(breaker=shop.config.model_dump()["breaker"] | {"limits": TIGHT})
+    assert "withheld, circuit breaker: chain: the share of prices that change is" in run("pending").stdout
+    released = run("release", done.batch_id, *WHO)
+    assert f"{done.batch_id} {US}: published by maria" in released.stdout
+
+
+def test_stopping_and_resuming_is_shown(shop: Shop, run: Any) -> None:
+    assert "price changes of store US-000 are stopped" in run("stop", "--store", US, *WHO).stdout
+    assert "price changes of the chain are stopped" in run("stop", "--chain", *WHO).stdout
+    shown = run("stopped").stdout
+    assert "store US-000: stopped by maria" in shown
+    assert "wrong labels" in shown
+    run("resume", "--store", US, *WHO)
+    assert [row["scope"] for row in json.loads(run("stopped", "--json").stdout)] == ["chain"]
+    run("resume", "--chain", *WHO)
+    assert "nothing is stopped" in run("stopped").stdout
