@@ -28,6 +28,7 @@ from retail_assets.resources.lake import Lake
 DAY = date(2026, 5, 24)
 SKUS = 50_000
 SINGLE = 2_000
+MEASURED_TODAY = ("previous_price", "week_price", "unit_cost", "reference_price", "base_demand")
 
 
 def model() -> PriceModel:
@@ -66,10 +67,12 @@ def items(rows: int) -> pa.Table:
         "unit_cost": np.maximum((previous * rng.uniform(0.4, 0.8, rows)).astype(np.int64), 1),
         "competitor_price": pa.array((previous * rng.uniform(0.85, 1.2, rows)).astype(np.int64), mask=sku % 3 == 0),
         "reference_price": np.maximum((previous * rng.uniform(0.95, 1.05, rows)).astype(np.int64), 1),
+        "week_price": np.maximum((previous * rng.uniform(0.95, 1.05, rows)).astype(np.int64), 1),
         "base_demand": rng.gamma(1.0, 3.0, rows).round(4),
+        "demand_deviation": rng.gamma(2.0, 1.0, rows).round(4),
         "on_hand": rng.integers(0, 90, rows),
     }
-    columns |= {f"{name}_at": day for name in ("previous_price", "unit_cost", "reference_price", "base_demand")}
+    columns |= {f"{name}_at": day for name in MEASURED_TODAY}
     absent = {name: pa.nulls(rows, INPUTS.field(name).type) for name in INPUTS.names if name not in columns}
     return pa.table(columns | absent).select(INPUTS.names).cast(INPUTS)
 

@@ -114,8 +114,8 @@ def stopped(as_json: Json = False) -> None:
 def _answer(
     action: Literal["approve", "reject", "release"], batch: str, store: str | None, by: str, reason: str, as_json: bool
 ) -> None:
+    from retail_assets.pricing.approval import settle
     from retail_assets.pricing.price_files import write_price_files
-    from retail_assets.pricing.publication import settle
 
     environment = current()
     made = settle(environment.lake, action, batch, store, by=by, reason=reason)

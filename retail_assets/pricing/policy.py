@@ -189,6 +189,10 @@ class _Columns:
 
 
 def _dictionary(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
+    """Distinct values (null: "") and the code of each row; a single price, as a service asks for, needs no encoding."""
+    if len(column) == 1:
+        value = column[0].as_py()
+        return ["" if value is None else value], np.zeros(1, dtype=np.int64)
     encoded = column.combine_chunks().dictionary_encode()
     values = [value if value is not None else "" for value in encoded.dictionary.to_pylist()]
     codes = encoded.indices

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from retail_assets.core.errors import RetailError
 from retail_assets.pricing.breaker import NUMBERS, Finding, Numbers
 from retail_assets.pricing.config import Mode
-from retail_assets.pricing.switch import TABLE, Stops, stopped
+from retail_assets.pricing.switch import stopped
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.ledger import release_id
 
@@ -29,16 +29,9 @@ logger = logging.getLogger(__name__)
 
 BATCHES, ALERTS, PROPOSALS, PUBLICATIONS = "price_batches", "price_alerts", "price_proposals", "price_publications"
 LOOK_BACK_DAYS = 90
-ATTEMPTS = 20
 BREAKER = "circuit breaker"
 
 Status = Literal["shadow", "pending", "published", "withheld", "stopped", "rejected", "withdrawn"]
-ALLOWED: Mapping[str, Mapping[str, Status]] = {
-    "approve": {"pending": "published", "stopped": "published"},
-    "reject": {"pending": "rejected", "stopped": "rejected", "withheld": "rejected", "published": "withdrawn"},
-    "release": {"withheld": "published"},
-}
-
 TEXT, INSTANT, MONEY = pa.string(), pa.timestamp("us", tz="UTC"), pa.decimal128(12, 2)
 BATCH_SCHEMA = pa.schema(
     [
@@ -92,49 +85,6 @@ _KINDS = {"business_date": pa.date32(), "at": INSTANT, "stopped_categories": pa.
 PUBLICATION_SCHEMA = pa.schema([pa.field(n, _KINDS.get(n, TEXT)) for n in Publication.model_fields])
 
 
-WAITING: Mapping[str, str] = {
-    "shadow": "prices of this store are decided in the shadow",
-    "pending": "its newest prices wait for a person",
-    "withheld": "the circuit breaker holds its newest prices back",
-    "stopped": "its newest prices were stopped",
-    "rejected": "its newest prices were rejected",
-    "withdrawn": "its newest prices were withdrawn",
-}
-GATED_BY = (PUBLICATIONS, TABLE)
-
-
-class Gate(BaseModel):
-    """Whether a service may answer new decisions, at `versions` of the tables that say so; read again when they change.
-
-    `newest` is what became of the newest batch in each store.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    versions: dict[str, int | None]
-    newest: dict[str, Status]
-    stops: Stops
-
-    @classmethod
-    def read(cls, lake: Lake) -> "Gate":
-        """From the lake; without any publication everything may be answered."""
-        versions = {name: lake.version("ops", name) for name in GATED_BY}
-        log = publications(lake)
-        first = {(row.batch_id, row.store_id): (row.business_date, row.at) for row in reversed(log)}
-        status = {(row.batch_id, row.store_id): row.status for row in log}
-        newest: dict[str, Status] = {}
-        for key in sorted(status, key=lambda key: first[key]):
-            newest[key[1]] = status[key]
-        return cls(versions=versions, newest=newest, stops=stopped(lake))
-
-    def why_not(self, store_id: str, category: str | None) -> str | None:
-        """Why only the last published price may be answered; None where a new decision may."""
-        stop = self.stops.stop_of(store_id, category)
-        if stop is not None:
-            return f"{stop.place} was stopped by {stop.by}: {stop.reason}"
-        return WAITING.get(self.newest.get(store_id, "published"))
-
-
 def first_status(mode: Mode, tripped: bool, stop: bool) -> Status:
     """What becomes of a batch in a store by itself: shadow stores never publish, and the breaker outranks the rest."""
     if mode == "shadow":
@@ -169,7 +119,7 @@ def record_batch(
             logger.error("price batch %s is not published: %s", shared["batch_id"], finding.words)
     _append_once(lake, PROPOSALS, proposals.select(PROPOSAL_SCHEMA.names).cast(PROPOSAL_SCHEMA), state, True)
     made = _first_publications(lake, shared, modes, findings)
-    _append_once(lake, PUBLICATIONS, _publication_rows(made), state)
+    _append_once(lake, PUBLICATIONS, publication_rows(made), state)
     return made
 
 
@@ -203,48 +153,13 @@ def publications(lake: Lake) -> list[Publication]:
     """Every row, oldest first."""
     if not lake.exists("ops", PUBLICATIONS):
         return []
-    return _read(lake.open("ops", PUBLICATIONS).to_pyarrow_table())
+    return read_publications(lake.open("ops", PUBLICATIONS).to_pyarrow_table())
 
 
 def current_publications(lake: Lake) -> list[Publication]:
     """What became of each batch in each store so far: the newest row of each, oldest batch first."""
     newest = {(row.batch_id, row.store_id): row for row in publications(lake)}
     return sorted(newest.values(), key=lambda row: (row.business_date, row.at, row.publication_id))
-
-
-def settle(
-    lake: Lake, action: Literal["approve", "reject", "release"], batch_id: str, store_id: str | None, *, by: str,
-    reason: str,
-) -> list[Publication]:  # fmt: skip
-    """A person accepts, rejects or releases a batch in a store, or in every store where that is possible.
-
-    `approve` takes what is pending or was stopped, `release` what the breaker withheld, `reject` any of these and what
-    is published, which is then withdrawn: the last good price counts again. Raises PublicationError when nothing of the
-    batch waits for that, when price changes of the store are stopped, or when a newer batch is published already.
-    """
-    from deltalake import CommitProperties, write_deltalake
-    from deltalake.exceptions import CommitFailedError
-
-    if not by.strip():
-        raise PublicationError("a decision about prices needs a person", todo="give --by")
-    if action != "approve" and not reason.strip():
-        raise PublicationError(f"to {action} a batch needs a reason", todo="give --reason")
-    for _ in range(ATTEMPTS):
-        if not lake.exists("ops", PUBLICATIONS):
-            raise PublicationError("no batch of prices was decided yet", todo="run `retail run`")
-        table = lake.open("ops", PUBLICATIONS)
-        made = _answered(lake, _read(table.to_pyarrow_table()), action, batch_id, store_id, by, reason)
-        try:
-            write_deltalake(
-                table,
-                _publication_rows(made),
-                mode="append",
-                commit_properties=CommitProperties(max_commit_retries=0),
-            )
-        except CommitFailedError:  # somebody else answered in this moment: look again
-            continue
-        return made
-    raise PublicationError(f"publications were written {ATTEMPTS} times while {batch_id} was being answered")
 
 
 def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = None) -> pa.Table:
@@ -259,7 +174,7 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
         return pa.schema([*PROPOSAL_SCHEMA, *added]).empty_table()
     first = max(row.business_date for row in rows).toordinal() - LOOK_BACK_DAYS
     with lake.connect() as connection:
-        connection.register("good", _publication_rows(rows))
+        connection.register("good", publication_rows(rows))
         return connection.execute(
             f"""select p.*, g."at" as published_at, g."by" as published_by
                 from {lake.scan("ops", PROPOSALS)} p
@@ -272,60 +187,6 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
                 order by p.store_id, p.sku""",
             {"store": store_id, "sku": sku},
         ).to_arrow_table()
-
-
-def _answered(
-    lake: Lake, log: list[Publication], action: str, batch_id: str, store_id: str | None, by: str, reason: str
-) -> list[Publication]:
-    newest = {(row.batch_id, row.store_id): row for row in log}
-    mine = [row for row in newest.values() if row.batch_id == batch_id and store_id in (None, row.store_id)]
-    if not mine:
-        where = f" in {store_id}" if store_id else ""
-        raise PublicationError(f"there is no batch {batch_id!r}{where}", todo="see `retail prices pending`")
-    rule = ALLOWED[action]
-    waiting = [row for row in mine if row.status in rule]
-    if not waiting:
-        found = ", ".join(sorted({row.status for row in mine}))
-        raise PublicationError(f"batch {batch_id} is {found}: there is nothing to {action}")
-    stops = stopped(lake)
-    made = [_follow(row, rule[row.status], stops, by, reason) for row in waiting]
-    decided = {(row.batch_id, row.store_id): (row.business_date, row.at) for row in reversed(log)}
-    for row in made:
-        if row.status == "published":
-            _require_publishable(row, stops, [r for r in newest.values() if r.status == "published"], decided)
-    return made
-
-
-def _follow(row: Publication, status: Status, stops: Stops, by: str, reason: str) -> Publication:
-    categories = stops.categories if status == "published" else row.stopped_categories
-    return Publication(
-        batch_id=row.batch_id,
-        business_date=row.business_date,
-        store_id=row.store_id,
-        status=status,
-        stopped_categories=categories,
-        by=by,
-        reason=reason,
-    )
-
-
-def _require_publishable(
-    row: Publication,
-    stops: Stops,
-    published: Sequence[Publication],
-    decided: Mapping[tuple[str, str], tuple[date, datetime]],
-) -> None:
-    stop = stops.store_stop(row.store_id)
-    if stop is not None:
-        raise PublicationError(
-            f"{stop.place} was stopped by {stop.by}: {stop.reason}", todo="`retail prices resume` comes first"
-        )
-    mine = decided[row.batch_id, row.store_id]
-    later = [r for r in published if r.store_id == row.store_id and decided[r.batch_id, r.store_id] > mine]
-    if later:
-        raise PublicationError(
-            f"{row.store_id} has published batch {later[0].batch_id} of {later[0].business_date}, which is newer"
-        )
 
 
 def _first_publications(
@@ -373,10 +234,12 @@ def _rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
 
-def _publication_rows(rows: Sequence[Publication]) -> pa.Table:
+def publication_rows(rows: Sequence[Publication]) -> pa.Table:
+    """Publications as a table of PUBLICATION_SCHEMA."""
     return _rows([row.model_dump() for row in rows], PUBLICATION_SCHEMA)
 
 
-def _read(table: pa.Table) -> list[Publication]:
+def read_publications(table: pa.Table) -> list[Publication]:
+    """The rows of a table of PUBLICATION_SCHEMA, oldest first."""
     rows = [Publication.model_validate(row) for row in table.to_pylist()]
     return sorted(rows, key=lambda row: (row.at, row.publication_id))

@@ -15,10 +15,11 @@ from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_of, decision_row
 from retail_assets.pricing.explain import reasons
+from retail_assets.pricing.gate import GATED_BY, Gate
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.publication import GATED_BY, Gate, published_prices
+from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit

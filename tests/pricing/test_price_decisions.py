@@ -97,6 +97,14 @@ def test_recorded_inputs_must_be_complete() -> None:
         DecisionInputs.from_document({"store_id": "US-001"})
 
 
+def test_inputs_recorded_before_a_field_existed_are_read_as_not_known(inputs: Inputs) -> None:
+    document = inputs().document()
+    old = {name: value for name, value in document.items() if name not in ("week_price", "demand_deviation")}
+    found = DecisionInputs.from_document(old)
+    assert (found.week_price, found.demand_deviation) == (None, None)
+    assert found == inputs(week_price=None, week_price_at=None, demand_deviation=None)
+
+
 def test_a_row_fits_the_log(model: PriceModel, rulebook: Rulebook, inputs: Inputs) -> None:
     row = decision_row(decide_one(model, rulebook, inputs()), PROVENANCE)
     assert list(row) == DECISION_SCHEMA.names

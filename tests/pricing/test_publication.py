@@ -14,9 +14,11 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.environments import Home
+from retail_assets.pricing.approval import settle
 from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import PricingConfig, PublicationConfig
 from retail_assets.pricing.decisions import Provenance
+from retail_assets.pricing.gate import Gate
 from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch
 from retail_assets.pricing.model import PriceModel
@@ -26,7 +28,6 @@ from retail_assets.pricing.publication import (
     BATCHES,
     PROPOSALS,
     PUBLICATIONS,
-    Gate,
     PublicationError,
     batch_id_of,
     current_publications,
@@ -34,7 +35,6 @@ from retail_assets.pricing.publication import (
     first_status,
     publications,
     published_prices,
-    settle,
 )
 from retail_assets.pricing.publication_checks import circuit_breaker_holds, prices_at_the_till_are_right
 from retail_assets.pricing.publishing import Published, publish

@@ -7,8 +7,9 @@ import pytest
 
 from bento.pricing.schemas import MAX_BATCH, PriceAnswer, PricesAnswer
 from retail_assets.environments import Environment, Home
+from retail_assets.pricing.approval import settle
 from retail_assets.pricing.book import InputBook
-from retail_assets.pricing.publication import current_publications, settle
+from retail_assets.pricing.publication import current_publications
 from retail_assets.pricing.switch import turn
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.price_answers import PriceDesk
