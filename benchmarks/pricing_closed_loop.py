@@ -1,7 +1,7 @@
 """Sixty days of daily re-pricing in the sample retailer's true market: what the engine earns of what could be earned.
 
     .venv/bin/python benchmarks/pricing_closed_loop.py [--seeds N] [--history DAYS]
-        [--constant] [--share SHARE ...] [--retrain DAYS ...]
+        [--constant] [--share SHARE ...] [--substitution CROSS ...] [--retrain DAYS ...]
 
 Every pricer starts after the same history, meets the same demand, competitors, promotions and deliveries, and obeys the
 same guardrails. The clairvoyant knows every elasticity and what a price does to the rest of its category. Profit is
@@ -49,7 +49,7 @@ def exploring(config: PricingConfig, share: float, method: str = "thompson") -> 
 
 
 def pricers(
-    config: PricingConfig, shares: list[float], retrain: list[int], seed: int, folder: Path
+    config: PricingConfig, shares: list[float], substitution: list[float], retrain: list[int], seed: int, folder: Path
 ) -> dict[str, Callable[[Market], Pricer]]:
     """What is compared, by name; the first is the yardstick."""
     found: dict[str, Callable[[Market], Pricer]] = {
@@ -63,10 +63,10 @@ def pricers(
             name = f"engine, {method} {share:.0%}" if share else ENGINE
             settings, home = exploring(config, share, method), folder / f"{seed}-{share}-{method}"
             found[name] = lambda _, c=settings, h=home: Engine(c, h)  # type: ignore[misc]
-    home_told = folder / f"{seed}-told"
-    found["engine, told cross effects"] = lambda market: Engine(
-        config, home_told, told=np.array([c.cross for c in market.world.categories])[market.world.skus.category]
-    )
+    for assumed in substitution:
+        counting = config.model_copy(update={"defaults": config.defaults.model_copy(update={"substitution": assumed})})
+        name, home = f"engine, substitution {assumed:g}", folder / f"{seed}-substitution-{assumed}"
+        found[name] = lambda _, c=counting, h=home: Engine(c, h)  # type: ignore[misc]
     for days in retrain:
         name, home = f"engine, trained every {days} days", folder / f"{seed}-every-{days}"
         found[name] = lambda _, n=days, h=home: Engine(config, h, refit_days=n)  # type: ignore[misc]
@@ -107,13 +107,16 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=365, help="days that the first model is learnt from")
     parser.add_argument("--share", type=float, nargs="*", default=[0.05], help="exploration shares to try")
     parser.add_argument("--constant", action="store_true", help="a history in which only promotions move prices")
+    parser.add_argument("--substitution", type=float, nargs="*", default=[0.25], help="cross-elasticities to assume")
     parser.add_argument("--retrain", type=int, nargs="*", default=[], help="days between trainings to try beside 7")
     asked = parser.parse_args()
     config, earned = load_config(), {}
     for seed in range(1, asked.seeds + 1):
         start = Start.after(seed, scale(asked.history), asked.history, asked.constant)
         with tempfile.TemporaryDirectory() as folder:
-            for name, pricer_of in pricers(config, asked.share, asked.retrain, seed, Path(folder)).items():
+            for name, pricer_of in pricers(
+                config, asked.share, asked.substitution, asked.retrain, seed, Path(folder)
+            ).items():
                 earned.setdefault(name, []).append(run(start, pricer_of, DAYS))
         items, best = start.market.ranged(asked.history).sum(), earned[CLAIRVOYANT][-1:]
         found = {name: f"{_shares(runs[-1:], best, 'expected')[0]:.1%}" for name, runs in earned.items()}

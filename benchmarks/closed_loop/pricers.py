@@ -4,7 +4,7 @@ Whatever a pricer believes is put to the product's own decision code as elastici
 benchmark, the clairvoyant's too, has passed the guardrails that ship.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -52,15 +52,13 @@ class Fixed:
 class Engine:
     """The product: demand response learnt from gold, decisions of the policy in `config`, a new model every week.
 
-    `tried` is each day's share of the store-SKUs known to the model that explored. `told` are cross-elasticities, one
-    per SKU: pricing for them (a category's prices move together: own plus cross) shows what learning them would bring.
+    `tried` is each day's share of the store-SKUs known to the model that explored.
     """
 
     config: PricingConfig
     folder: Path
     name: str = "engine"
     refit_days: int = 7
-    told: Floats | None = None
     tried: list[float] = field(default_factory=list)
     _model: PriceModel | None = None
     _until: int = 0
@@ -73,8 +71,7 @@ class Engine:
         day = _newest(records)
         if self._model is None or day.number - self._until >= self.refit_days:
             lake = Lake.at(self.folder / "lake")
-            model = train(lake, self.config, records.write_gold(lake), records.until()).model
-            self._model = model if self.told is None else _shifted(model, records.market.world.skus.ids, self.told)
+            self._model = train(lake, self.config, records.write_gold(lake), records.until()).model
             self._until = day.number
         inputs, store, sku = records.inputs()
         batch = decide_batch(self._model, self._rulebook, inputs)
@@ -176,15 +173,6 @@ def _beliefs(keys: list[str], elasticity: Floats) -> PriceModel:
     columns = {"standard_error": np.full_like(sure, 1e-6), "weight": np.ones_like(sure)}
     table = np.column_stack([columns.get(name, sure) for name in MEASURES])
     return PriceModel("beliefs", "", tuple(keys), (), table, NOTHING_SOLD)
-
-
-def _shifted(model: PriceModel, skus: list[str], shift: Floats) -> PriceModel:
-    """The model with elasticities and their intervals moved up by `shift` of each SKU, still below zero."""
-    by_sku, table = dict(zip(skus, shift.tolist(), strict=True)), model.table.copy()
-    own = np.array([by_sku[sku] for sku in model.skus])[:, None]
-    moved = [MEASURES.index(name) for name in ("elasticity", "lo", "hi")]
-    table[: len(own), moved] = np.minimum(table[: len(own), moved] + own, -0.1)
-    return replace(model, table=table)
 
 
 def _newest(records: Records) -> Day:
