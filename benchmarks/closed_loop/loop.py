@@ -15,10 +15,13 @@ from retail_assets.sample.config import Scale
 
 @dataclass(frozen=True)
 class Earned:
-    """What a pricer earned per day, US dollars: at the till (with stock and chance), and expected from true demand."""
+    """What a pricer earned per day, US dollars: at the till (with stock and chance), expected from true demand, and the
+    part of the latter from items that are not on promotion.
+    """
 
     till: Floats
     expected: Floats
+    at_list: Floats
 
 
 @dataclass
@@ -53,10 +56,10 @@ def run(start: Start, pricer_of: Callable[[Market], Pricer], days: int) -> Earne
         day = market.step(records.last.number + 1, pricer.decide(records))
         records.add(day)
         earned.append(_earned(market, day))
-    till, expected = np.array(earned).T
-    return Earned(till, expected)
+    return Earned(*np.array(earned).T)
 
 
-def _earned(market: Market, day: Day) -> tuple[float, float]:
+def _earned(market: Market, day: Day) -> tuple[float, float, float]:
     margin = (day.paid - market.cost) * market.to_usd
-    return float((margin * day.sold).sum()), float((margin * day.mean).sum())
+    expected = margin * day.mean
+    return float((margin * day.sold).sum()), float(expected.sum()), float(expected[day.promo < 0].sum())

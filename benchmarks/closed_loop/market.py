@@ -2,8 +2,9 @@
 
 Everything but the list price is the simulator's own: demand with its own-price, cross-price and competitor
 elasticities, seasons, weekdays, holidays, weather, trends, hidden shocks, promotions, replenishment and stock-outs,
-noise. Two things differ from the files it writes: a price holds in one store and not in a whole country, and
-competitors follow the retailer's own weekly price list, which goes on unheeded, so that every pricer meets the same.
+noise. Three things differ from the files it writes: a price holds in one store and not in a whole country; there are no
+web shops; and competitors follow the retailer's own weekly price list, which goes on unheeded, so that every pricer
+meets the same.
 """
 
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ class Market:
     """Holds the state that passes from day to day; `step` must be called for days 0, 1, 2, ..."""
 
     def __init__(self, seed: int, scale: Scale) -> None:
-        self.world = world = build_world(seed, scale)
+        self.world = world = _without_web(build_world(seed, scale))
         self.country: Ints = world.shops.country
         self.stores = _store_world(world)
         self._events = plan_events(world)
@@ -112,6 +113,11 @@ class Market:
             sold=stock.sold,
             on_hand=stock.on_hand,
         )
+
+
+def _without_web(world: World) -> World:
+    """The same world with nothing on the lists of the web shops."""
+    return replace(world, ranged=world.ranged & ~world.shops.web[:, None])
 
 
 def _store_world(world: World) -> World:

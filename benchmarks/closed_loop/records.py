@@ -73,7 +73,13 @@ class Records:
         sku = names["sku"]
         tables = {
             "fct_sales_daily": pa.concat_tables(self._sales),
-            "dim_store": pa.table({"store_id": names["store_id"], "country": names["country"]}),
+            "dim_store": pa.table(
+                {
+                    "store_id": names["store_id"],
+                    "country": names["country"],
+                    "channel": ["store"] * len(names["store_id"]),
+                }
+            ),
             "dim_product": pa.table({"sku": sku, "category": names["category"], "department": names["department"]}),
             "dim_promotion": pa.table(
                 {

@@ -50,6 +50,7 @@ class CategoryPolicy(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)]
     assumed_margin: Share | None
     hold_during_promotion: bool
+    substitution: Share = 0.0
 
     @field_validator("price_range", "competitor_band")
     @classmethod
@@ -79,6 +80,7 @@ class PolicyOverride(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)] | None = None
     assumed_margin: Share | None = None
     hold_during_promotion: bool | None = None
+    substitution: Share | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -181,6 +183,12 @@ class PricingPolicy(_Frozen):
         for level in levels:
             update |= level.model_dump(exclude_none=True) if level else {}
         return self.defaults.model_copy(update=update)
+
+    @property
+    def substitutes(self) -> bool:
+        """Whether any price is decided with a view to the rest of its category."""
+        overrides = [*self.departments.values(), *self.categories.values()]
+        return self.defaults.substitution > 0 or any(level.substitution for level in overrides)
 
     def market_of(self, country: str) -> str:
         """The name of the market whose endings and tax hold in `country`."""

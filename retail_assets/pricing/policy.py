@@ -48,6 +48,7 @@ REASONS = (
 KEEP, PROMOTION, COST_UNKNOWN, UNSOUND, STOCK_UNKNOWN, SOLD_OUT, DEMAND_UNKNOWN, CLEARANCE_OVER = range(1, 9)
 COST_SOURCES = ("recorded", "assumed_cost", "unknown")
 UNKNOWN = -1
+LEAST_ANSWER = -0.1
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Batch:
     `proposal` is the best price before guardrails; `target_missed` whether the previous price leaves less than its
     margin target. `clear_days`, `stock` and `plan` are what a clearance is planned from (0 elsewhere). `units` and
     `margin` are expected per day at the previous and the decided price, NaN where not known. `broken[k]` says whether
-    the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off).
+    the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off),
+    `won_back` the cross-elasticity that a price for margin counts on, times 10,000 (None: no price does).
     """
 
     price: Ints
@@ -80,6 +82,7 @@ class Batch:
     response: Response
     lines: tuple[Line, ...]
     trial: Trial | None
+    won_back: Ints | None
     broken: tuple[Flags, ...]
     gain: Floats
     minimum_gain: Floats
@@ -99,7 +102,7 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     cost, cost_source = _costs(data, rules, reference)
     demand = data.floats("base_demand")
     item = Item(
-        elasticity=response.elasticity,
+        elasticity=_with_neighbours(response.elasticity, rules),
         previous=previous,
         reference=reference,
         cost=cost,
@@ -110,7 +113,9 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     proposal = best_price(rulebook, rules, item, reason == 0)
     trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
     if trial is not None:
-        tried = best_price(rulebook, rules, replace(item, elasticity=trial.elasticity), reason == 0)
+        tried = best_price(
+            rulebook, rules, replace(item, elasticity=_with_neighbours(trial.elasticity, rules)), reason == 0
+        )
         trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
@@ -141,6 +146,7 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         response=response,
         lines=lines,
         trial=trial,
+        won_back=rules["substitution"] * (rules["objective"] == MARGIN) if rulebook.policy.substitutes else None,
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -225,6 +231,16 @@ def _sound(response: Response) -> tuple[Response, Flags]:
         return response, sound
     measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
     return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
+
+
+def _with_neighbours(elasticity: Floats, rules: Rules) -> Floats:
+    """The elasticity of what a price for margin earns in its category: own plus cross, below zero.
+
+    Where items of a category are alike, u units that a price sends away bring u * cross / |own| units to the others at
+    the same margin, and (p - c) * u^(own + cross) has the best point of the category's margin.
+    """
+    shift = np.where(rules["objective"] == MARGIN, rules["substitution"], 0) / BASIS_POINTS
+    return np.where(shift > 0, np.minimum(elasticity + shift, np.maximum(elasticity, LEAST_ANSWER)), elasticity)
 
 
 def _trial(

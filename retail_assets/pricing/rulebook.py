@@ -32,6 +32,7 @@ COLUMNS = (
     "tax",
     "cap_price",
     "cap_increase",
+    "substitution",
 )
 UNSET = -1
 
@@ -103,6 +104,7 @@ class Rulebook:
             _bp(float(self.policy.markets[name].tax)),
             min(prices, default=NO_HIGH),
             min(increases, default=UNSET),
+            _bp(rules.substitution),
         ]
         return row, rules.minimum_gain
 

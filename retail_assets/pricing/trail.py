@@ -74,6 +74,10 @@ EXPLORES = (
     "exploration: demand may change by anything from {lo:f} to {hi:f} % for each 1 % of price and a unit costs "
     "{cost:m}: to learn which, the price is tried that would be best at {tried:f} %: {after:m}"
 )
+WINS_BACK = (
+    "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), of which {won_back:f} % goes to the "
+    "rest of the category, and a unit costs {cost:m}: the best price is {after:m}"
+)
 OUTCOMES: Mapping[int, str] = {
     Status.PASSED: "",
     Status.MOVED: ": {before:m} becomes {after:m}",
@@ -168,9 +172,13 @@ def _objective(batch: Batch) -> Step:
     r = batch.response
     numbers = {name: np.round(getattr(r, name), 4) for name in ("elasticity", "lo", "hi")}
     also_said: tuple[str, ...] = ()
+    if batch.won_back is not None:
+        told = (statement == 0) & (batch.won_back > 0)
+        statement = np.where(told, len(STATEMENTS["objective"]), statement)
+        numbers, also_said = {**numbers, "won_back": batch.won_back / 10_000}, (WINS_BACK,)
     if batch.trial is not None:
-        numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (EXPLORES,)
-        statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]), statement)
+        statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]) + len(also_said), statement)
+        numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (*also_said, EXPLORES)
     return _open_step(
         batch,
         "objective",

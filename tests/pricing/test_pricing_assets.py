@@ -87,6 +87,7 @@ def test_a_day_is_trained_released_and_decided(first: tuple[Home, dg.ExecuteInPr
     decided = metadata(result, "pricing", "price_decisions")
     assert (decided["dagster/row_count"], decided["new_rows"], decided["listed"]) == (24, 24, 24)
     assert "becomes" in str(decided["example"])
+    assert (decided["explored"], decided["explored_share"]) == (0, 0.0)
 
 
 def test_what_is_done_is_not_done_again(refreshed: Home) -> None:
