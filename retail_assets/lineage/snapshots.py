@@ -59,7 +59,7 @@ def snapshot(lake_json: str, layer: str, name: str, version: int) -> Snapshot:
     try:
         table = lake.open(layer, name, version)
         actions = pa.table(table.get_add_actions(flatten=True))
-    except DeltaError as error:
+    except (DeltaError, LakeError) as error:  # a log without its beginning looks like no table at all
         raise gone(layer, name, version, str(error).splitlines()[0]) from error
     kept = [n for n in actions.column_names if n == "path" or n.startswith(("partition.", "min.", "max."))]
     schema = pa.schema(table.schema().to_arrow())

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from retail_assets.environments import Environment, Home
@@ -178,3 +179,14 @@ def test_the_lake_of_the_trace_is_only_read(environment: Environment, trace: Tra
     before = [lake.version(*table) for table in tables]
     trace_price(environment, trace.decision_id, replay=True)
     assert [lake.version(*table) for table in tables] == before
+
+
+def test_the_dagster_ui_shows_a_traced_price_and_the_check(tiny_home: Path) -> None:
+    key = dg.AssetKey(["pricing", "price_decisions"])
+    with dg.DagsterInstance.from_config(str(tiny_home / "dagster")) as instance:
+        event = instance.get_latest_materialization_event(key)
+    assert event
+    assert event.asset_materialization
+    shown = str(event.asset_materialization.metadata["example_trace"].value)
+    assert "Replay: equal to the cent" in shown
+    assert "retail trace price --decision" in shown
