@@ -63,7 +63,7 @@ def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, dec
     """Reads what `decision` rests on. Raises VersionGone when a version cannot be opened any more."""
     inputs = decision.inputs
     gold = _gold(reader, decision, versions.gold)
-    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row["source"] == "observed"]
+    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row.get("source") == "observed"]
     first_sale = _first_sale(observed, inputs.business_date)
     raw = _raw(reader, decision, versions.bronze, first_sale)
     store_days: list[date] = []
