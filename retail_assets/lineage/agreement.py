@@ -58,14 +58,14 @@ DAILY = (
 
 
 def agreement(evidence: Evidence, inputs: DecisionInputs) -> list[Sum]:
-    """Every sum that can be formed, in the order of DAILY, then prices, competitors and promotions."""
+    """Every sum that both sides have the columns for, in the order of DAILY, then prices, competitors, promotions."""
     if not evidence.raw:
         return []
     days = days_of(evidence.raw.get("pos_lines", []), evidence.raw.get("stock_levels", []))
     recent = [day for day in days if (inputs.business_date - day.business_date).days < SALES_DAYS]
     gold = {row["business_date"]: row for row in evidence.gold.get("fct_sales_daily", [])}
     return [
-        *(_daily(column, recent, gold) for column in DAILY),
+        *(_daily(column, recent, gold) for column in DAILY if all(column.column in row for row in gold.values())),
         _list_prices(evidence, days, inputs),
         _competitors(evidence, recent, gold, inputs),
         _promotions(evidence),

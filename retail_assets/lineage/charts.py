@@ -132,7 +132,7 @@ def forecast_chart(trace: Trace) -> str:
     width = max(round(x(1.0) - x(0.0) - 1, 1), 1.0)
     for row in sold:
         place, top = x((row["business_date"] - start).days), y(row["gross_units"])
-        kind = "empty" if row["is_stocked_out"] else "sold"
+        kind = "empty" if row.get("is_stocked_out") else "sold"
         bar = max(round(y(0.0) - top, 1), 2.0 if row["is_stocked_out"] else 0.0)
         parts.append(f'<rect class="{kind}" x="{place}" y="{round(y(0.0) - bar, 1)}" width="{width}" height="{bar}"/>')
     if ahead:

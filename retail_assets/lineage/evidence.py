@@ -15,10 +15,12 @@ COMPETITOR_DAYS = 28  # a price is believed for 14 days, and looked for on the l
 REFERENCE_DAYS = 180
 FORECAST_DAYS = 28
 SHOWN = {
-    "fct_sales_daily": "store_id, sku, business_date, currency, gross_units, returned_units, gross_amount, "
-    "returned_amount, discount_amount, list_price, unit_cost, on_promotion, promo_code, receipts, on_hand, "
-    "is_stocked_out, competitor_price, source_rows"
-}
+    "fct_sales_daily": (
+        "store_id", "sku", "business_date", "currency", "gross_units", "returned_units", "gross_amount",
+        "returned_amount", "discount_amount", "list_price", "unit_cost", "on_promotion", "promo_code", "receipts",
+        "on_hand", "is_stocked_out", "competitor_price", "source_rows",
+    )
+}  # fmt: skip
 """What is read of a wide mart: the columns that inputs come from and that sums are compared with."""
 
 
@@ -61,7 +63,7 @@ def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, dec
     """Reads what `decision` rests on. Raises VersionGone when a version cannot be opened any more."""
     inputs = decision.inputs
     gold = _gold(reader, decision, versions.gold)
-    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row["source"] == "observed"]
+    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row.get("source") == "observed"]
     first_sale = _first_sale(observed, inputs.business_date)
     raw = _raw(reader, decision, versions.bronze, first_sale)
     store_days: list[date] = []
@@ -101,7 +103,7 @@ def _gold(reader: Snapshots, decision: Decision, versions: Mapping[str, int]) ->
         ),
     }
     found = {
-        name: reader.rows("gold", name, versions[name], *asked[name], select=SHOWN.get(name))
+        name: reader.rows("gold", name, versions[name], *asked[name], columns=SHOWN.get(name, ()))
         for name in asked
         if name in versions
     }

@@ -59,7 +59,7 @@ def snapshot(lake_json: str, layer: str, name: str, version: int) -> Snapshot:
     try:
         table = lake.open(layer, name, version)
         actions = pa.table(table.get_add_actions(flatten=True))
-    except DeltaError as error:
+    except (DeltaError, LakeError) as error:  # a log without its beginning looks like no table at all
         raise gone(layer, name, version, str(error).splitlines()[0]) from error
     kept = [n for n in actions.column_names if n == "path" or n.startswith(("partition.", "min.", "max."))]
     schema = pa.schema(table.schema().to_arrow())
@@ -113,11 +113,12 @@ class Snapshots:
         parameters: Sequence[Any] = (),
         bounds: Bounds | None = None,
         select: str | None = None,
+        columns: Sequence[str] = (),
     ) -> list[Row]:
         """The rows of `layer/name` at `version` that satisfy `where` (`?` for each parameter), sorted.
 
-        `bounds` must follow from `where`: files that lie outside are not opened. Without `select` every column, those
-        that were added later only where a file has them. Raises VersionGone.
+        `bounds` must follow from `where`: files that lie outside are not opened. Without `select` those of `columns`
+        that the table has, else every column; one that was added later only where a file has it. Raises VersionGone.
         """
         import duckdb
 
@@ -125,13 +126,13 @@ class Snapshots:
         paths = found.files(bounds or {})
         if not paths:
             return []
-        every = ", ".join(f'"{column}"' for column in found.schema.names)
-        for columns, same in ((select or every, True), (select or every, False), (select or "*", False)):
-            sql = f"select {columns} from {_files_as_table(found, paths, same)} where {where}"
+        every = ", ".join(f'"{name}"' for name in found.schema.names if not columns or name in columns)
+        for chosen, same in ((select or every, True), (select or every, False), (select or "*", False)):
+            sql = f"select {chosen} from {_files_as_table(found, paths, same)} where {where}"
             try:
                 rows: list[Row] = self._connection.execute(sql, list(parameters)).to_arrow_table().to_pylist()
             except (duckdb.BinderException, duckdb.InvalidInputException):
-                if columns == "*" or (select and not same):
+                if chosen == "*" or (select and not same):
                     raise
             except duckdb.IOException as error:
                 raise gone(layer, name, version, str(error).splitlines()[0]) from error
