@@ -229,8 +229,8 @@ def _local(frame: ResponseFrame, posterior: Posterior, by_store: Differences, ta
 def _measures(mean: Floats, variance: Floats, prior: Floats, weight: Floats, ceiling: float) -> Floats:
     """Columns MEASURES of normals cut off at `ceiling`, six decimals."""
     elasticity, error, lo, hi = truncate(mean, np.sqrt(variance), ceiling)
-    table: Floats = np.round(np.column_stack([elasticity, error, lo, hi, prior, weight]), 6)
-    return table
+    columns = (elasticity, error, lo, hi, prior, weight)
+    return np.round(np.column_stack(columns), 6).astype(np.float64, copy=False)
 
 
 def _write_local(local: Local) -> bytes:
