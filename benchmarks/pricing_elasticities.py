@@ -4,8 +4,9 @@
     python benchmarks/pricing_elasticities.py --seeds 31 32 33 --econml /path/to/python   # fresh retailers, all peers
 
 Peers: log-log least squares with fixed effects, pooled by category and per SKU, and EconML's LinearDML, run by the
-Python that `--econml` names (a virtual environment with econml and pyarrow; it is no dependency of ours). A fresh
-retailer goes the whole way: simulated files, bronze, dbt, gold. The truth is read for the comparison alone.
+Python that `--econml` names (a virtual environment with econml; it is no dependency of ours). They see the rows of the
+model but for those without a sale, which have no logarithm; and once more the rows summed over stores. A fresh retailer
+goes the whole way: simulated files, bronze, dbt, gold. The truth is read for the comparison alone.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import os
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -24,7 +25,7 @@ from retail_assets.environments import Home, current
 from retail_assets.pricing.baselines import pooled_ols, sku_ols, within
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.evaluation import elasticity_errors
-from retail_assets.pricing.frames import ResponseFrame
+from retail_assets.pricing.frames import FEATURES, ResponseFrame
 from retail_assets.pricing.training import gold_versions, newest_day, train
 from retail_assets.resources.lake import Lake
 
@@ -91,20 +92,46 @@ def _compare(home: Home, econml: str | None, name: str) -> Result:
     planted = dict(duckdb.sql(query).fetchall())
     truth = np.array([planted[sku] for sku in frame.skus])
     found = {"model": (table[:, 0], table[:, 2], table[:, 3])}
-    for label, estimator in (("pooled OLS", pooled_ols), ("OLS per SKU", sku_ols)):
-        alone = estimator(frame)[:, 0]
-        found[label] = (alone, alone, alone)
-    found |= _linear_dml(frame, econml) if econml else {}
+    for rows, suffix in ((frame, ""), (summed(frame), ", stores summed")):
+        for label, estimator in (("pooled OLS", pooled_ols), ("OLS per SKU", sku_ols)):
+            alone = estimator(rows)[:, 0]
+            found[label + suffix] = (alone, alone, alone)
+        answers = linear_dml(rows, econml) if econml else {}
+        found |= {label + suffix: answer for label, answer in answers.items()}
     errors = {label: elasticity_errors(*values, truth) for label, values in found.items()}
     print(f"{name}: {len(truth)} SKUs, {len(frame.units):,} rows, {seconds:.1f} s of CPU with the proof")
     for label, error in errors.items():
         cover = f", 95 % covers {error['coverage']:.1%}" if error["coverage"] else ""
         ratio = "" if label == "model" else f"; the model's RMSE is {errors['model']['rmse'] / error['rmse']:.2f} of it"
-        print(f"  {label:<26} RMSE {error['rmse']:.3f}, bias {error['bias']:+.3f}{cover}{ratio}", flush=True)
+        print(f"  {label:<40} RMSE {error['rmse']:.3f}, bias {error['bias']:+.3f}{cover}{ratio}", flush=True)
     return Result(errors, (table[:, 2] <= truth) & (truth <= table[:, 3]))
 
 
-def _linear_dml(frame: ResponseFrame, econml: str) -> dict[str, tuple[Floats, Floats, Floats]]:
+def summed(frame: ResponseFrame) -> ResponseFrame:
+    """The rows that did not sell out, summed over the stores of a cluster: few weeks without a sale are left."""
+    frame = frame.where(~frame.censored)
+    cluster = frame.cluster_of_store[frame.store_of_series[frame.series_code]]
+    promotion = frame.features[:, FEATURES.index("promotion")].astype(np.int64)
+    series, series_code = np.unique(frame.sku_code * len(frame.clusters) + cluster, return_inverse=True)
+    seasons = len(frame.seasons.week)
+    key = (series_code * seasons + frame.season_code) * 2 + promotion
+    cells, first, code = np.unique(key, return_index=True, return_inverse=True)
+    days = np.bincount(code, frame.exposure)
+    features = [np.bincount(code, frame.exposure * column) / days for column in frame.features.T]
+    picked = ("censored", "week", "sku_code", "season_code", "store_week_code")
+    return replace(
+        frame,
+        **{name: getattr(frame, name)[first] for name in picked},
+        units=np.bincount(code, frame.units),
+        exposure=days,
+        features=np.column_stack(features),
+        series_code=series_code[first],
+        sku_of_series=series // len(frame.clusters),
+        store_of_series=frame.store_of_series[frame.series_code[np.unique(series_code, return_index=True)[1]]],
+    )
+
+
+def linear_dml(frame: ResponseFrame, econml: str) -> dict[str, tuple[Floats, Floats, Floats]]:
     """LinearDML's elasticities and intervals in each of its ways; a SKU that it cannot do gets its category's mean."""
     outcome, features, rows = within(frame)
     week = (frame.week[rows] - frame.week.min()).astype(int) // 7
@@ -140,10 +167,10 @@ def _summary(results: list[Result]) -> int:
     inside = np.concatenate([result.inside for result in results])
     print(f"all: {len(inside)} intervals cover {inside.mean():.1%} (target 93 to 97 %)")
     met = TARGET_COVERAGE[0] <= inside.mean() <= TARGET_COVERAGE[1]
-    for peer in [name for name in results[0].errors if name.startswith("LinearDML")]:
+    for peer in [name for name in results[0].errors if name != "model"]:
         ratios = [result.errors["model"]["rmse"] / result.errors[peer]["rmse"] for result in results]
         print(f"all: RMSE {np.mean(ratios):.2f} of {peer}'s, worst {max(ratios):.2f} (target {TARGET_RATIO})")
-        met &= max(ratios) <= TARGET_RATIO
+        met &= max(ratios) <= TARGET_RATIO or not peer.startswith("LinearDML")
     return 0 if met else 1
 
 

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import ResponseConfig
+from retail_assets.pricing.cross import Cross
 from retail_assets.pricing.frames import FEATURES, ResponseDataError, ResponseFrame
 from retail_assets.pricing.local import by_series, differences
 from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.response import fit, levels
+from retail_assets.pricing.response import effects, fit
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,10 +75,12 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
     )
 
 
-def metrics(model: PriceModel, holdout: Holdout) -> dict[str, float]:
+def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> dict[str, float]:
     """Everything the manifest of a pricing model records; the gates in configs/releases.yaml read these names.
 
     `holdout_skill` is the share of the better baseline's deviance that the model avoids; higher is better, at most 1.
+    `holdout_deviance` is of the variant kept; `store_level` is 1 where that tells stores apart. The cross-elasticity is
+    there where it holds.
     """
     known = len(model.skus)
     elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
@@ -90,6 +93,7 @@ def metrics(model: PriceModel, holdout: Holdout) -> dict[str, float]:
         "holdout_wape": holdout.wape[holdout.kept],
         "holdout_skill": 1 - kept / min(holdout.deviance["pooled_ols"], holdout.deviance["sku_ols"]),
         "holdout_rows": float(holdout.rows),
+        "store_level": float(holdout.kept == "store_level"),
         "skus": float(known),
         "negative_share": float(np.mean(elasticity < 0)),
         "interval_share": float(np.mean(ordered)),
@@ -98,6 +102,8 @@ def metrics(model: PriceModel, holdout: Holdout) -> dict[str, float]:
         "interval_width_median": float(np.median(hi - lo)),
         "own_weight_median": float(np.median(weight)),
     }
+    if cross is not None and cross.holds:
+        found |= {"cross_elasticity": cross.mean, "cross_error": cross.variance**0.5, "cross_gain": cross.gain}
     return {name: round(value, 6) for name, value in sorted(found.items())}
 
 
@@ -111,7 +117,7 @@ def elasticity_errors(estimated: Floats, lo: Floats, hi: Floats, truth: Floats) 
 
 
 def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
-    level = levels(past.where(~past.censored), theta)
+    level, _ = effects(past.where(~past.censored), theta)
     features = test.features.copy()
     features[:, TREND] = np.minimum(features[:, TREND], past.features[:, TREND].max())
     response = np.einsum("nk,nk->n", features, theta[test.series_code])

@@ -4,6 +4,8 @@ A row is a store-SKU, a week, one paid price and one promotion state: units sold
 each weekday is in the department and country) on which they could be sold. A day that ended without stock is a row of
 its own, `censored`: demand was at least what was sold. (Leaving such days out would leave out the best days of every
 low price.) Days without stock from the morning on say nothing and are left out.
+The first LAUNCH_DAYS of what is new in a store are left out: demand that is still finding its way up would be taken
+for a trend, and the prices of those weeks for its cause.
 Days without a sale count as zero units at the price that was in force, whether gold has a row for them or not: on a
 promotion that is the list price less the discount that was announced. (Taking the list price there would credit the
 price with every promotion's success and with none of its failures: elasticities come out 0.8 too large.) Without a row
@@ -28,6 +30,7 @@ Ints = npt.NDArray[np.int64]
 
 FEATURES = ("log_price", "promotion", "years", "log_competitor")
 RECENT_DAYS = 56
+LAUNCH_DAYS = 35
 
 PANEL = """
 with offers as (
@@ -45,9 +48,14 @@ facts as (
     left join offers o on o.promo_code = f.promo_code and o.country = st.country and o.sku = f.sku
     where f.business_date > date '{until}' - {history} and f.business_date <= date '{until}'
 ),
-series as (
+sold as (
     select store_id, sku, min(day) as first_day, max(day) as last_day
     from facts group by all having count(*) filter (units > 0) >= {minimum}
+),
+series as (
+    select s.store_id, s.sku, s.last_day,
+           case when s.first_day > o.first_day + {launch} then s.first_day + {launch} else s.first_day end as first_day
+    from sold s join (select store_id, min(day) as first_day from facts group by all) o on o.store_id = s.store_id
 ),
 open_days as (select distinct store_id, day from facts),
 dense as (
@@ -121,6 +129,20 @@ class ResponseDataError(RetailError):
 
 
 @dataclass(frozen=True)
+class Seasons:
+    """The groups that share a week's demand, arrays of shape (seasons,).
+
+    `group` numbers country and category (department where the category is small), `country` the country, `week` the
+    weeks from the first; `category` is -1 where a group holds several categories.
+    """
+
+    group: Ints
+    country: Ints
+    week: Ints
+    category: Ints
+
+
+@dataclass(frozen=True)
 class ResponseFrame:
     """Rows of the panel as arrays of shape (rows,), `features` (rows, 3) in the order of FEATURES.
 
@@ -147,6 +169,7 @@ class ResponseFrame:
     stores: list[str]
     categories: list[str]
     clusters: list[str]
+    seasons: Seasons
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "ResponseFrame":
         """The same frame with the rows of the mask; every code keeps its meaning."""
@@ -166,6 +189,7 @@ def read_panel(lake: Lake, until: date, config: ResponseConfig, versions: dict[s
         until=until.isoformat(),
         history=config.history_days,
         minimum=config.minimum_sale_days,
+        launch=LAUNCH_DAYS,
     )
     return lake.query(sql)
 
@@ -196,7 +220,14 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
     category, categories = _encode(columns["category"])
     cluster, clusters = _encode(pc.binary_join_element_wise(columns["country"], columns["channel"], " "))
     store_at = np.unique(store, return_index=True)[1]
-    group = _season_groups(columns, sku, category, at, config.season_group_skus)
+    group, mixed = _season_groups(columns, sku, category, at, config.season_group_skus)
+    season, cell = _pairs(group, week_code)
+    seasons = Seasons(
+        group=group[cell],
+        country=_encode(columns["country"])[0][cell],
+        week=(week[cell] - week.min()).astype(np.int64) // 7,
+        category=np.where(mixed, -1, category)[cell],
+    )
     price = np.log(columns["price"].to_numpy())
     exposure = columns["exposure"].to_numpy()
     promotion = columns["promo"].to_numpy(zero_copy_only=False).astype(float)
@@ -214,7 +245,7 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
         week=week,
         series_code=series,
         sku_code=sku,
-        season_code=_pairs(group, week_code)[0],
+        season_code=season,
         store_week_code=_pairs(store, week_code)[0],
         sku_of_series=sku[first],
         store_of_series=store[first],
@@ -224,16 +255,20 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
         stores=stores,
         categories=categories,
         clusters=clusters,
+        seasons=seasons,
     )
 
 
-def _season_groups(columns: dict[str, pa.Array], sku: Ints, category: Ints, at: Ints, minimum: int) -> Ints:
-    """A code per row of country and category, or of country and department where the category is small."""
+def _season_groups(
+    columns: dict[str, pa.Array], sku: Ints, category: Ints, at: Ints, minimum: int
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """A code per row of country and category, or of country and department where (mask) the category is small."""
     country, _ = _encode(columns["country"])
     department, _ = _encode(columns["department"])
     size = np.bincount(category[at], minlength=category.max() + 1)
-    group = np.where(size[category] >= minimum, category + department.max() + 1, department)
-    return _pairs(country, group)[0]
+    small = size[category] < minimum
+    group = np.where(small, department, category + department.max() + 1)
+    return _pairs(country, group)[0], small
 
 
 def _encode(column: pa.Array) -> tuple[Ints, list[str]]:

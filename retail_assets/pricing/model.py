@@ -235,7 +235,8 @@ def _local(frame: ResponseFrame, posterior: Posterior, by_store: Differences, ta
 def _measures(mean: Floats, variance: Floats, prior: Floats, weight: Floats, ceiling: float) -> Floats:
     """Columns MEASURES of normals cut off at `ceiling`, six decimals."""
     elasticity, error, lo, hi = truncate(mean, np.sqrt(variance), ceiling)
-    return np.column_stack([elasticity, error, lo, hi, prior, weight]).round(6)
+    columns = (elasticity, error, lo, hi, prior, weight)
+    return np.round(np.column_stack(columns), 6).astype(np.float64, copy=False)
 
 
 def _write_local(local: Local) -> bytes:

@@ -48,6 +48,9 @@ def contender_table(metrics: dict[str, float]) -> str:
     for name in (*VARIANTS, *BASELINES):
         deviance, wape = metrics[f"holdout_deviance_{name}"], metrics[f"holdout_wape_{name}"]
         lines.append(f"| {NAMES[name]} | {deviance:.4f} | {wape:.4f} |")
+    if "cross_elasticity" in metrics:
+        cross, error = metrics["cross_elasticity"], 1.96 * metrics["cross_error"]
+        lines += ["", f"Cross-elasticity within categories: {cross:.2f} ({cross - error:.2f} to {cross + error:.2f})."]
     return "\n".join(lines)
 
 

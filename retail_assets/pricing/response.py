@@ -6,7 +6,7 @@
 Levels and seasons are found by iterative proportional fitting, the coefficients of all SKUs by one Newton step each,
 shrunken to their category (`shrinkage`), in turn until nothing moves. Poisson pseudo-likelihood needs no logarithm of
 zero (Santos Silva, Tenreyro 2006); demand that a stock-out hid is filled in by its expectation; working weights allow
-for noise that grows with the mean (negative binomial).
+for noise that grows with the mean (negative binomial), and a stock-out's day says only what it is known to say.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ SWEEPS = 3
 LEVEL_ROUNDS = 5
 FINAL_EM_STEPS = 30
 BLOCK_WEEKS = 4
+LEAST_WEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
     """Fits the regression; deterministic in its inputs."""
     prior = Prior.start(START_MEAN, USUAL_VARIANCE, len(frame.categories))
     theta = np.tile(START_MEAN, (len(frame.skus), 1))
-    sold, hidden, effects = frame.units, np.flatnonzero(frame.censored), _Effects.zero(frame)
+    sold, hidden, state = frame.units, np.flatnonzero(frame.censored), _Effects.zero(frame)
     frame = replace(frame, units=sold.copy())
     for rounds in range(1, config.iterations + 1):  # noqa: B007
-        effects.balance(frame, np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]))
-        mean = effects.mean
+        state.balance(frame, np.einsum("nk,nk->n", frame.features, theta[frame.sku_code]))
+        mean = state.mean
         frame.units[hidden] = uncensored(sold[hidden], mean[hidden])
         noise = _noise(frame, mean)
-        working = _Working.at(frame, mean, noise)
+        unseen = hidden_variance(sold[hidden], mean[hidden])
+        working = _Working.at(frame, mean, noise, hidden, unseen)
         gradient, information, dispersion = _newton(frame, working)
         evidence = gradient + np.einsum("sij,sj->si", information, theta)
         posterior = shrink(evidence, information, frame.category_of_sku, prior, steps=3)
@@ -77,9 +79,9 @@ def fit(frame: ResponseFrame, config: ResponseConfig) -> Fit:
         precision=information,
         score=score,
         information=own,
-        level=effects.level,
-        season=effects.season,
-        store_week=effects.store_week,
+        level=state.level,
+        season=state.season,
+        store_week=state.store_week,
         noise=noise,
         rounds=rounds,
     )
@@ -100,13 +102,28 @@ def uncensored(sold: Floats, mean: Floats) -> Floats:
     return np.clip(expected, sold, sold + mean)
 
 
-def levels(frame: ResponseFrame, theta: Floats) -> Floats:
-    """Logarithmic level of each store-SKU given coefficients `theta` (series, k), seasons fitted beside it."""
-    effects = _Effects.zero(frame)
+def hidden_variance(sold: Floats, mean: Floats) -> Floats:
+    """Variance of a Poisson D where D >= sold is all that is known, shapes (n,), between 0 and `mean`.
+
+    E[D (D - 1); D >= s] = mean^2 * P(D >= s - 2). Far out, where the probabilities vanish, nearly nothing is left.
+    """
+    from scipy.special import gammainc
+
+    at_least = gammainc(sold, mean)
+    two_less = np.where(sold > 2, gammainc(np.maximum(sold - 2, 1), mean), 1.0)
+    known = at_least > 1e-9
+    expected = uncensored(sold, mean)
+    square = np.divide(mean**2 * two_less, at_least, where=known, out=np.zeros_like(mean))
+    return np.where(known, np.clip(square + expected - expected**2, 0.0, mean), 0.0)
+
+
+def effects(frame: ResponseFrame, theta: Floats) -> tuple[Floats, Floats]:
+    """Logarithmic levels of the store-SKUs and of the seasons given coefficients `theta` (series, k)."""
+    found = _Effects.zero(frame)
     response = np.clip(np.einsum("nk,nk->n", frame.features, theta[frame.series_code]), -10.0, 10.0)
     for _ in range(LEVEL_ROUNDS):
-        effects.balance(frame, response)
-    return effects.level
+        found.balance(frame, response)
+    return found.level, found.season
 
 
 class _Effects:
@@ -118,7 +135,7 @@ class _Effects:
 
     @classmethod
     def zero(cls, frame: ResponseFrame) -> "_Effects":
-        groups = (len(frame.sku_of_series), frame.season_code.max() + 1, frame.store_week_code.max() + 1)
+        groups = (len(frame.sku_of_series), len(frame.seasons.week), frame.store_week_code.max() + 1)
         return cls(*(np.zeros(n) for n in groups))
 
     def balance(self, frame: ResponseFrame, response: Floats) -> None:
@@ -159,16 +176,21 @@ class _Working:
     weight: Floats
 
     @classmethod
-    def at(cls, frame: ResponseFrame, mean: Floats, noise: Floats) -> "_Working":
-        """Negative binomial weights at `mean`."""
+    def at(cls, frame: ResponseFrame, mean: Floats, noise: Floats, hidden: Ints, unseen: Floats) -> "_Working":
+        """Negative binomial weights at `mean`.
+
+        Rows `hidden` that a stock-out cut off say less by the variance `unseen` (missing information; Louis 1982).
+        """
         quality = 1.0 / (1.0 + noise[frame.category_of_sku[frame.sku_code]] * mean)
-        weight = mean * quality
+        weight = mean.copy()
+        weight[hidden] = np.maximum(weight[hidden] - unseen, LEAST_WEIGHT * weight[hidden])
+        weight *= quality
         centred = frame.features - _weighted_means(frame.features, weight, frame.series_code)
         return cls(centred, (frame.units - mean) * quality, weight)
 
 
 def _newton(frame: ResponseFrame, working: _Working) -> tuple[Floats, Floats, Floats]:
-    """Score (skus, k) and information (skus, k, k) of each SKU's coefficients, and the dispersion of its category.
+    """Score (skus, k) and information (skus, k, k) of each SKU's coefficients, and its dispersion (skus,).
 
     Series and seasons are projected out, the dispersion divided out.
     """
@@ -180,8 +202,18 @@ def _newton(frame: ResponseFrame, working: _Working) -> tuple[Floats, Floats, Fl
         for j in range(i + 1):
             value = np.bincount(frame.sku_code, centred[:, i] * centred[:, j] * weight, skus) - lost[:, i, j]
             information[:, i, j] = information[:, j, i] = value
-    dispersion = _dispersion(frame, working, information[:, 0, 0])[frame.category_of_sku]
+    dispersion = _dispersion(frame, working, information)[frame.category_of_sku]
     return gradient / dispersion[:, None], information / dispersion[:, None, None], dispersion
+
+
+def _price_alone(frame: ResponseFrame, working: _Working, information: Floats) -> Floats:
+    """Log price of each row less what the SKU's other features say of it."""
+    along = np.einsum("sij,sj->si", _inverse(information[:, 1:, 1:]), information[:, 1:, 0])
+    return working.centred[:, 0] - np.einsum("nk,nk->n", working.centred[:, 1:], along[frame.sku_code])
+
+
+def _inverse(matrices: Floats) -> Floats:
+    return np.linalg.pinv(matrices, rcond=1e-8, hermitian=True).astype(np.float64, copy=False)
 
 
 def _of_series(
@@ -191,9 +223,7 @@ def _of_series(
 
     What all series of a SKU say together is in the SKU's own coefficient, so that only their differences are left.
     """
-    others = np.linalg.pinv(information[:, 1:, 1:], hermitian=True)
-    along = np.einsum("sij,sj->si", others, information[:, 1:, 0])[frame.sku_code]
-    price = working.centred[:, 0] - np.einsum("nk,nk->n", working.centred[:, 1:], along)
+    price = _price_alone(frame, working, information)
     series, sku = len(frame.sku_of_series), frame.sku_of_series
     score = np.bincount(frame.series_code, price * working.residual, series) / dispersion[sku]
     known = np.bincount(frame.series_code, price**2 * working.weight, series) / dispersion[sku]
@@ -226,12 +256,15 @@ def _dispersion(frame: ResponseFrame, working: _Working, information: Floats) ->
     block = (frame.week - frame.week.min()).astype(np.int64) // (7 * BLOCK_WEEKS)
     place = frame.sku_code * len(frame.clusters) + frame.cluster_of_store[store]
     cells, code = np.unique(place * (block.max() + 1) + block, return_inverse=True)
-    score = np.bincount(code, working.centred[:, 0] * working.residual, len(cells))
+    score = np.bincount(code, _price_alone(frame, working, information) * working.residual, len(cells))
     category = frame.category_of_sku[cells // (block.max() + 1) // len(frame.clusters)]
     groups = len(frame.categories)
     count, skus = (np.bincount(c, minlength=groups) for c in (category, frame.category_of_sku))
     square = np.bincount(category, score**2, groups) * count / np.maximum(count - skus, 1)
-    expected = np.bincount(frame.category_of_sku, information, groups)
+    explained = np.einsum(
+        "si,sij,sj->s", information[:, 0, 1:], _inverse(information[:, 1:, 1:]), information[:, 1:, 0]
+    )
+    expected = np.bincount(frame.category_of_sku, information[:, 0, 0] - explained, groups)
     dispersion: Floats = np.maximum(square / np.maximum(expected, 1e-9), 1.0)
     return dispersion
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from retail_assets.core.manifest import Manifest, installed
 from retail_assets.pricing.config import PricingConfig
+from retail_assets.pricing.cross import cross_elasticity, without_others
 from retail_assets.pricing.evaluation import Holdout, held_out, metrics
 from retail_assets.pricing.frames import FEATURES, ResponseFrame, frame_of, read_base_demand, read_panel
 from retail_assets.pricing.local import differences
@@ -16,6 +17,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
 CODE_VERSION = "2"
+CROSS_HOLDOUTS = 2  # one figure for the chain is held against more weeks than elasticities are
 READS = ("fct_sales_daily", "dim_store", "dim_product", "dim_promotion")
 
 
@@ -51,10 +53,13 @@ def train(lake: Lake, config: PricingConfig, gold: dict[str, int], until: date) 
     holdout = held_out(frame, response)
     base = read_base_demand(lake, until, gold)
     learnt = fit(frame, response)
+    cross = cross_elasticity(frame, learnt, CROSS_HOLDOUTS * response.holdout_days // 7)
+    if cross is not None and cross.holds:
+        learnt = without_others(learnt, frame.category_of_sku, cross)
     by_store = differences(frame, learnt) if holdout.kept == "store_level" else None
     model = model_of(frame, learnt, base, until.isoformat(), response.elasticity_ceiling, by_store)
     first = frame.week.min().astype(date)
-    return Training(model, frame, holdout, metrics(model, holdout), gold, first, until)
+    return Training(model, frame, holdout, metrics(model, holdout, cross), gold, first, until)
 
 
 def save(training: Training, config: PricingConfig, store: ModelStore, at: datetime, git_commit: str) -> str:
