@@ -29,13 +29,17 @@ def by_id(reader: Snapshots, decision_id: str) -> Row:
 
 
 def by_item(reader: Snapshots, store_id: str, sku: str, at: datetime | None = None) -> Row:
-    """The newest decision of a store and SKU, made by `at` if given; raises UnknownDecision, saying what is there."""
+    """The newest decision of a store and SKU, made by `at` if given; raises UnknownDecision, saying what is there.
+
+    What a shadow version decided reached nobody and is found by its id only.
+    """
     version = _version(reader)
     instant = at or datetime.max.replace(tzinfo=UTC)
     newest = min(reader.newest_day(*TABLE, version), instant.date() - timedelta(days=1))
     for first in (newest - OLDEST_INPUTS, None):
         rows = reader.rows(
-            *TABLE, version, 'store_id = ? and sku = ? and "at" <= ? order by "at" desc, decision_id desc limit 1',
+            *TABLE, version,
+            'store_id = ? and sku = ? and "at" <= ? and mode <> \'shadow\' order by "at" desc, decision_id desc limit 1',
             [store_id, sku, instant], {"business_date": (first, newest + timedelta(days=1))},
         )  # fmt: skip
         if rows:
