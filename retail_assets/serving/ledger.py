@@ -10,13 +10,16 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow", "withdraw"]
 LIVE_ACTIONS = ("promote", "rollback", "pin", "unpin")
@@ -77,7 +80,7 @@ class Ledger:
             try:
                 self.lake.ensure("ops", "releases", releases_schema())
                 table = self.lake.open("ops", "releases")
-                _check_follows(release, _releases(table.to_pyarrow_table()))
+                _check_follows(release, _releases(_rows(table)))
                 write_deltalake(table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=0))
             except CommitFailedError:  # somebody wrote, or made the table, in this moment: look again
                 continue
@@ -248,7 +251,7 @@ class Ledger:
         """Every row, oldest first; empty before the first release."""
         if not self.lake.exists("ops", "releases"):
             return []
-        return _releases(self.lake.open("ops", "releases").to_pyarrow_table())
+        return _releases(_rows(self.lake.open("ops", "releases")))
 
     def version(self) -> int | None:
         """The ledger's Delta version: a cheap way for a service to see that something was released."""
@@ -307,6 +310,11 @@ def releases_schema() -> pa.Schema:
     special = {"share": pa.float64(), "at": instant}
     optional = ("previous", "gate_report")
     return pa.schema([pa.field(n, special.get(n, text), nullable=n in optional) for n in Release.model_fields])
+
+
+def _rows(table: "DeltaTable") -> pa.Table:
+    """Read in this thread: a short command may end before threads of a reader do, which aborts the process."""
+    return table.to_pyarrow_dataset().to_table(use_threads=False)
 
 
 def _releases(rows: pa.Table) -> list[Release]:
