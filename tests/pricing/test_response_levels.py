@@ -130,9 +130,12 @@ def test_no_cross_elasticity_is_claimed_where_there_is_none(config: PricingConfi
     assert not cross.holds
 
 
-def test_too_few_weeks_give_no_cross_elasticity(config: PricingConfig) -> None:
-    table, _ = panel(weeks=12)
-    frame = frame_of(table, config.response)
+@pytest.mark.parametrize(("weeks", "season_group_skus"), [(12, 8), (60, 9)])
+def test_too_few_weeks_of_categories_give_no_cross_elasticity(
+    weeks: int, season_group_skus: int, config: PricingConfig
+) -> None:
+    table, _ = panel(weeks=weeks)
+    frame = frame_of(table, config.response.model_copy(update={"season_group_skus": season_group_skus}))
     assert cross_elasticity(frame, fit(frame, config.response), 8) is None
 
 
