@@ -6,6 +6,7 @@ from retail_assets.lineage.errors import UnknownDecision
 from retail_assets.lineage.snapshots import Row, Snapshots
 
 TABLE = ("decisions", "pricing")
+ANSWERED = "mode <> 'shadow'"
 OLDEST_INPUTS = timedelta(days=10)  # a service answers from inputs that are at most this old
 
 
@@ -39,7 +40,7 @@ def by_item(reader: Snapshots, store_id: str, sku: str, at: datetime | None = No
     for first in (newest - OLDEST_INPUTS, None):
         rows = reader.rows(
             *TABLE, version,
-            'store_id = ? and sku = ? and "at" <= ? and mode <> \'shadow\' order by "at" desc, decision_id desc limit 1',
+            f"{ANSWERED} and store_id = ? and sku = ? and \"at\" <= ? order by \"at\" desc, decision_id desc limit 1",
             [store_id, sku, instant], {"business_date": (first, newest + timedelta(days=1))},
         )  # fmt: skip
         if rows:

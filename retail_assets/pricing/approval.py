@@ -44,7 +44,15 @@ def settle(
         if not lake.exists("ops", PUBLICATIONS):
             raise PublicationError("no batch of prices was decided yet", todo="run `retail run`")
         table = lake.open("ops", PUBLICATIONS)
-        made = _answered(lake, read_publications(table.to_pyarrow_table()), action, batch_id, store_id, by, reason)
+        made = _answered(
+            lake,
+            read_publications(table.to_pyarrow_dataset().to_table(use_threads=False)),
+            action,
+            batch_id,
+            store_id,
+            by,
+            reason,
+        )
         try:
             write_deltalake(
                 table,

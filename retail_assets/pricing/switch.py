@@ -71,7 +71,10 @@ def turns(lake: Lake) -> list[Turn]:
     """Every row, oldest first."""
     if not lake.exists("ops", TABLE):
         return []
-    rows = [Turn.model_validate(row) for row in lake.open("ops", TABLE).to_pyarrow_table().to_pylist()]
+    rows = [
+        Turn.model_validate(row)
+        for row in lake.open("ops", TABLE).to_pyarrow_dataset().to_table(use_threads=False).to_pylist()
+    ]
     return sorted(rows, key=lambda turn: (turn.at, turn.turn_id))
 
 
