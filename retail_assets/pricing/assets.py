@@ -19,6 +19,7 @@ from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.publication_assets import ASSETS as PUBLICATION_ASSETS
 from retail_assets.pricing.publication_assets import DECISION_CODE
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.pricing.training import CODE_VERSION, current_version, elasticity_spread, newest_day, save, train
 from retail_assets.pricing.training import gold_versions as training_versions
 from retail_assets.resources.lake import Lake
@@ -167,7 +168,7 @@ def price_decisions(
 def _rows(
     model: PriceModel, rulebook: Rulebook, inputs: BatchInputs, provenance: Provenance
 ) -> Iterator[pa.RecordBatch]:
-    return decide_rows(model, rulebook, inputs.rows, provenance)
+    return decide_rows(model, rulebook, with_shared_targets(model, rulebook, inputs.rows), provenance)
 
 
 def _metadata(lake: Lake, inputs: BatchInputs) -> dict[str, dg.MetadataValue]:

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from retail_assets.core.guardrails import RULES
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.decisions import Provenance, output_numbers
 from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
-from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import steps_of

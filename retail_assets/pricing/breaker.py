@@ -86,7 +86,7 @@ class RowNumbers:
         step = np.log(ratio)
         revenue = np.nan_to_num(batch.previous * batch.units_before)
         worst = np.minimum(np.exp(step * batch.response.lo), np.exp(step * batch.response.hi)) * ratio
-        bound = (Status.MOVED, Status.CONFLICT)
+        bound = (Status.MOVED, Status.NEARER, Status.CONFLICT)
         return cls(
             department=department,
             currency=currency,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
-DECISION_CODE = "2"
+DECISION_CODE = "3"
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 

@@ -23,6 +23,7 @@ from retail_assets.pricing.publication import (
     record_batch,
 )
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
 
 CHUNK_ROWS = 200_000
@@ -69,7 +70,7 @@ def publish(
 
     Raises PublicationError when a price has no row there: what is not logged does not leave the house.
     """
-    rows, prices = _decide(model, rulebook, inputs.rows)
+    rows, prices = _decide(model, rulebook, with_shared_targets(model, rulebook, inputs.rows))
     numbers = measure(rows)
     findings = judge(numbers, earlier_numbers(lake), config.breaker)
     batch_id, effective = batch_id_of(state), inputs.business_date + timedelta(days=1)
