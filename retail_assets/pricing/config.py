@@ -234,21 +234,23 @@ class ResponseConfig(_Frozen):
 Mode = Literal["shadow", "approve", "automatic"]
 
 
-class BreakerLimits(_Frozen):
-    """The largest numbers of a batch that are published without a person, from the first batch on."""
+class BreakerNumbers(_Frozen):
+    """A figure for each number of a batch, e. g. the largest that is published without a person."""
 
     changed: Annotated[float, Field(gt=0.0, le=1.0)]
     mean_change: Annotated[float, Field(gt=0.0)]
     at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
     revenue_at_risk: Annotated[float, Field(gt=0.0)]
+    promised_gain: Annotated[float, Field(gt=0.0)]
 
 
 class BreakerConfig(_Frozen):
     """When a batch is held back; units are explained in configs/pricing.yaml."""
 
-    limits: BreakerLimits
+    limits: BreakerNumbers
     sigma: float = Field(gt=0)
-    least_deviation: float = Field(gt=0)
+    category_sigma: float = Field(gt=0)
+    least_deviation: BreakerNumbers
     minimum_batches: int = Field(ge=2)
     history: int = Field(ge=2)
     minimum_rows: int = Field(ge=1)

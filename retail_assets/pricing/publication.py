@@ -10,6 +10,7 @@ not publishing leaves the last good price in place. All tables are append-only.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -137,15 +138,18 @@ def earlier_numbers(lake: Lake) -> dict[str, list[Numbers]]:
     """Numbers of good batches by scope, oldest first: those that passed, and those that a person released."""
     if not lake.exists("ops", BATCHES) or not lake.exists("ops", PUBLICATIONS):
         return {}
+    there = lake.open("ops", BATCHES).to_pyarrow_dataset().schema.names
+    names = [name if name in there else f"'nan'::double as {name}" for name in Numbers.__annotations__]
     rows = lake.query(
-        f"""select {", ".join(Numbers.__annotations__)} from {lake.scan("ops", BATCHES)}
+        f"""select {", ".join(names)} from {lake.scan("ops", BATCHES)}
             where not tripped or batch_id in (
                 select batch_id from {lake.scan("ops", PUBLICATIONS)} where status = 'published')
             order by "at", batch_id"""
     ).to_pylist()
     found: dict[str, list[Numbers]] = {}
     for row in rows:
-        found.setdefault(row["scope"], []).append(Numbers(**row))
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        found.setdefault(row["scope"], []).append(Numbers(**known))
     return found
 
 
@@ -223,7 +227,7 @@ def _append_once(lake: Lake, name: str, rows: pa.Table, state: str, by_day: bool
         return
     lake.ensure("ops", name, rows.schema, partition_by=["business_date"] if by_day else [])
     commit = CommitProperties(app_transactions=[Transaction(state, 1)])
-    write_deltalake(lake.open("ops", name), rows, mode="append", commit_properties=commit)
+    write_deltalake(lake.open("ops", name), rows, mode="append", schema_mode="merge", commit_properties=commit)
 
 
 def _was_appended(lake: Lake, name: str, state: str) -> bool:

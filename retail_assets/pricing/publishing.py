@@ -96,7 +96,7 @@ def _decide(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> tuple[Ro
     for start in range(0, inputs.num_rows, CHUNK_ROWS):
         chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
         batch = decide_batch(model, rulebook, chunk)
-        parts.append(RowNumbers.of(batch, chunk["department"].to_numpy(), chunk["currency"].to_numpy()))
+        parts.append(RowNumbers.of(batch, chunk))
         scale = np.where(batch.digits == 2, 1, 100)
         columns: dict[str, Any] = {name: chunk[name] for name in ("store_id", "sku", "category", "currency")}
         columns |= {"price": _money(batch.price * scale), "previous_price": _money(batch.previous * scale)}

@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -84,13 +86,13 @@ class Shop:
 @pytest.fixture
 def shop(planted: Callable, rulebook: Rulebook, config: PricingConfig) -> Shop:
     """Limits so wide that only what a test narrows can trip."""
-    wide = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+    wide = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
     settings = config.publication.model_dump()
     settings["breaker"] |= {"limits": wide, "minimum_batches": 50, "history": 60}
     return Shop(planted().lake, rulebook, PublicationConfig.model_validate(settings))
 
 
-TIGHT = {"changed": 0.01, "mean_change": 0.0001, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+TIGHT = {"changed": 0.01, "mean_change": 0.0001, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
 
 
 def tight(shop: Shop) -> dict[str, Any]:
@@ -181,6 +183,17 @@ def test_only_good_batches_say_what_is_usual(shop: Shop) -> None:
     assert len(earlier_numbers(shop.lake)["chain"]) == 1
     settle(shop.lake, "release", bad.batch_id, DE, by="maria", reason="right after all")
     assert len(earlier_numbers(shop.lake)["chain"]) == 2
+
+
+def test_batches_recorded_before_a_number_existed_are_still_read_and_added_to(shop: Shop) -> None:
+    shop.batch(-2.5)
+    old = shop.lake.open("ops", BATCHES).to_pyarrow_table().drop(["promised_gain"])
+    shutil.rmtree(shop.lake.table_uri("ops", BATCHES))
+    shop.lake.append("ops", BATCHES, old)
+    assert math.isnan(earlier_numbers(shop.lake)["chain"][0].promised_gain)
+    shop.batch(-2.5)
+    chain = earlier_numbers(shop.lake)["chain"]
+    assert [math.isfinite(numbers.promised_gain) for numbers in chain] == [False, True]
 
 
 def test_a_withdrawn_batch_brings_the_last_good_prices_back(shop: Shop) -> None:
