@@ -44,6 +44,7 @@ from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.switch import SwitchError, stopped, turn, turns
 from retail_assets.resources.lake import Lake
 from tests.pricing.conftest import model_with
+from tests.pricing.test_exploration import exploring
 
 US, DE = "US-000", "DE-001"
 
@@ -71,7 +72,8 @@ class Shop:
     def model(self, elasticity: float) -> PriceModel:
         """A model of its own version for each batch."""
         known = {f"SKU-{i:05d}": elasticity for i in range(12)}
-        return replace(model_with(known), version=f"model-{self.batches}")
+        sold = [{"store_id": s, "sku": k, "units_per_day": 3.0, "price": 5.0} for s in (US, DE) for k in known]
+        return replace(model_with(known), version=f"model-{self.batches}", base=pa.Table.from_pylist(sold))
 
     def prices(self, store_id: str) -> dict[str, Decimal]:
         """The published prices of a store."""
@@ -281,6 +283,25 @@ def test_a_stopped_category_keeps_its_prices_in_every_store(shop: Shop) -> None:
     assert Gate.read(shop.lake).why_not(US, "category-2") is None
 
 
+def test_a_stop_holds_for_prices_that_explore_too(shop: Shop, config: PricingConfig) -> None:
+    shop.batch(-3.5)
+    good = shop.prices(US)
+    shop.rulebook = exploring(config, share=0.9)
+    turn(shop.lake, "stop", "category", "category-1", by="maria", reason="court order")
+    shop.batch(-2.5)
+    rows = shop.lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    tried = {r["sku"] for r in rows if r["model_version"] == "model-2" and "exploration:" in r["guardrails"]}
+    stopped_skus = {f"SKU-{i:05d}" for i in range(12) if i % 4 == 1}
+    assert tried & stopped_skus, "explored, but not published"
+    now = shop.prices(US)
+    assert {sku: now[sku] for sku in stopped_skus} == {sku: good[sku] for sku in stopped_skus}
+    assert any(now[sku] != good[sku] for sku in tried - stopped_skus)
+    assert "court order" in str(Gate.read(shop.lake).why_not(US, "category-1"))
+    turn(shop.lake, "stop", "chain", "", by="ceo", reason="strike")
+    shop.batch(-1.5)
+    assert shop.prices(US) == now
+
+
 def test_the_switch_is_a_log_of_who_and_why(shop: Shop) -> None:
     turn(shop.lake, "stop", "chain", "", by="ceo", reason="strike")
     turn(shop.lake, "stop", "store", DE, by="maria", reason="fire")
@@ -294,7 +315,7 @@ def test_the_switch_is_a_log_of_who_and_why(shop: Shop) -> None:
     [
         ("stop", "store", "ZZ-404", "maria", "there is no store 'ZZ-404'"),
         ("stop", "category", "unicorns", "maria", "there is no category 'unicorns'"),
-        ("resume", "chain", "", "maria", "chain is not stopped"),
+        ("resume", "chain", "", "maria", "the chain is not stopped"),
         ("stop", "chain", "", " ", "who and why"),
     ],
 )
