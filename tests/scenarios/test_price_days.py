@@ -29,7 +29,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.assets import releases
 from retail_assets.serving.ledger import Ledger
-from tests.scenarios.conftest import Retail, newest_day
+from tests.scenarios.conftest import Retail, files_by_day, newest_day, one, rewritten_days
 
 STORE = "US-001"
 DEARER, FAR_DEARER = Decimal("1.12"), Decimal("1.9")
@@ -46,6 +46,7 @@ class HardDay:
     before: Rows
     after: Rows
     price_file: Path
+    status: dict[str, Any]
 
     @property
     def lake(self) -> Lake:
@@ -64,9 +65,9 @@ class HardDay:
 
 
 def decisions(lake: Lake, day: date) -> Rows:
-    """The batch decisions of STORE for a business date, by SKU."""
+    """The newest batch decisions of STORE for a business date, by SKU."""
     sql = f"""select * from {lake.scan("decisions", "pricing")}
-              where mode = 'batch' and store_id = '{STORE}' and business_date = '{day}' order by sku"""
+              where mode = 'batch' and store_id = '{STORE}' and business_date = '{day}' order by sku, "at" """
     return {row["sku"]: row for row in lake.query(sql).to_pylist()}
 
 
@@ -96,8 +97,8 @@ def hard_day(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory, retail: 
     lines = [f"US,Newcomer,{sku},{day},{price:.2f},USD" for sku, price in war]
     rivals = home.landing / "competitor_prices" / f"competitor_US_{day:%Y%m%d}_d{day:%Y%m%d}T060000Z.csv"
     rivals.write_text("\n".join(["country,competitor,sku,observed_on,price,currency", *lines]) + "\n")
-    retail(home.root, "run", "--json")
-    return HardDay(home, happened, before, decisions(lake, day), price_file)
+    status = json.loads(retail(home.root, "run", "--json").stdout)
+    return HardDay(home, happened, before, decisions(lake, day), price_file, status)
 
 
 def choose(before: Rows) -> dict[str, list[str]]:
@@ -151,6 +152,29 @@ def leaves_margin(row: dict[str, Any]) -> bool:
 
 def _cost(row: dict[str, Any]) -> int:
     return int(json.loads(row["output"])["cost"])
+
+
+def sales_by_day(lake: Lake) -> dict[str, set[str]]:
+    """The Parquet files of each business date of the sales mart, by names that copies of a home share."""
+    found = files_by_day(lake, "fct_sales_daily")
+    return {day: {uri.split("/fct_sales_daily/")[1] for uri in uris} for day, uris in found.items()}
+
+
+def test_a_day_that_arrives_touches_no_other_and_is_forecast_and_priced(hard_day: HardDay, tiny_home: Path) -> None:
+    lake, before = hard_day.lake, Lake.at(Home.at(tiny_home).lake)
+    last, day = newest_day(before), newest_day(lake)
+    assert (day - last).days == 1
+    changed = rewritten_days(sales_by_day(before), sales_by_day(lake))
+    touched = one(
+        lake,
+        f"""select list(distinct d::varchar) from (select unnest(business_dates) d from {lake.scan("ops", "loads")}
+            where delivered_at > TIMESTAMP '{last} 00:00' + INTERVAL 1 DAY)""",
+    )
+    assert str(day) in changed
+    assert changed <= set(touched), "days were rebuilt that no new file touched"
+    forecasts = {mart["mart"]: mart for mart in hard_day.status["marts"]}["forecasts"]
+    assert forecasts["newest"] == str(day)
+    assert hard_day.status["prices"]["business_date"] == str(day)
 
 
 def test_costs_that_rise_are_passed_on_by_steps_or_the_price_stays_and_says_why(hard_day: HardDay) -> None:
@@ -281,8 +305,11 @@ def test_a_model_gone_wild_reaches_no_shelf_and_a_rollback_ends_it(
     assert str(Gate.read(lake).why_not(STORE, None)).startswith("the circuit breaker holds")
     told = retail(gone_wild.home.root, "prices", "pending").stdout
     assert f"{batch} {newest_day(lake)} {STORE}: withheld, circuit breaker: chain: " in told
+    live = Ledger(lake).live("pricing")
+    assert live
     wild = decisions(lake, newest_day(lake))
-    assert len({row["model_version"] for row in wild.values()}) == 1, "what was decided is on record"
+    assert {row["model_version"] for row in wild.values()} == {live.version}, "what was decided is on record"
+    assert {row["corrects"] for row in wild.values()} == {row["decision_id"] for row in hard_day.after.values()}
     Ledger(lake).rollback("pricing", by="maria", reason="the model promises too much")
     retail(gone_wild.home.root, "prices", "reject", batch, "--by", "maria", "--reason", "the model promises too much")
     assert {r.status for r in current_publications(lake) if r.batch_id == batch} == {"rejected"}
