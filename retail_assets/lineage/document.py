@@ -69,7 +69,8 @@ class Policy(_Frozen):
 class Trace(_Frozen):
     """A price and everything it was made from. Amounts of `price` are in `currency`; instants are UTC.
 
-    `forecast_from` are the gold tables and Delta versions that the forecast behind the base demand was made from.
+    `family` are raw rows of the other packs of its price family, whose prices bound this one. `forecast_from` are the
+    gold tables and Delta versions that the forecast behind the base demand was made from.
     """
 
     decision_id: str
@@ -98,6 +99,7 @@ class Trace(_Frozen):
     forecast_from: dict[str, int]
     warehouse: Warehouse
     raw: list[Rows]
+    family: list[Rows]
     files: list[LoadedFile]
     quarantined: list[Rows]
     sums: list[Sum]

@@ -1,7 +1,7 @@
 """Can every table version that decisions name still be read? What vacuum and log cleaning must leave alone."""
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pyarrow.fs as pa_fs
 from deltalake.exceptions import DeltaError
@@ -22,7 +22,7 @@ def named_versions(lake: Lake, days: int) -> set[Named]:
         if version is None:
             return set()
         newest = reader.newest_day("decisions", "pricing", version)
-        if newest == date.min:
+        if newest is None:
             return set()
         first = newest - timedelta(days=days - 1)
         rows = reader.rows(

@@ -31,6 +31,7 @@ from retail_assets.serving.ledger import Release
 
 KEYS = ("store_id", "sku", "business_date", "base_demand_source")
 PERSONAL = ("customer_id", "payment_id")  # no price rests on who bought
+FAMILY = ("products", "price_list", "stock_levels")  # what places a pack in its family
 UNKNOWN_RAW = "gold was not published from bronze: there are no raw rows to trace"
 
 
@@ -73,6 +74,7 @@ def trace_from(
         forecast_from=_forecast_from(lake, versions, evidence),
         warehouse=_warehouse(lake, versions, evidence),
         raw=_tables(evidence.raw, versions.bronze),
+        family=_tables({name: evidence.family[name] for name in FAMILY if name in evidence.family}, versions.bronze),
         files=files,
         quarantined=_tables(evidence.quarantined, {}),
         sums=sums,
@@ -191,7 +193,7 @@ def _tables(found: Mapping[str, list[Row]], versions: Mapping[str, int]) -> list
 
 def _files(reader: Snapshots, evidence: Evidence) -> list[LoadedFile]:
     """The files of every traced raw row, from ops/loads."""
-    rows = [row for found in evidence.raw.values() for row in found]
+    rows = [row for tables in (evidence.raw, evidence.family) for found in tables.values() for row in found]
     version = reader.newest("ops", "loads")
     if not rows or version is None:
         return []
