@@ -98,6 +98,10 @@ class Snapshots:
                 self._newest[layer, name] = None
         return self._newest[layer, name]
 
+    def columns(self, layer: str, name: str, version: int) -> list[str]:
+        """The columns of a table at a version."""
+        return list(snapshot(self._key, layer, name, version).schema.names)
+
     def newest_day(self, layer: str, name: str, version: int, until: date = date.max) -> date | None:
         """The newest business date by `until` with a file in a partitioned table; None where there is none."""
         found = snapshot(self._key, layer, name, version).actions
