@@ -7,8 +7,9 @@
 
 A home that is not there yet is simulated, loaded, built and decided first (models learnt, no forecasts): an hour at
 `large`, a day at `huge`. `--grow` needs minutes: it copies the rows of every store under other names, in files of the
-same layout (`--replay` then finds the forecasts of the copies different: no forecaster knows those stores). In process: random decisions, each of another item, nothing of it remembered but the lists of files.
-Command: the whole of `retail trace price --decision ID`, imports included.
+same layout (`--replay` then finds the forecasts of the copies different: no forecaster knows those stores). In process:
+random decisions, each of another item, nothing of it remembered but the lists of files. Command: the whole of
+`retail trace price --decision ID`, imports included.
 """
 
 import argparse
@@ -79,7 +80,7 @@ COPIED = ("bronze/pos_lines", "bronze/stock_levels", "bronze/stores", "gold/fct_
           *(f"gold/{name}" for name in FEATURES), "gold/forecasts")  # fmt: skip
 FEATURE_DAYS = 10  # of features only what a forecast of the newest day can be made from
 LEFT = ("bronze/price_list", "bronze/competitor_prices", "bronze/promotions", "bronze/products", "quarantine", "ops")
-STORE_DAYS_AT_ONCE = 3000
+COPIED_DAYS_AT_ONCE = 250
 
 
 def grow(source: Environment, target: Environment, copies: int) -> None:
@@ -101,7 +102,7 @@ def _copy_stores(source: Lake, target: Lake, layer: str, table: str, copies: int
     days = sorted({part["business_date"] for part in delta.partitions()}) if delta.metadata().partition_columns else []
     by_day = ["business_date"] if days else []
     days = days[-FEATURE_DAYS:] if table in FEATURES else days
-    at_once = max(STORE_DAYS_AT_ONCE // (12 * copies), 1)
+    at_once = max(COPIED_DAYS_AT_ONCE // copies, 1)
     per_store = "store_id" in delta.schema().to_arrow().names
     replaced = "replace (case n when 0 then store_id else store_id || '~' || n end as store_id)" if per_store else ""
     order = ", ".join([*by_day, "n", *(["store_id"] if per_store else [])])
