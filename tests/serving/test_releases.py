@@ -100,9 +100,25 @@ def test_another_target_and_another_product_are_other_matters() -> None:
     assert decide("q", "c", GOOD, None, GATES, log).outcome == "promote"
 
 
-def test_a_canary_is_not_live_and_may_be_promoted() -> None:
+def test_a_version_whose_canary_runs_waits_for_the_verdict_and_others_do_not() -> None:
     log = [row("a", "promote", None, 0), row("b", "canary", "a", 1)]
+    decision = decide("p", "b", BETTER, GOOD, GATES, log)
+    assert (decision.outcome, decision.live) == ("withheld", "a") and "its canary runs" in decision.reasons[0]
+    assert decide("p", "c", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
+def test_a_version_whose_canary_was_withdrawn_does_not_come_back_by_itself() -> None:
+    log = [row("a", "promote", None, 0), row("b", "canary", "a", 1), row("a", "withdraw", "a", 2)]
+    decision = decide("p", "b", BETTER, GOOD, GATES, log)
+    assert decision.outcome == "withheld" and decision.reasons == ("ann withdrew its canary: odd prices",)
+    assert decide("p", "c", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
+def test_a_canary_that_another_one_replaced_may_be_promoted() -> None:
+    log = [row("a", "promote", None, 0), row("b", "canary", "a", 1), row("c", "canary", "a", 2)]
     assert decide("p", "b", BETTER, GOOD, GATES, log).outcome == "promote"
+    shadowed = [row("a", "promote", None, 0), row("b", "shadow", "a", 1), row("a", "withdraw", "a", 2)]
+    assert decide("p", "b", BETTER, GOOD, GATES, shadowed).outcome == "promote"
 
 
 def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> None:
