@@ -105,8 +105,8 @@ def _model(story: ModelStory) -> str:
     lines = [f"<h3>{escape(story.product)} {escape(story.version)}</h3>"]
     if story.live_since:
         lines.append(
-            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC, {escape(str(story.action))} by "
-            f"{escape(str(story.released_by))}: {escape(str(story.reason))}</p>"
+            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC on {escape(str(story.target))}, "
+            f"{escape(str(story.action))} by {escape(str(story.released_by))}: {escape(str(story.reason))}</p>"
         )
     if story.replaced_at:
         lines.append(f"<p>Replaced {story.replaced_at:%Y-%m-%d %H:%M} UTC by {escape(str(story.replaced_by))}</p>")

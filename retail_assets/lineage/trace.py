@@ -193,9 +193,10 @@ def _policy(lake: Lake, decision: Decision) -> Policy:
 
 def _models(log: list[Release], store: ModelStore, row: Row, evidence: Evidence) -> list[ModelStory]:
     """The pricing model, and the forecasting model where the base demand is its forecast."""
-    stories = [model_story(log, store, PRODUCT, row["model_version"], row["at"])]
+    where = (row["at"], row["store_id"])
+    stories = [model_story(log, store, PRODUCT, row["model_version"], *where)]
     versions = {forecast["model_version"] for forecast in evidence.gold.get("forecasts", [])}
-    return stories + [model_story(log, store, "forecasting", version, row["at"]) for version in sorted(versions)]
+    return stories + [model_story(log, store, "forecasting", version, *where) for version in sorted(versions)]
 
 
 def _features(decision: Decision, versions: Versions) -> list[Feature]:

@@ -123,7 +123,7 @@ def _model(story: ModelStory) -> str:
         return f"{story.product} {story.version}: the ledger has no release of it"
     since = f"{story.product} {story.version}: live since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
     until = f"; replaced {story.replaced_at:%Y-%m-%d %H:%M} by {story.replaced_by}" if story.replaced_at else ""
-    return f"{since} ({story.action}: {story.reason}){until}"
+    return f"{since} ({story.action} on {story.target}: {story.reason}){until}"
 
 
 def _training(story: ModelStory) -> Sequence[str]:
