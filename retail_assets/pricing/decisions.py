@@ -71,6 +71,7 @@ class Provenance:
     dagster_run_id: str | None
     git_commit: str
     made_from: MadeFrom = MadeFrom()
+    arm: str = "champion"
 
 
 def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
@@ -115,6 +116,8 @@ def decision_row(
         "effective_from": date.fromisoformat(decision.output["effective_from"]),
         **asdict(provenance.made_from),
         "corrects": corrects,
+        "arm": provenance.arm,
+        "latency_ms": None,
     }
 
 

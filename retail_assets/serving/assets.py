@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
@@ -36,6 +37,25 @@ def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelSt
     )
 
 
+@dg.asset(
+    key=["serving", "bentos"],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"bentoml"},
+    code_version="1",
+    description="One Bento per product, of this code and exact package versions, for the cloud and every store; what "
+    "they serve is named by the release ledger. Not part of a refresh: materialise it when the code is released.",
+)
+def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Builds what has changed."""
+    from retail_assets.serving.bentos import build_all
+
+    built = build_all(home.models)
+    lines = [f"| {product} | {tag} | {'yes' if new else 'no'} |" for product, (tag, _, new) in built.items()]
+    table = "\n".join(["| product | Bento | built now |", "|---|---|---|", *lines])
+    return dg.MaterializeResult(metadata={"bentos": dg.MetadataValue.md(table), "dagster/row_count": len(built)})
+
+
 def newest_decisions(lake: Lake, model_store: ModelStore) -> list[ReleaseDecision]:
     """Decides on, and where it passed releases, the newest version of each product that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
@@ -67,4 +87,4 @@ def comparison_table(decisions: list[ReleaseDecision]) -> str:
     return "\n".join(["| product | metric | against | value | limit | passed |", "|---|---|---|---|---|---|", *lines])
 
 
-ASSETS = [releases]
+ASSETS = [releases, bentos]

@@ -43,6 +43,7 @@ from retail_assets.pricing.publishing import Published, publish
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.switch import SwitchError, stopped, turn, turns
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.assignment import Share
 from tests.pricing.conftest import model_with
 from tests.pricing.test_exploration import exploring
 
@@ -67,7 +68,8 @@ class Shop:
         provenance = Provenance(datetime.now(UTC), "batch", "run", "commit")
         append_batch(self.lake, decide_rows(model, self.rulebook, inputs.rows, provenance), inputs.business_date, state)
         settings = PublicationConfig.model_validate(self.config.model_dump() | config)
-        return publish(self.lake, model, self.rulebook, inputs, state, settings, "run")
+        models, shares = {model.version: model}, [Share(model.version, "champion", inputs.rows)]
+        return publish(self.lake, models, shares, self.rulebook, inputs.business_date, state, settings, "run")
 
     def model(self, elasticity: float) -> PriceModel:
         """A model of its own version for each batch."""
@@ -244,7 +246,8 @@ def test_what_is_not_logged_is_not_published(shop: Shop) -> None:
     shop.batch()
     other = replace(shop.model(-2.5), version="never decided")
     with pytest.raises(PublicationError, match="24 prices of .* are not in decisions/pricing"):
-        publish(shop.lake, other, shop.rulebook, inputs, "pricing-batch-x", shop.config, None)
+        shares, day = [Share(other.version, "champion", inputs.rows)], inputs.business_date
+        publish(shop.lake, {other.version: other}, shares, shop.rulebook, day, "pricing-batch-x", shop.config, None)
 
 
 def test_a_stopped_store_keeps_its_prices_and_the_other_goes_on(shop: Shop) -> None:
