@@ -15,6 +15,7 @@ from retail_assets.serving.service_app import (
     answer,
     attach,
     create_app,
+    detach,
     is_late,
     refuse_exposed,
     service_options,
@@ -60,7 +61,7 @@ class ForecastingService:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
 
 
 ForecastingService.add_asgi_middleware(Front, owner=app)

@@ -22,6 +22,7 @@ from retail_assets.serving.service_app import (
     answer,
     attach,
     create_app,
+    detach,
     is_late,
     refuse_exposed,
     service_options,
@@ -116,7 +117,7 @@ class PricingService:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
 
 
 PricingService.add_asgi_middleware(Front, owner=app)

@@ -113,10 +113,13 @@ def _image() -> Any:
     """What a container of a service is made of; `bentoml containerize` and `bentoml deploy` read it from the Bento."""
     from bentoml.images import Image
 
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
     delta = "from duckdb_extensions import import_extension; import_extension('delta')"
-    packages = REQUIREMENTS.read_text(encoding="utf-8")
-    image = Image(python_version="3.11", lock_python_packages=False, python_requirements=packages)
-    return image.system_packages("libgomp1").run(f'python -c "{delta}"')
+    image = Image(python_version="3.11", lock_python_packages=False).system_packages("libgomp1")
+    return image.python_packages(*packages).run(
+        f'HOME=/home/bentoml python -c "{delta}" && chown -R bentoml:bentoml /home/bentoml/.duckdb'
+    )
 
 
 def refuse_exposed() -> None:
@@ -145,6 +148,13 @@ def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
         spans=Spans.configured(runtime.product, os.environ),
         log_all=os.environ.get(LOG_REQUESTS) == "all",
     )
+
+
+def detach(app: FastAPI) -> None:
+    """Moves the last decisions to the lake and sends the last spans."""
+    app.state.runtime.close()
+    if app.state.guard.spans is not None:
+        app.state.guard.spans.close()
 
 
 def answer(content: dict[str, Any], request: Request | None = None) -> Response:
