@@ -100,7 +100,7 @@ class Front:
         guard: Guard = self._owner.state.guard
         self._exact, self._below = places(self._owner, guard.limits)
         self._other = Place("other", None, guard.limits.deadline_s)
-        self._turns = Turns(guard.limits.shed_s / 2)
+        self._turns = Turns(guard.limits.shed_s / 2, guard.limits.ahead)
         self._too_large = Refusal(
             413, f"the body is larger than {guard.limits.body_bytes:,} bytes", "send fewer items in one request"
         )

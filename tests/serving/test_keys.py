@@ -158,14 +158,14 @@ def test_the_limits_must_make_sense() -> None:
 class TestTurns:
     """Waiting is measured from the moment the turn began, and a pause forgets the turn before."""
 
-    def waits(self, turns: list[list[float]]) -> list[list[float]]:
+    def waits(self, turns: list[list[float]], ahead: int = 1) -> list[list[float]]:
         """What each request is told, for turns given as the times at which their requests start."""
         now = 0.0
         found: list[list[float]] = []
 
         async def run() -> None:
             nonlocal now
-            made = Turns(most_before_s=0.02, clock=lambda: now)
+            made = Turns(most_before_s=0.02, ahead=ahead, clock=lambda: now)
             for starts in turns:
                 found.append([])
                 for at in starts:
@@ -181,6 +181,9 @@ class TestTurns:
 
     def test_a_long_turn_before_counts_up_to_its_most(self) -> None:
         assert self.waits([[0.0, 0.05], [0.05, 0.06]]) == [[0.0, 0.05], [0.0, 0.03]]
+
+    def test_a_few_have_not_waited_however_slow_they_are(self) -> None:
+        assert self.waits([[0.0, 1.0, 2.0, 3.0]], ahead=3) == [[0.0, 0.0, 0.0, 3.0]]
 
     def test_a_pause_forgets(self) -> None:
         assert self.waits([[0.0, 0.05], [10.0, 10.01]]) == [[0.0, 0.05], [0.0, 0.01]]
