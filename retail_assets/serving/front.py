@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.serving.admission import Turns
 from retail_assets.serving.config import LoadLimits
 from retail_assets.serving.keys import KeyRing
@@ -25,9 +26,11 @@ from retail_assets.serving.tracing import Spans
 logger = logging.getLogger("retail_assets.requests")
 
 PROBES = frozenset({"/livez", "/healthz", "/readyz"})
+PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 JSON_TYPE = b"application/json"
-ANSWER, LATE = "retail.answer", "retail.late"
+ANSWER, LATE, SHED = "retail.answer", "retail.late", "retail.shed"
+LINES_PER_S, LINES_AT_ONCE = 5.0, 50.0  # of failures in the log: a flood of requests must not become one of lines
 RETRY_WHEN_FULL_S = "1"
 
 
@@ -70,6 +73,7 @@ BAD_KEY = Refusal(
     "ask the operator for a new one (`retail keys list`)",
     ((b"www-authenticate", b'Bearer error="invalid_token"'),),
 )
+NO_ROUTE = Refusal(404, "this service has no such route", "GET / lists its routes")
 NOT_JSON = Refusal(415, "the body must be JSON", "send the header Content-Type: application/json")
 FULL = _again("too many requests are being answered", "full")
 BUSY = _again("the service has more to do than it can", "busy")
@@ -95,6 +99,7 @@ class Front:
         self._owner = owner
         self._guard: Guard | None = None
         self._active = 0
+        self._lines = TokenBucket(LINES_PER_S, LINES_AT_ONCE)
 
     def _prepare(self) -> Guard:
         guard: Guard = self._owner.state.guard
@@ -134,7 +139,7 @@ class Front:
             self._active -= 1
             seconds = perf_counter() - started
             guard.metrics.request(place.label, status, seconds)
-            if status >= 500 or guard.log_all:
+            if guard.log_all or (status >= 500 and SHED not in scope and self._lines.take(monotonic()) == 0):
                 _log(place, status, seconds, scope.get(ANSWER))
 
     async def _pass(
@@ -144,7 +149,10 @@ class Front:
         if refusal is None:
             refusal = await self._within(guard, place, length, scope, receive, send)
         if refusal is not None:
-            await self._refuse(guard, refusal, send)
+            if refusal.why is not None:
+                scope[SHED] = True
+                guard.metrics.shed(refusal.why)
+            await self._refuse(refusal, send)
 
     async def _within(
         self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, send: Send
@@ -186,6 +194,8 @@ class Front:
                 authorization = value
         if guard.keys.asks_for_keys() and (refusal := _key_refusal(guard.keys, place, authorization)) is not None:
             return length, refusal
+        if place is self._other and scope["path"] not in PAGES:
+            return length, NO_ROUTE
         if length is not None and length > guard.limits.body_bytes:
             return length, self._too_large
         if scope["method"] not in BODYLESS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
@@ -199,13 +209,11 @@ class Front:
             scope[LATE] = True
         return length, None
 
-    async def _refuse(self, guard: Guard, refusal: Refusal, send: Send) -> None:
-        if refusal.why is not None:
-            guard.metrics.shed(refusal.why)
+    async def _refuse(self, refusal: Refusal, send: Send) -> None:
         body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
         fixed = ((b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()))
         headers = [*fixed, *refusal.headers]
-        if refusal.status in (413, 415):
+        if refusal.status in (404, 413, 415):
             headers.append((b"connection", b"close"))  # what is left of the body is not read
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -58,6 +58,15 @@ def create_app(product: str, description: str) -> FastAPI:
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _unavailable)
 
+    @app.get("/", include_in_schema=False)
+    async def routes() -> dict[str, Any]:
+        """In place of BentoML's page, which loads a tracker."""
+        operations = [
+            (m.upper(), p, o["summary"]) for p, item in app.openapi()["paths"].items() for m, o in item.items()
+        ]
+        return {"product": product, "routes": {f"{method} {path}": said for method, path, said in operations},
+                "contract": "/openapi.json", "page": "/docs"}  # fmt: skip
+
     @app.get("/version", summary="What answers, since when, and what was refused")
     async def version(request: Request) -> dict[str, Any]:
         return request.app.state.runtime.version()
@@ -116,7 +125,8 @@ def _image() -> Any:
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if not line.startswith("#")]
     delta = "from duckdb_extensions import import_extension; import_extension('delta')"
-    image = Image(python_version="3.11", lock_python_packages=False).system_packages("libgomp1")
+    image = Image(python_version="3.11", lock_python_packages=False)
+    image.run("apt-get update && apt-get install -q -y --no-install-recommends libgomp1")  # LightGBM needs it
     return image.python_packages(*packages).run(
         f'HOME=/home/bentoml python -c "{delta}" && chown -R bentoml:bentoml /home/bentoml/.duckdb'
     )

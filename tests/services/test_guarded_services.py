@@ -196,7 +196,18 @@ class TestWithoutKeys:
         for _ in range(size // 1000):
             yield b" " * 1000
 
-    @pytest.mark.parametrize("path", ["/price", "/prices", "/no-such"])
+    def test_the_front_page_lists_the_routes(self, pricing: Served) -> None:
+        page = pricing.client.get("/").json()
+        assert page["routes"]["POST /price"] == "Decide one price"
+        assert pricing.client.get(page["contract"]).status_code == pricing.client.get(page["page"]).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/price/", "/no-such"])
+    def test_a_route_that_does_not_exist_is_404_and_says_where_to_look(self, pricing: Served, path: str) -> None:
+        for method in ("GET", "POST"):
+            response = pricing.client.request(method, path)
+            assert (response.status_code, response.json()["todo"]) == (404, "GET / lists its routes")
+
+    @pytest.mark.parametrize("path", ["/price", "/prices", "/version"])
     def test_a_body_that_is_too_large_is_413(self, pricing: Served, path: str) -> None:
         json_type = {"content-type": "application/json"}
         stated = pricing.client.post(path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
@@ -230,7 +241,7 @@ class TestWithoutKeys:
             def __reduce__(self) -> tuple[Any, ...]:
                 return Path.touch, (touched,)
 
-        for path in ("/price", "/prices", "/trace/x", "/"):
+        for path in ("/price", "/prices", "/trace/x", "/"):  # GET only some of them, which changes nothing
             response = pricing.client.post(path, content=pickle.dumps(Touch()), headers={"content-type": kind})
             assert response.status_code == 415
             assert "application/json" in response.json()["todo"].lower()

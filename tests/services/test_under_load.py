@@ -78,11 +78,14 @@ async def blocking(request: Request) -> Response:
     return Response("late" if LATE in request.scope else "in time")
 
 
-def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(tmp_path: Path) -> None:
+def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with front(tmp_path, blocking) as made:
         statuses = Counter(response.status_code for response in made.many(requests=200, at_once=60))
         assert set(statuses) == {200, 503}
         assert statuses[503] == made.shed("busy")
+        assert not [r for r in caplog.records if r.name == "retail_assets.requests"], "a flood of lines would add to it"
         alone = made.post()
         assert (alone.status_code, alone.text) == (200, "in time"), "with the load gone it is as before"
 
