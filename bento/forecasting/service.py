@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request, Response
 from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
 from retail_assets.environments import current
 from retail_assets.serving.forecast_answers import ForecastDesk
-from retail_assets.serving.front import Front, needs
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs
 from retail_assets.serving.service_app import (
     ERRORS,
     answer,

@@ -15,7 +15,8 @@ from retail_assets.lineage.errors import TraceError, UnknownDecision
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.front import Front, needs, slow
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.service_app import (
     ERRORS,

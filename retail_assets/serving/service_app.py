@@ -18,9 +18,10 @@ from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
 from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
-from retail_assets.serving.front import ANSWER, LATE, Guard, needs
+from retail_assets.serving.front import ANSWER, LATE, Guard
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
+from retail_assets.serving.places import needs
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.tracing import Spans
 

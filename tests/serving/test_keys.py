@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from retail_assets.cli import app
+from retail_assets.environments import Home, UnavailableEnvironment, workers
 from retail_assets.serving import keys as keys_module
 from retail_assets.serving.admission import Turns
 from retail_assets.serving.config import Rate, ServingConfig
@@ -187,3 +190,31 @@ class TestTurns:
 
     def test_a_pause_forgets(self) -> None:
         assert self.waits([[0.0, 0.05], [10.0, 10.01]]) == [[0.0, 0.05], [0.0, 0.01]]
+
+
+def test_the_command_makes_lists_and_ends_keys(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETAIL_HOME", str(home.root))
+    monkeypatch.delenv("RETAIL_KEYS", raising=False)
+
+    def keys(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["keys", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return str(done.output)
+
+    made = json.loads(keys("add", "till", "--scope", "price", "--rate", "5", "--days", "30", "--json"))
+    caller = KeyRing(home.root / "keys.json").find(bearer(made["key"]))
+    assert caller is not None and caller.key.rate == Rate(per_second=5, burst=10)
+    assert "sha256" not in made and made["key"] not in keys("list") + keys("list", "--json")
+    assert made["id"] in keys("revoke", made["id"], "--yes")
+    assert [key["state"] for key in json.loads(keys("list", "--json"))] == ["revoked"]
+    with pytest.raises(KeyFileError):
+        keys("add", "till", "--scope", "prize")
+
+
+@pytest.mark.parametrize("stated", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_workers_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, stated: str) -> None:
+    monkeypatch.setenv("RETAIL_WORKERS", stated)
+    with pytest.raises(UnavailableEnvironment, match="RETAIL_WORKERS"):
+        workers()
+    monkeypatch.delenv("RETAIL_WORKERS")
+    assert workers() == 1
