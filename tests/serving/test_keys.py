@@ -2,15 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from retail_assets.cli import app
 from retail_assets.environments import Home, UnavailableEnvironment, workers
 from retail_assets.serving import keys as keys_module
 from retail_assets.serving.admission import Turns
@@ -192,23 +192,18 @@ class TestTurns:
         assert self.waits([[0.0, 0.05], [10.0, 10.01]]) == [[0.0, 0.05], [0.0, 0.01]]
 
 
-def test_the_command_makes_lists_and_ends_keys(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RETAIL_HOME", str(home.root))
-    monkeypatch.delenv("RETAIL_KEYS", raising=False)
-
-    def keys(*arguments: str) -> str:
-        done = CliRunner().invoke(app, ["keys", *arguments], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return str(done.output)
-
-    made = json.loads(keys("add", "till", "--scope", "price", "--rate", "5", "--days", "30", "--json"))
+def test_the_command_makes_lists_and_ends_keys(home: Home, retail: Callable[..., "CompletedProcess[str]"]) -> None:
+    said = retail(home.root, "keys", "add", "till", "--scope", "price", "--rate", "5", "--days", "30", "--json")
+    made = json.loads(said.stdout)
     caller = KeyRing(home.root / "keys.json").find(bearer(made["key"]))
     assert caller is not None and caller.key.rate == Rate(per_second=5, burst=10)
-    assert "sha256" not in made and made["key"] not in keys("list") + keys("list", "--json")
-    assert made["id"] in keys("revoke", made["id"], "--yes")
-    assert [key["state"] for key in json.loads(keys("list", "--json"))] == ["revoked"]
-    with pytest.raises(KeyFileError):
-        keys("add", "till", "--scope", "prize")
+    assert "sha256" not in made
+    assert made["id"] in retail(home.root, "keys", "revoke", made["id"], "--yes").stdout
+    listed = retail(home.root, "keys", "list", "--json").stdout
+    assert made["key"] not in listed
+    assert [key["state"] for key in json.loads(listed)] == ["revoked"]
+    refused = retail(home.root, "keys", "add", "till", "--scope", "prize", check=False)
+    assert (refused.returncode, "scopes are forecast, metrics, price, trace" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("stated", ["0", "-1", "two", "1.5", ""])
