@@ -241,14 +241,18 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
         return
-    table = Table("metric", "against", title="Gates", title_justify="left")
+    table = Table("metric", "against", title="Gates (in brackets the bound that confidence asks for)")
+    table.title_justify = "left"
     for column in ("value", "limit", "passed"):
         table.add_column(column, justify="right")
     for c in change.report.comparisons:
         passed = "yes" if c.passed else "[bold red]no[/]"
-        table.add_row(c.metric, c.side, _number(c.value), _number(c.limit), passed)
+        value = _number(c.value) if c.bound is None else f"{_number(c.value)} ({c.bound:.4g})"
+        table.add_row(c.metric, c.side, value, _number(c.limit), passed)
     console.print(table)
     if not change.report.passed:
+        for reason in change.report.reasons:
+            console.print(f"  {reason}", style="red")
         console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
 
 

@@ -13,6 +13,7 @@ from retail_assets.serving.ledger import Release, live_rows, trial_rows
 from retail_assets.serving.targets import STORE, Targets
 
 Trial = Literal["canary", "shadow"]
+Arm = Literal["champion", "canary", "shadow"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def routes(log: Sequence[Release], product: str, chain: Sequence[str], targets: 
         default_shadows=_shadows(rows, chain),
         shadows={store: _shadows(rows, own) for store, own in stores.items()},
     )
+
+
+def arm_of(release: Release) -> Arm:
+    """As what a release answers: a trial under its own name, everything else as the champion."""
+    return "canary" if release.action == "canary" else "shadow" if release.action == "shadow" else "champion"
 
 
 def in_share(release: Release, store_id: str) -> bool:

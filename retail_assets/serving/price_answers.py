@@ -73,6 +73,7 @@ class _Memory:
 
     model: PriceModel
     book: InputBook
+    inputs: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
 
 
@@ -186,12 +187,12 @@ class PriceDesk:
     def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
         memory = self._memories.get(live.release.version)
         if memory is None or memory.model is not live.model or memory.book is not book:
-            memory = _Memory(live.model, book)
+            memory = _Memory(live.model, book, book.decided_by(live.model, self.rulebook))
             kept = {version: m for version, m in self._memories.items() if m.book is book}
             self._memories = dict(list(kept.items())[1 - MOST_VERSIONS :]) | {live.release.version: memory}
         priced = memory.priced.get((store_id, sku))
         if priced is None:
-            inputs = book.inputs_of(store_id, sku)
+            inputs = memory.inputs.inputs_of(store_id, sku)
             if inputs is None:
                 raise NotListed(store_id, sku)
             decision = decide_one(live.model, self.rulebook, inputs)

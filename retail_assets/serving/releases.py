@@ -10,6 +10,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.fitness import evidence
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.policy import ReleaseDecision, decide
 
@@ -56,8 +57,7 @@ def decide_newest(
 ) -> ReleaseDecision:
     """What is to be done with a stored version now; changes nothing."""
     live = ledger.live(product, target)
-    metrics = store.manifest(product, version).metrics
-    live_metrics = store.manifest(product, live.version).metrics if live else None
+    metrics, live_metrics = evidence(ledger.lake, store, product, version, live.version if live else None, gates)
     return decide(product, version, metrics, live_metrics, gates, ledger.log(), target)
 
 

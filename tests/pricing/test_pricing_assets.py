@@ -13,8 +13,9 @@ import pytest
 
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Home
-from retail_assets.pricing import assets, checks
+from retail_assets.pricing import assets, checks, publication_assets
 from retail_assets.pricing.config import PricingConfig
+from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.training import (
     gold_versions,
     is_due,
@@ -25,8 +26,11 @@ from retail_assets.pricing.training import (
 )
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.arms import in_share
 from retail_assets.serving.assets import releases
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
+from retail_assets.serving.ledger import Ledger
+from tests.services.releases import variation
 
 NODES = [*assets.ASSETS, releases, *checks.CHECKS]
 
@@ -120,6 +124,67 @@ def test_a_day_decided_again_with_other_inputs_points_at_what_it_corrects(refres
     assert all(row["corrects"] == before[row["sku"] + row["store_id"]]["decision_id"] for row in new)
     assert json.loads(new[0]["gold_versions"])["fct_price_history"] == costs.version()
     assert decided.open("ops", "policies").to_pyarrow_table()["hash"].to_pylist() == [new[0]["policy_hash"]]
+
+
+@pytest.fixture
+def wide(config: PricingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A circuit breaker that nothing trips."""
+    limits = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+    settings = config.model_dump()
+    settings["publication"]["breaker"] |= {"limits": limits, "minimum_batches": 50, "history": 60}
+    monkeypatch.setattr(publication_assets, "load_config", lambda: PricingConfig.model_validate(settings))
+
+
+def test_each_store_is_decided_by_its_version_and_goes_back(wide: None, refreshed: Home, decided: Lake) -> None:
+    old = variation(refreshed, "pricing", 1)
+    Ledger(decided).promote("pricing", old, by="ann", reason="a first batch under a wide breaker")
+    assert refresh(refreshed).success
+    before, new = published(decided), variation(refreshed, "pricing", 60)
+    there = {"by": "ann", "target": "store-DE-001", "wider": ("region-DE", "cloud")}
+    Ledger(decided).promote("pricing", new, reason="try it there", **there)
+    result = refresh(refreshed)
+    assert result.success
+    made = metadata(result, "pricing", "price_decisions")
+    assert (made["dagster/row_count"], made["new_rows"]) == (24, 12)
+    now = published(decided)
+    assert {store_id: row["model_version"] for (store_id, _), row in now.items()} == {"US-000": old, "DE-001": new}
+    changed = {key for key in now if now[key]["price"] != before[key]["price"]}
+    assert changed and {store_id for store_id, _ in changed} == {"DE-001"}
+    assert {row["decision_id"] for row in now.values()} == set(newest(decided).values())
+    assert metadata(refresh(refreshed), "pricing", "price_decisions")["status"] == "unchanged"
+
+    Ledger(decided).follow("pricing", by="ann", reason="no", target="store-DE-001", wider=("region-DE", "cloud"))
+    result = refresh(refreshed)
+    assert metadata(result, "pricing", "price_decisions")["new_rows"] == 12
+    back = published(decided)
+    assert {key: row["price"] for key, row in back.items()} == {key: row["price"] for key, row in before.items()}
+    assert {row["decision_id"] for row in back.values()} == set(newest(decided).values())
+    again = refresh(refreshed)
+    for name in ("price_decisions", "price_publications"):
+        assert metadata(again, "pricing", name)["status"] == "unchanged"
+
+
+def test_a_canary_decides_in_the_stores_it_has_drawn(refreshed: Home, decided: Lake) -> None:
+    new = variation(refreshed, "pricing", 60)
+    Ledger(decided).canary("pricing", new, 0.5, by="ann", reason="try it")
+    assert refresh(refreshed).success
+    drawn = {store_id for store_id in ("US-000", "DE-001") if in_share(Ledger(decided).trials()[0], store_id)}
+    rows = [
+        row for row in decided.open("decisions", "pricing").to_pyarrow_table().to_pylist() if row["arm"] == "canary"
+    ]
+    assert {row["store_id"] for row in rows} == drawn
+    assert {row["model_version"] for row in rows} <= {new}
+
+
+def published(lake: Lake) -> dict[tuple[str, str], dict[str, Any]]:
+    """The published price of each store-SKU."""
+    return {(row["store_id"], row["sku"]): row for row in published_prices(lake).to_pylist()}
+
+
+def newest(lake: Lake) -> dict[tuple[str, str], str]:
+    """The id of the newest decision of each store-SKU."""
+    rows = lake.open("decisions", "pricing").to_pyarrow_table().sort_by([("at", "ascending")]).to_pylist()
+    return {(row["store_id"], row["sku"]): row["decision_id"] for row in rows}
 
 
 def test_without_a_live_model_nothing_is_decided(planted: Callable, lake: Lake, home: Home) -> None:
