@@ -195,14 +195,24 @@ class Ledger:
         return self._release(product, (target, *wider), version, "shadow", by, reason, share=0.0)
 
     def withdraw(
-        self, product: str, *, by: str, reason: str, target: str = CLOUD, wider: Sequence[str] = ()
+        self,
+        product: str,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        wider: Sequence[str] = (),
+        verdict: str | None = None,
     ) -> Release:
-        """Ends the canary and the shadow of `target`; what is live stays. Raises LedgerError where there is none."""
+        """Ends the canary and the shadow of `target`; what is live stays. Raises LedgerError where there is none.
+
+        `verdict` is the JSON text of the numbers that spoke against the canary, kept as the row's gate report.
+        """
         answers = self.answers(product, (target, *wider))
         running = [r for r in trial_rows(self.log()) if (r.product, r.target) == (product, target)]
         if not running or answers is None:
             raise LedgerError(f"{product} has no canary and no shadow on {target}", todo="see `retail models`")
-        return self._release(product, (target, *wider), answers.version, "withdraw", by, reason)
+        return self._release(product, (target, *wider), answers.version, "withdraw", by, reason, verdict)
 
     def _release(
         self,
