@@ -1,12 +1,16 @@
 """Assets of serving: the releases that the gates let through."""
 
 import dagster as dg
+import pyarrow as pa
 
+from retail_assets.core.manifest import sha256
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
 from retail_assets.serving.policy import ReleaseDecision
 from retail_assets.serving.releases import ReleaseConfig, release_if_passed
+from retail_assets.unchanged import unchanged
 
 PRODUCTS = ("forecasting", "pricing")
 BY = "retail refresh"
@@ -36,6 +40,44 @@ def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelSt
     )
 
 
+@dg.asset(
+    key=["serving", "live_quality"],
+    deps=[["gold", "fct_sales_daily"], ["forecasting", "forecasts"], ["pricing", "price_decisions"]],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"deltalake", "duckdb"},
+    code_version="1",
+    description="reports/live_quality: one row per product, source, version, arm, store and outcome day: what was "
+    "answered for the day against what was sold on it.",
+)
+def live_quality(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Joins answers with outcomes for the days whose sales are new."""
+    days = days_to_judge(lake)
+    if not days:
+        return dg.MaterializeResult(metadata={"status": "no sales yet"})
+    rows = judge(lake, days)
+    seen = {"sales": str(lake.version("gold", "fct_sales_daily")), "rows": str(hash_of(rows))}
+    if lake.exists("reports", REPORT):
+        before = lake.open("reports", REPORT).history(1)[0]
+        if all(before.get(name) == value for name, value in seen.items()):
+            return unchanged(days=len(days))
+    version = lake.overwrite_days("reports", REPORT, rows, days, metadata=seen)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "judged",
+            "days": len(days),
+            "dagster/row_count": rows.num_rows,
+            "delta_version": version,
+            "by_arm": dg.MetadataValue.md(quality_table(by_arm(lake))),
+        }
+    )
+
+
+def hash_of(rows: pa.Table) -> str:
+    """A short name for the content of a table."""
+    return sha256(repr(rows.to_pydict()).encode())[:12]
+
+
 def newest_decisions(lake: Lake, model_store: ModelStore) -> list[ReleaseDecision]:
     """Decides on, and where it passed releases, the newest version of each product that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
@@ -59,12 +101,19 @@ def decision_table(decisions: list[ReleaseDecision]) -> str:
 def comparison_table(decisions: list[ReleaseDecision]) -> str:
     """A markdown table of every number that was compared."""
     lines = [
-        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} | {'yes' if c.passed else '**no**'} |"
+        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} "
+        f"| {'' if c.bound is None else f'{c.bound:.4g}'} | {'yes' if c.passed else '**no**'} |"
         for d in decisions
         if d.report
         for c in d.report.comparisons
     ]
-    return "\n".join(["| product | metric | against | value | limit | passed |", "|---|---|---|---|---|---|", *lines])
+    return "\n".join(
+        [
+            "| product | metric | against | value | limit | bound at its confidence | passed |",
+            "|---|---|---|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
-ASSETS = [releases]
+ASSETS = [releases, live_quality]
