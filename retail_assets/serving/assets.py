@@ -1,12 +1,14 @@
 """Assets of serving: the releases that the gates let through."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import pyarrow as pa
 
 from retail_assets.core.manifest import sha256
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.ledger import Ledger, Release, live_rows, trial_rows
 from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
 from retail_assets.serving.policy import ReleaseDecision
 from retail_assets.serving.releases import ReleaseConfig, release_if_passed
@@ -14,6 +16,7 @@ from retail_assets.unchanged import unchanged
 
 PRODUCTS = ("forecasting", "pricing")
 BY = "retail refresh"
+NEWEST_ROWS = 50
 
 
 @dg.asset(
@@ -26,13 +29,18 @@ BY = "retail refresh"
     description="ops/releases, one row per release: the newest version of each product goes live on the cloud when its "
     "gates pass.",
 )
-def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
+def releases(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
+) -> dg.MaterializeResult:
     """Holds the newest version of every product against its gates and what is live."""
-    decisions = newest_decisions(lake, model_store)
+    decisions = newest_decisions(lake, model_store, context.run.run_id)
     ledger = Ledger(lake)
+    log = ledger.log()
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(ledger.log()),
+            "dagster/row_count": len(log),
+            "live": dg.MetadataValue.md(release_table([*live_rows(log), *trial_rows(log)])),
+            "newest": dg.MetadataValue.md(release_table(log[: -1 - NEWEST_ROWS : -1])),
             "delta_version": ledger.version() if ledger.version() is not None else "no release yet",
             "decisions": dg.MetadataValue.md(decision_table(decisions)),
             "comparisons": dg.MetadataValue.md(comparison_table(decisions)),
@@ -78,15 +86,26 @@ def hash_of(rows: pa.Table) -> str:
     return sha256(repr(rows.to_pydict()).encode())[:12]
 
 
-def newest_decisions(lake: Lake, model_store: ModelStore) -> list[ReleaseDecision]:
+def newest_decisions(lake: Lake, model_store: ModelStore, run_id: str | None = None) -> list[ReleaseDecision]:
     """Decides on, and where it passed releases, the newest version of each product that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
     stored = {product: model_store.versions(product) for product in PRODUCTS}
     return [
-        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY)
+        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY, run_id=run_id)
         for product, versions in stored.items()
         if versions
     ]
+
+
+def release_table(rows: Sequence[Release]) -> str:
+    """A markdown table of rows of the ledger, with a link to the run that made each, where one did."""
+    lines = [
+        f"| {r.at:%Y-%m-%d %H:%M:%S} | {r.product} | {r.target} | {r.action} | {r.version} | {r.share:.0%} "
+        f"| {r.previous or '-'} | {r.by} | {r.reason} | {f'[{r.run_id[:8]}](/runs/{r.run_id})' if r.run_id else '-'} |"
+        for r in rows
+    ]
+    head = "| at (UTC) | product | target | action | version | share | before | by | reason | run |"
+    return "\n".join([head, "|" + "---|" * 10, *lines])
 
 
 def decision_table(decisions: list[ReleaseDecision]) -> str:

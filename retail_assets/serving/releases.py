@@ -67,7 +67,15 @@ def decide_newest(
 
 
 def release_if_passed(
-    product: str, version: str, store: ModelStore, ledger: Ledger, gates: list[Gate], *, by: str, target: str = CLOUD
+    product: str,
+    version: str,
+    store: ModelStore,
+    ledger: Ledger,
+    gates: list[Gate],
+    *,
+    by: str,
+    target: str = CLOUD,
+    run_id: str | None = None,
 ) -> ReleaseDecision:
     """Decides on a stored version and promotes it in the ledger when it passed; a rejected one changes nothing.
 
@@ -78,7 +86,9 @@ def release_if_passed(
     if decision.outcome == "promote" and decision.report is not None:
         store.path(product, version)
         report = json.dumps(decision.report.as_dict(), sort_keys=True)
-        ledger.promote(product, version, by=by, reason=_reason(decision), target=target, gate_report=report)
+        ledger.promote(
+            product, version, by=by, reason=_reason(decision), target=target, gate_report=report, run_id=run_id
+        )
     return decision
 
 
