@@ -104,7 +104,7 @@ class Rulebook:
             _bp(float(self.policy.markets[name].tax)),
             min(prices, default=NO_HIGH),
             min(increases, default=UNSET),
-            _bp(rules.substitution),
+            UNSET if rules.substitution == "learnt" else _bp(rules.substitution),
         ]
         return row, rules.minimum_gain
 
