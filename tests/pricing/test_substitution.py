@@ -15,7 +15,9 @@ from retail_assets.pricing.decisions import decide_one, decision_of, decision_ro
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import RESPONSE_FILE, PriceModel
 from retail_assets.pricing.policy import decide_batch
+from retail_assets.pricing.report import category_table, response_table
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from tests.pricing.conftest import model_with
 from tests.pricing.test_exploration import PROVENANCE
@@ -153,3 +155,14 @@ def test_a_model_keeps_its_substitution_and_older_ones_have_none(model: PriceMod
 def of_known_category(table: pa.Table) -> pa.Table:
     at = table.column_names.index("category")
     return table.set_column(at, "category", pa.array(["known"] * table.num_rows))
+
+
+def test_a_person_sees_what_each_category_wins_back(model: PriceModel, tmp_path: Path) -> None:
+    lake = Lake.at(tmp_path / "lake")
+    categories = ["known" if sku != "SKU-00003" else "strange" for sku in model.skus]
+    lake.overwrite("gold", "dim_product", pa.table({"sku": list(model.skus), "category": categories}))
+    told = category_table(response_table(learnt(model, 0.3), lake))
+    assert "| known | 39 |" in told
+    assert "| 0.30 (0.10 to 0.50) |" in told
+    assert told.count("to 0.50") == 1
+    assert "to 0.50" not in category_table(response_table(model, lake))
