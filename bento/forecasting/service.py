@@ -9,12 +9,14 @@ from fastapi import FastAPI, Request, Response
 from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
 from retail_assets.environments import current
 from retail_assets.serving.forecast_answers import ForecastDesk
-from retail_assets.serving.front import Front, needs
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs
 from retail_assets.serving.service_app import (
     ERRORS,
     answer,
     attach,
     create_app,
+    detach,
     is_late,
     refuse_exposed,
     service_options,
@@ -60,7 +62,7 @@ class ForecastingService:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
 
 
 ForecastingService.add_asgi_middleware(Front, owner=app)

@@ -15,13 +15,15 @@ from retail_assets.lineage.errors import TraceError, UnknownDecision
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.front import Front, needs, slow
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.service_app import (
     ERRORS,
     answer,
     attach,
     create_app,
+    detach,
     is_late,
     refuse_exposed,
     service_options,
@@ -116,7 +118,7 @@ class PricingService:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
 
 
 PricingService.add_asgi_middleware(Front, owner=app)

@@ -13,8 +13,14 @@ from time import perf_counter
 class Turns:
     """Measures the waiting of requests on one event loop, at the cost of two readings of the clock a turn."""
 
-    def __init__(self, most_before_s: float, clock: Callable[[], float] = perf_counter) -> None:
-        """At most `most_before_s` is counted of a turn before: what is ready now may still be answered."""
+    def __init__(self, most_before_s: float, ahead: int, clock: Callable[[], float] = perf_counter) -> None:
+        """At most `most_before_s` is counted of a turn before: what is ready now may still be answered.
+
+        The first `ahead` requests of a turn have not waited, however long it takes: a few that are slow because
+        other processes have the processor are no queue.
+        """
+        self._ahead = ahead
+        self._number = 0
         self._most_before = most_before_s
         self._clock = clock
         self._began: float | None = None
@@ -29,6 +35,9 @@ class Turns:
             idle = now - self._ended
             self._before_s = min(max(self._length - idle, 0.0), self._most_before)
             get_running_loop().call_soon(self.end)
+            self._number = 0
+        self._number += 1
+        if self._number <= self._ahead:
             return 0.0
         return self._before_s + now - self._began
 

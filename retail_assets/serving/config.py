@@ -29,6 +29,7 @@ class LoadLimits(BaseModel):
 
     body_bytes: Count
     active: Count
+    ahead: Count
     late_s: Positive
     shed_s: Positive
     deadline_s: Positive

@@ -13,67 +13,25 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.serving.admission import Turns
 from retail_assets.serving.config import LoadLimits
 from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.places import Place, places
+from retail_assets.serving.refusals import BUSY, DEADLINE, FULL, NO_ROUTE, NOT_JSON, Refusal, key_refusal
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.tracing import Spans
 
 logger = logging.getLogger("retail_assets.requests")
 
 PROBES = frozenset({"/livez", "/healthz", "/readyz"})
+PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 JSON_TYPE = b"application/json"
-ANSWER, LATE = "retail.answer", "retail.late"
-RETRY_WHEN_FULL_S = "1"
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a route needs: the label of its counts, the scope of a key (None: any key) and how long it may take."""
-
-    label: str
-    scope: str | None
-    deadline_s: float
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A request that gets no further."""
-
-    status: int
-    detail: str
-    todo: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    why: str | None = None
-    """Set when the service could have answered, but not now."""
-
-
-def _again(detail: str, why: str) -> Refusal:
-    return Refusal(
-        503, detail, "try again after Retry-After seconds", ((b"retry-after", RETRY_WHEN_FULL_S.encode()),), why
-    )
-
-
-NO_KEY = Refusal(
-    401,
-    "this service asks for an API key",
-    "send the header Authorization: Bearer <key>; `retail keys add` makes one",
-    ((b"www-authenticate", b"Bearer"),),
-)
-BAD_KEY = Refusal(
-    401,
-    "this API key is unknown, expired or revoked",
-    "ask the operator for a new one (`retail keys list`)",
-    ((b"www-authenticate", b'Bearer error="invalid_token"'),),
-)
-NOT_JSON = Refusal(415, "the body must be JSON", "send the header Content-Type: application/json")
-FULL = _again("too many requests are being answered", "full")
-BUSY = _again("the service has more to do than it can", "busy")
-DEADLINE = _again("no answer within the deadline", "deadline")
+ANSWER, LATE, SHED = "retail.answer", "retail.late", "retail.shed"
+LINES_PER_S, LINES_AT_ONCE = 5.0, 50.0  # of failures in the log: a flood of requests must not become one of lines
 
 
 @dataclass(frozen=True)
@@ -95,12 +53,13 @@ class Front:
         self._owner = owner
         self._guard: Guard | None = None
         self._active = 0
+        self._lines = TokenBucket(LINES_PER_S, LINES_AT_ONCE)
 
     def _prepare(self) -> Guard:
         guard: Guard = self._owner.state.guard
         self._exact, self._below = places(self._owner, guard.limits)
         self._other = Place("other", None, guard.limits.deadline_s)
-        self._turns = Turns(guard.limits.shed_s / 2)
+        self._turns = Turns(guard.limits.shed_s / 2, guard.limits.ahead)
         self._too_large = Refusal(
             413, f"the body is larger than {guard.limits.body_bytes:,} bytes", "send fewer items in one request"
         )
@@ -134,7 +93,7 @@ class Front:
             self._active -= 1
             seconds = perf_counter() - started
             guard.metrics.request(place.label, status, seconds)
-            if status >= 500 or guard.log_all:
+            if guard.log_all or (status >= 500 and SHED not in scope and self._lines.take(monotonic()) == 0):
                 _log(place, status, seconds, scope.get(ANSWER))
 
     async def _pass(
@@ -144,7 +103,10 @@ class Front:
         if refusal is None:
             refusal = await self._within(guard, place, length, scope, receive, send)
         if refusal is not None:
-            await self._refuse(guard, refusal, send)
+            if refusal.why is not None:
+                scope[SHED] = True
+                guard.metrics.shed(refusal.why)
+            await self._refuse(refusal, send)
 
     async def _within(
         self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, send: Send
@@ -184,8 +146,10 @@ class Front:
                 length = None
             elif name == b"authorization":
                 authorization = value
-        if guard.keys.asks_for_keys() and (refusal := _key_refusal(guard.keys, place, authorization)) is not None:
+        if guard.keys.asks_for_keys() and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
             return length, refusal
+        if place is self._other and scope["path"] not in PAGES:
+            return length, NO_ROUTE
         if length is not None and length > guard.limits.body_bytes:
             return length, self._too_large
         if scope["method"] not in BODYLESS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
@@ -199,76 +163,17 @@ class Front:
             scope[LATE] = True
         return length, None
 
-    async def _refuse(self, guard: Guard, refusal: Refusal, send: Send) -> None:
-        if refusal.why is not None:
-            guard.metrics.shed(refusal.why)
+    async def _refuse(self, refusal: Refusal, send: Send) -> None:
         body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
         fixed = ((b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()))
         headers = [*fixed, *refusal.headers]
-        if refusal.status in (413, 415):
+        if refusal.status in (404, 413, 415):
             headers.append((b"connection", b"close"))  # what is left of the body is not read
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _place(self, path: str) -> Place:
         return next((place for prefix, place in self._below if path.startswith(prefix)), self._other)
-
-
-def needs(scope: str) -> dict[str, Any]:
-    """For `openapi_extra` of a route: the scope that a key must have. The document and the front both read it there."""
-    return {"security": [{"key": [scope]}]}
-
-
-def slow(scope: str) -> dict[str, Any]:
-    """As `needs`, for a route that may take longer than a decision."""
-    return needs(scope) | {"x-slow": True}
-
-
-def places(app: FastAPI, limits: LoadLimits) -> tuple[dict[str, Place], list[tuple[str, Place]]]:
-    """Of each route: by exact path, and by the fixed beginning of paths with parameters."""
-    exact: dict[str, Place] = {}
-    below: list[tuple[str, Place]] = []
-    for route in app.routes:
-        if not isinstance(route, APIRoute):
-            continue
-        extra: Mapping[str, Any] = route.openapi_extra or {}
-        scopes = [scope for choice in extra.get("security", []) for scope in choice["key"]]
-        seconds = limits.slow_deadline_s if extra.get("x-slow") else limits.deadline_s
-        fixed, parameter, _ = route.path.partition("{")
-        place = Place(fixed.rstrip("/"), scopes[0] if scopes else None, seconds)
-        if parameter:
-            below.append((fixed, place))
-        else:
-            exact[route.path] = place
-    return exact, below
-
-
-def _key_refusal(keys: KeyRing, place: Place, authorization: bytes | None) -> Refusal | None:
-    if keys.broken is not None:
-        return Refusal(503, keys.broken.what, "ask the operator to look at the log of this service")
-    if authorization is None:
-        return NO_KEY
-    caller = keys.find(authorization)
-    if caller is None:
-        return BAD_KEY
-    key = caller.key
-    if place.scope is not None and place.scope not in key.scopes:
-        return Refusal(
-            403,
-            f"this key may not be used here: it lacks the scope {place.scope!r}",
-            f"it has {', '.join(sorted(key.scopes))}; ask the operator for a key with {place.scope!r}",
-        )
-    wait_s = caller.bucket.take(monotonic())
-    if wait_s > 0:
-        seconds = str(max(1, -int(-wait_s // 1)))
-        return Refusal(
-            429,
-            f"more than {key.rate.per_second:g} requests a second with this key",
-            "try again after Retry-After seconds, or ask for many items in one request",
-            ((b"retry-after", seconds.encode()),),
-            "rate",
-        )
-    return None
 
 
 async def _buffered(receive: Receive, most: int) -> list[Message] | None:

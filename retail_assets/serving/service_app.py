@@ -18,9 +18,10 @@ from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
 from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
-from retail_assets.serving.front import ANSWER, LATE, Guard, needs
+from retail_assets.serving.front import ANSWER, LATE, Guard
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
+from retail_assets.serving.places import needs
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.tracing import Spans
 
@@ -57,6 +58,15 @@ def create_app(product: str, description: str) -> FastAPI:
     app.add_exception_handler(UnknownKey, _unknown)
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _unavailable)
+
+    @app.get("/", include_in_schema=False)
+    async def routes() -> dict[str, Any]:
+        """In place of BentoML's page, which loads a tracker."""
+        operations = [
+            (m.upper(), p, o["summary"]) for p, item in app.openapi()["paths"].items() for m, o in item.items()
+        ]
+        return {"product": product, "routes": {f"{method} {path}": said for method, path, said in operations},
+                "contract": "/openapi.json", "page": "/docs"}  # fmt: skip
 
     @app.get("/version", summary="What answers, since when, and what was refused")
     async def version(request: Request) -> dict[str, Any]:
@@ -113,10 +123,14 @@ def _image() -> Any:
     """What a container of a service is made of; `bentoml containerize` and `bentoml deploy` read it from the Bento."""
     from bentoml.images import Image
 
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
     delta = "from duckdb_extensions import import_extension; import_extension('delta')"
-    packages = REQUIREMENTS.read_text(encoding="utf-8")
-    image = Image(python_version="3.11", lock_python_packages=False, python_requirements=packages)
-    return image.system_packages("libgomp1").run(f'python -c "{delta}"')
+    image = Image(python_version="3.11", lock_python_packages=False)
+    image.run("apt-get update && apt-get install -q -y --no-install-recommends libgomp1")  # LightGBM needs it
+    return image.python_packages(*packages).run(
+        f'HOME=/home/bentoml python -c "{delta}" && chown -R bentoml:bentoml /home/bentoml/.duckdb'
+    )
 
 
 def refuse_exposed() -> None:
@@ -145,6 +159,13 @@ def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
         spans=Spans.configured(runtime.product, os.environ),
         log_all=os.environ.get(LOG_REQUESTS) == "all",
     )
+
+
+def detach(app: FastAPI) -> None:
+    """Moves the last decisions to the lake and sends the last spans."""
+    app.state.runtime.close()
+    if app.state.guard.spans is not None:
+        app.state.guard.spans.close()
 
 
 def answer(content: dict[str, Any], request: Request | None = None) -> Response:

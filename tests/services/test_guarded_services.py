@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from retail_assets.serving.keys import KeyStore
 from retail_assets.serving.openapi import DOCUMENT, application, combined
 from retail_assets.serving.processes import SERVICES, service_spec
 from tests.services.harness import Served, eventually, free_port, serving
+from tests.serving.collector import attributes, collector
 
 CONFIG = ServingConfig.load_file()
 HIDDEN = (
@@ -52,9 +54,20 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyStore:
 
 
 @pytest.fixture(scope="module")
-def guarded(served_home: Home, keys: KeyStore) -> Iterator[dict[str, Served]]:
-    """Both services, asking for keys."""
-    environment = {"RETAIL_KEYS": str(keys.path)}
+def otlp() -> Iterator[tuple[str, list[Any]]]:
+    """A collector of spans: its address and what it was sent; no address where the exporter is not installed."""
+    if find_spec("opentelemetry.exporter") is None:
+        yield "", []
+        return
+    with collector() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def guarded(served_home: Home, keys: KeyStore, otlp: tuple[str, list[Any]]) -> Iterator[dict[str, Served]]:
+    """Both services, asking for keys and sending spans."""
+    traced = {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": otlp[0], "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    environment = {"RETAIL_KEYS": str(keys.path), "RETAIL_LOG_REQUESTS": "all"} | (traced if otlp[0] else {})
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         started = {p: pool.submit(stack.enter_context, serving(p, served_home, environment)) for p in sorted(SERVICES)}
         yield {product: future.result() for product, future in started.items()}
@@ -137,6 +150,30 @@ def test_the_right_key_is_answered_until_it_is_revoked(
     assert eventually(lambda: served.client.post("/price", json=question, headers=right).status_code == 401, within=20)
 
 
+def test_a_decision_is_found_in_the_trace_and_in_the_log(
+    guarded: dict[str, Served], keys: KeyStore, question: dict[str, str], otlp: tuple[str, list[Any]]
+) -> None:
+    if not otlp[0]:
+        pytest.skip("needs the exporter: pip install 'retail-assets[tracing]'")
+    served, right = guarded["pricing"], header(keys, "price")
+    assert eventually(lambda: known(served, right), within=20)
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = served.client.post(
+        "/price", json=question, headers=right | {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    ).json()
+
+    def span() -> Any:
+        return next((s for _, s in otlp[1] if attributes(s).get("retail.decision_id") == answer["decision_id"]), None)
+
+    assert eventually(lambda: span() is not None, within=30)
+    assert (span().trace_id.hex(), span().name) == (trace_id, "POST /price")
+    assert attributes(span())["retail.model_version"] == answer["model_version"]
+    line = next(line for line in served.log().splitlines() if answer["decision_id"] in line)
+    said = json.loads(line)
+    assert (said["route"], said["status"], said["version"]) == ("/price", 200, answer["model_version"])
+    assert not [s for _, s in otlp[1] if "key" in str(attributes(s)).lower()], "no key is told to the collector"
+
+
 def test_a_key_that_asks_too_often_is_429_and_is_told_when(
     guarded: dict[str, Served], keys: KeyStore, question: dict[str, str]
 ) -> None:
@@ -159,7 +196,18 @@ class TestWithoutKeys:
         for _ in range(size // 1000):
             yield b" " * 1000
 
-    @pytest.mark.parametrize("path", ["/price", "/prices", "/no-such"])
+    def test_the_front_page_lists_the_routes(self, pricing: Served) -> None:
+        page = pricing.client.get("/").json()
+        assert page["routes"]["POST /price"] == "Decide one price"
+        assert pricing.client.get(page["contract"]).status_code == pricing.client.get(page["page"]).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/price/", "/no-such"])
+    def test_a_route_that_does_not_exist_is_404_and_says_where_to_look(self, pricing: Served, path: str) -> None:
+        for method in ("GET", "POST"):
+            response = pricing.client.request(method, path)
+            assert (response.status_code, response.json()["todo"]) == (404, "GET / lists its routes")
+
+    @pytest.mark.parametrize("path", ["/price", "/prices", "/version"])
     def test_a_body_that_is_too_large_is_413(self, pricing: Served, path: str) -> None:
         json_type = {"content-type": "application/json"}
         stated = pricing.client.post(path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
@@ -193,7 +241,7 @@ class TestWithoutKeys:
             def __reduce__(self) -> tuple[Any, ...]:
                 return Path.touch, (touched,)
 
-        for path in ("/price", "/prices", "/trace/x", "/"):
+        for path in ("/price", "/prices", "/trace/x", "/"):  # GET only some of them, which changes nothing
             response = pricing.client.post(path, content=pickle.dumps(Touch()), headers={"content-type": kind})
             assert response.status_code == 415
             assert "application/json" in response.json()["todo"].lower()

@@ -251,7 +251,8 @@ class TestFallback:
 
     def test_a_lake_that_is_away_changes_no_price_and_its_age_is_told(self, desk: PriceDesk, tiny_copy: Home) -> None:
         row = decisions(tiny_copy, "mode = 'batch' order by \"at\" desc, decision_id limit 1")[0]
-        turn(Lake.at(tiny_copy.lake), "stop", "store", "XX-001", by="maria", reason="a stop that must not be forgotten")
+        stopped = decisions(tiny_copy, f"mode = 'batch' and store_id <> '{row['store_id']}' limit 1")[0]
+        turn(Lake.at(tiny_copy.lake), "stop", "store", stopped["store_id"], by="maria", reason="not to be forgotten")
         desk._refresh()
         before, gate = desk.price(row["store_id"], row["sku"]), desk._published
         away = tiny_copy.lake.rename(tiny_copy.root / "away")

@@ -41,17 +41,17 @@ class Front_:
             Front(app, owner=app), port=self.port, log_level="error", access_log=False, lifespan="off"
         )
         self.server = uvicorn.Server(config)
+        self.client = httpx.Client(timeout=60)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 
-    def post(self, client: httpx.Client | None = None) -> httpx.Response:
+    def post(self) -> httpx.Response:
         """One request."""
-        url = f"http://127.0.0.1:{self.port}/work"
-        return (client or httpx).post(url, json={}, timeout=60)
+        return self.client.post(f"http://127.0.0.1:{self.port}/work", json={})
 
-    def many(self, requests: int, at_once: int) -> Counter[int]:
-        """Statuses of requests over so many connections."""
-        with httpx.Client(limits=httpx.Limits(max_connections=at_once)) as client, ThreadPoolExecutor(at_once) as pool:
-            return Counter(r.status_code for r in pool.map(lambda _: self.post(client), range(requests)))
+    def many(self, requests: int, at_once: int = 20) -> list[httpx.Response]:
+        """Answers to requests over so many connections."""
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda _: self.post(), range(requests)))
 
     def shed(self, why: str) -> int:
         """How many requests were refused for this reason."""
@@ -67,6 +67,7 @@ def front(folder: Path, work: Handler, **limits: float) -> Iterator[Front_]:
         assert eventually(lambda: made.server.started, within=30)
         yield made
     finally:
+        made.client.close()
         made.server.should_exit = True
         made.thread.join()
 
@@ -77,43 +78,28 @@ async def blocking(request: Request) -> Response:
     return Response("late" if LATE in request.scope else "in time")
 
 
-def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(tmp_path: Path) -> None:
+def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with front(tmp_path, blocking) as made:
-        statuses = made.many(requests=400, at_once=60)
+        statuses = Counter(response.status_code for response in made.many(requests=200, at_once=60))
         assert set(statuses) == {200, 503}
         assert statuses[503] == made.shed("busy")
+        assert not [r for r in caplog.records if r.name == "retail_assets.requests"], "a flood of lines would add to it"
         alone = made.post()
         assert (alone.status_code, alone.text) == (200, "in time"), "with the load gone it is as before"
 
 
 def test_a_request_that_is_sent_away_is_told_when_to_come_back(tmp_path: Path) -> None:
     with front(tmp_path, blocking, late_s=1e-9, shed_s=1e-9) as made:
-        seen: list[httpx.Response] = []
-
-        def ask(_: int) -> None:
-            seen.append(made.post())
-
-        def shed() -> bool:
-            with ThreadPoolExecutor(20) as pool:
-                list(pool.map(ask, range(40)))
-            return any(r.status_code == 503 for r in seen)
-
-        assert eventually(shed, within=60)
-    refused = next(r for r in seen if r.status_code == 503)
+        refused = next(r for _ in range(100) for r in made.many(40) if r.status_code == 503)
     assert refused.headers["retry-after"] == "1"
     assert refused.json()["detail"] == "the service has more to do than it can"
 
 
 def test_a_request_that_has_waited_gets_what_is_prepared(tmp_path: Path) -> None:
     with front(tmp_path, blocking, late_s=1e-9, shed_s=5.0) as made:
-
-        def late() -> bool:
-            with ThreadPoolExecutor(20) as pool:
-                return "late" in {made.post().text for _ in pool.map(lambda _: made.post(), range(40))} | {
-                    r.text for r in pool.map(lambda _: made.post(), range(40))
-                }
-
-        assert eventually(late, within=60)
+        assert any(r.text == "late" for _ in range(100) for r in made.many(40))
         assert made.shed("busy") == 0
 
 
@@ -148,7 +134,11 @@ def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
 
 def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
     """A caller who states a length and sends nothing holds a connection, but only until the deadline."""
-    with front(tmp_path, blocking, late_s=0.05, shed_s=0.05, deadline_s=0.1) as made:
+
+    async def reads(request: Request) -> Response:
+        return Response(await request.body())
+
+    with front(tmp_path, reads, late_s=0.05, shed_s=0.05, deadline_s=0.1) as made:
 
         async def stall(head: bytes) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
@@ -171,7 +161,7 @@ def question(tiny_home: Path) -> dict[str, str]:
 def workers(served: Served) -> list[psutil.Process]:
     """The processes that answer."""
     found = psutil.Process(served.process.pid).children()
-    return [p for p in found if "_bentoml_impl" in " ".join(p.cmdline())]
+    return [p for p in found if p.status() != psutil.STATUS_ZOMBIE and "_bentoml_impl" in " ".join(p.cmdline())]
 
 
 def test_when_one_process_is_killed_the_other_answers(tiny_copy: Home, question: dict[str, str]) -> None:

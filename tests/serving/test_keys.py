@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retail_assets.environments import Home, UnavailableEnvironment, workers
 from retail_assets.serving import keys as keys_module
 from retail_assets.serving.admission import Turns
 from retail_assets.serving.config import Rate, ServingConfig
@@ -158,14 +161,14 @@ def test_the_limits_must_make_sense() -> None:
 class TestTurns:
     """Waiting is measured from the moment the turn began, and a pause forgets the turn before."""
 
-    def waits(self, turns: list[list[float]]) -> list[list[float]]:
+    def waits(self, turns: list[list[float]], ahead: int = 1) -> list[list[float]]:
         """What each request is told, for turns given as the times at which their requests start."""
         now = 0.0
         found: list[list[float]] = []
 
         async def run() -> None:
             nonlocal now
-            made = Turns(most_before_s=0.02, clock=lambda: now)
+            made = Turns(most_before_s=0.02, ahead=ahead, clock=lambda: now)
             for starts in turns:
                 found.append([])
                 for at in starts:
@@ -182,5 +185,31 @@ class TestTurns:
     def test_a_long_turn_before_counts_up_to_its_most(self) -> None:
         assert self.waits([[0.0, 0.05], [0.05, 0.06]]) == [[0.0, 0.05], [0.0, 0.03]]
 
+    def test_a_few_have_not_waited_however_slow_they_are(self) -> None:
+        assert self.waits([[0.0, 1.0, 2.0, 3.0]], ahead=3) == [[0.0, 0.0, 0.0, 3.0]]
+
     def test_a_pause_forgets(self) -> None:
         assert self.waits([[0.0, 0.05], [10.0, 10.01]]) == [[0.0, 0.05], [0.0, 0.01]]
+
+
+def test_the_command_makes_lists_and_ends_keys(home: Home, retail: Callable[..., "CompletedProcess[str]"]) -> None:
+    said = retail(home.root, "keys", "add", "till", "--scope", "price", "--rate", "5", "--days", "30", "--json")
+    made = json.loads(said.stdout)
+    caller = KeyRing(home.root / "keys.json").find(bearer(made["key"]))
+    assert caller is not None and caller.key.rate == Rate(per_second=5, burst=10)
+    assert "sha256" not in made
+    assert made["id"] in retail(home.root, "keys", "revoke", made["id"], "--yes").stdout
+    listed = retail(home.root, "keys", "list", "--json").stdout
+    assert made["key"] not in listed
+    assert [key["state"] for key in json.loads(listed)] == ["revoked"]
+    refused = retail(home.root, "keys", "add", "till", "--scope", "prize", check=False)
+    assert (refused.returncode, "scopes are forecast, metrics, price, trace" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("stated", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_workers_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, stated: str) -> None:
+    monkeypatch.setenv("RETAIL_WORKERS", stated)
+    with pytest.raises(UnavailableEnvironment, match="RETAIL_WORKERS"):
+        workers()
+    monkeypatch.delenv("RETAIL_WORKERS")
+    assert workers() == 1
