@@ -173,8 +173,7 @@ def test_a_model_gone_wild_trips_and_the_same_shelf_with_a_sane_one_does_not(
         wild = sane()
         wild.table[:, [0, 2, 3]] *= factor
         found = judge(numbers(wild, rulebook, inputs), {}, breaker)
-        assert ("at_guardrail", "limit") in tripped(found)
-        assert len({finding.number for finding in found}) >= 2
+        assert ("promised_gain", "limit") in tripped(found)
         assert found[0].scope == CHAIN
 
 
