@@ -24,9 +24,10 @@ from retail_assets.forecasting.training import FEATURE_TABLE, PRODUCT, SERVICE
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.arms import arm_of
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.live import Live, arm_of
+from retail_assets.serving.live import Live
 from retail_assets.serving.naive import NAIVE, SALES, SeasonalNaive
 from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer

@@ -24,10 +24,11 @@ from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.arms import arm_of
 from retail_assets.serving.catalogue import NotListed, UnknownKey
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.live import Live, arm_of
+from retail_assets.serving.live import Live
 from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
 from retail_assets.serving.versions import Versions
