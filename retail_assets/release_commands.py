@@ -296,8 +296,9 @@ def _tell_dagster(environment: Environment, release: "Release") -> None:
     import dagster as dg
 
     from retail_assets import instance as dagster_instance
+    from retail_assets.serving.sensors import observed
 
     dagster_instance.prepare(environment.home)
-    told = {name: str(value) for name, value in release.model_dump(exclude={"gate_report"}).items()}
+    told = observed(release)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(dg.AssetObservation(["serving", "releases"], metadata=told))

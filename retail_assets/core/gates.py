@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Side = Literal["present", "range", "floor", "baseline", "live"]
+Side = Literal["present", "range", "floor", "baseline", "live", "champion"]
 
 
 class Gate(BaseModel):

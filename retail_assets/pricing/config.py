@@ -18,6 +18,7 @@ DEFAULT_MARKET = "default"
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Confidence = Annotated[float, Field(ge=0.5, lt=1.0)]
+Learnt = Literal["learnt"]
 Objective = Literal["margin", "revenue", "clearance", "keep"]
 OBJECTIVES: tuple[Objective, ...] = ("margin", "revenue", "clearance", "keep")
 TargetLevel = Literal["item", "category"]
@@ -53,7 +54,7 @@ class CategoryPolicy(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)]
     assumed_margin: Share | None
     hold_during_promotion: bool
-    substitution: Share = 0.0
+    substitution: Share | Learnt = 0.0
     target_level: TargetLevel = "item"
     family_steps: bool = False
 
@@ -85,7 +86,7 @@ class PolicyOverride(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)] | None = None
     assumed_margin: Share | None = None
     hold_during_promotion: bool | None = None
-    substitution: Share | None = None
+    substitution: Share | Learnt | None = None
     target_level: TargetLevel | None = None
     family_steps: bool | None = None
 
@@ -192,18 +193,24 @@ class PricingPolicy(_Frozen):
         return self.defaults.model_copy(update=update)
 
     @property
-    def substitutes(self) -> bool:
-        """Whether any price is decided with a view to the rest of its category."""
-        overrides = [*self.departments.values(), *self.categories.values()]
-        return self.defaults.substitution > 0 or any(level.substitution for level in overrides)
+    def assumes_substitution(self) -> bool:
+        """Whether any price counts on a cross-elasticity that a person has set."""
+        return any(level.substitution not in (None, 0.0, "learnt") for level in self._levels)
+
+    @property
+    def learns_substitution(self) -> bool:
+        """Whether any price counts on the cross-elasticity that its model has learnt."""
+        return any(level.substitution == "learnt" for level in self._levels)
+
+    @property
+    def _levels(self) -> list[CategoryPolicy | PolicyOverride]:
+        return [self.defaults, *self.departments.values(), *self.categories.values()]
 
     @property
     def shares_targets(self) -> bool:
         """Whether any category has a margin target that its items reach together."""
-        levels: list[CategoryPolicy | PolicyOverride] = [self.defaults, *self.departments.values()]
-        levels += self.categories.values()
-        wanted = any(level.objective == "revenue" for level in levels)
-        return wanted and any(level.target_level == "category" for level in levels)
+        wanted = any(level.objective == "revenue" for level in self._levels)
+        return wanted and any(level.target_level == "category" for level in self._levels)
 
     def market_of(self, country: str) -> str:
         """The name of the market whose endings and tax hold in `country`."""

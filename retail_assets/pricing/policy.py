@@ -58,8 +58,9 @@ class Batch:
     margin target. `clear_days`, `stock` and `plan` are what a clearance is planned from (0 elsewhere). `units` and
     `margin` are expected per day at the previous and the decided price, NaN where not known. `broken[k]` says whether
     the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off),
-    `won_back` the cross-elasticity that a price for margin counts on, times 10,000 (None: no price does), `cost_weight`
-    what each unit's cost counts where a category shares a margin target (NaN elsewhere; None: none does).
+    `won_back` the cross-elasticity that a price for margin counts on, times 10,000, and `won_back_learnt` where the
+    model has learnt it (None: no price does), `cost_weight` what each unit's cost counts where a category shares a
+    margin target (NaN elsewhere; None: none does).
     """
 
     price: Ints
@@ -81,6 +82,7 @@ class Batch:
     lines: tuple[Line, ...]
     trial: Trial | None
     won_back: Ints | None
+    won_back_learnt: Flags
     cost_weight: Floats | None
     broken: tuple[Flags, ...]
     gain: Floats
@@ -100,8 +102,9 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
     cost, cost_source = costs(data, rules, reference)
     demand = data.floats("base_demand")
+    won_back, learnt = _won_back(rules, response)
     item = Item(
-        elasticity=_with_neighbours(response.elasticity, rules),
+        elasticity=_with_neighbours(response.elasticity, won_back),
         previous=previous,
         reference=reference,
         cost=cost,
@@ -113,9 +116,8 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     proposal = best_price(rulebook, rules, item, reason == 0)
     trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
     if trial is not None:
-        tried = best_price(
-            rulebook, rules, replace(item, elasticity=_with_neighbours(trial.elasticity, rules)), reason == 0
-        )
+        drawn = replace(item, elasticity=_with_neighbours(trial.elasticity, won_back))
+        tried = best_price(rulebook, rules, drawn, reason == 0)
         trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
@@ -146,8 +148,9 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         response=response,
         lines=lines,
         trial=trial,
+        won_back=won_back if _counts_on_neighbours(rulebook, model) else None,
+        won_back_learnt=learnt,
         cost_weight=item.cost_weight if rulebook.policy.shares_targets else None,
-        won_back=rules["substitution"] * (rules["objective"] == MARGIN) if rulebook.policy.substitutes else None,
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -161,20 +164,33 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
 def _sound(response: Response) -> tuple[Response, Flags]:
     """The response with zeros where it is not a finite number below zero, and where it is one."""
     sound = np.isfinite(response.elasticity + response.standard_error + response.lo + response.hi + response.prior)
-    sound &= np.isfinite(response.weight) & (response.elasticity < 0)
+    sound &= np.isfinite(response.weight + response.substitution) & (response.elasticity < 0)
     if sound.all():
         return response, sound
     measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
     return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
 
 
-def _with_neighbours(elasticity: Floats, rules: Rules) -> Floats:
+def _counts_on_neighbours(rulebook: Rulebook, model: PriceModel) -> bool:
+    """Whether any price of this policy and model is decided with a view to the rest of its category."""
+    return rulebook.policy.assumes_substitution or (rulebook.policy.learns_substitution and model.substitutes)
+
+
+def _won_back(rules: Rules, response: Response) -> tuple[Ints, Flags]:
+    """The cross-elasticity that each price counts on, times 10,000: what the policy says, else (flag) the model's."""
+    said, margin = rules["substitution"], rules["objective"] == MARGIN
+    learnt = margin & (said == UNSET)
+    known = np.round(response.substitution * BASIS_POINTS).astype(np.int64)
+    return np.where(learnt, known, np.where(margin, said, 0)), learnt
+
+
+def _with_neighbours(elasticity: Floats, won_back: Ints) -> Floats:
     """The elasticity of what a price for margin earns in its category: own plus cross, below zero.
 
     Where items of a category are alike, u units that a price sends away bring u * cross / |own| units to the others at
     the same margin, and (p - c) * u^(own + cross) has the best point of the category's margin.
     """
-    shift = np.where(rules["objective"] == MARGIN, rules["substitution"], 0) / BASIS_POINTS
+    shift = won_back / BASIS_POINTS
     return np.where(shift > 0, np.minimum(elasticity + shift, np.maximum(elasticity, LEAST_ANSWER)), elasticity)
 
 

@@ -106,7 +106,7 @@ class Rulebook:
             _bp(float(self.policy.markets[name].tax)),
             min(prices, default=NO_HIGH),
             min(increases, default=UNSET),
-            _bp(rules.substitution),
+            UNSET if rules.substitution == "learnt" else _bp(rules.substitution),
             int(rules.objective == "revenue" and rules.target_level == "category"),
             int(rules.family_steps),
         ]

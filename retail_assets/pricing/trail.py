@@ -80,6 +80,10 @@ WINS_BACK = (
     "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), of which {won_back:f} % goes to the "
     "rest of the category, and a unit costs {cost:m}: the best price is {after:m}"
 )
+LEARNT_BACK = (
+    "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), of which {won_back:f} % goes to the "
+    "rest of the category by what its sales showed, and a unit costs {cost:m}: the best price is {after:m}"
+)
 SHARES = (
     "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), a unit costs {cost:m} and the "
     "category has to leave a margin of {margin_target_bp:p} in this store, for which its costs count {cost_weight:f} "
@@ -182,8 +186,8 @@ def _objective(batch: Batch) -> Step:
     also_said: tuple[str, ...] = ()
     if batch.won_back is not None:
         told = (statement == 0) & (batch.won_back > 0)
-        statement = np.where(told, len(STATEMENTS["objective"]), statement)
-        numbers, also_said = {**numbers, "won_back": batch.won_back / 10_000}, (WINS_BACK,)
+        statement = np.where(told, len(STATEMENTS["objective"]) + batch.won_back_learnt, statement)
+        numbers, also_said = {**numbers, "won_back": batch.won_back / 10_000}, (WINS_BACK, LEARNT_BACK)
     if batch.cost_weight is not None:
         told = (statement == 5) & ~np.isnan(batch.cost_weight)
         statement = np.where(told, len(STATEMENTS["objective"]) + len(also_said), statement)

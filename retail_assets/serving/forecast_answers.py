@@ -2,11 +2,12 @@
 
 import json
 import logging
+import math
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +26,15 @@ from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.arms import arm_of
+from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
 from retail_assets.serving.naive import NAIVE, SALES, SeasonalNaive
 from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.verdicts import Pair
 from retail_assets.serving.versions import Versions
 
 if TYPE_CHECKING:
@@ -73,7 +77,7 @@ class ForecastDesk:
     """Forecasts with what is live."""
 
     def __init__(self, environment: Environment) -> None:
-        self.features = FeatureStore.at(environment.home, environment.lake)
+        self.features = FeatureStore.at(environment.home, environment.lake).for_serving()
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
@@ -116,7 +120,7 @@ class ForecastDesk:
         With `late`, when there is more to do than time, a seasonal naive forecast is answered.
         Raises UnknownKey, NothingLive, NoAnswer, DecisionLogError.
         """
-        live = self.runtime.live.require(store_id)
+        begun, live = perf_counter(), self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
         naive = self._naive.of(store_id, sku, self.clock.newest_day, horizon) if late else None
         known = self._known(store_id, sku) if naive is None else ""
@@ -126,12 +130,13 @@ class ForecastDesk:
         elif isinstance(known, str):
             made = self._fall_back(store_id, sku, horizon, known)
         else:
-            made = self._make(live, store_id, sku, horizon, known)
+            live, made = self._made(live, store_id, sku, horizon, known)
             for shadow in self.runtime.live.shadows(store_id):
                 self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, store_id, sku, horizon, known)])  # type: ignore[misc]
         answer = self._answered(made, store_id, sku)
-        self.runtime.log.record([_row(made, answer)])
         arm = "fallback" if made.fallback else arm_of(live.release)
+        took = round(1000 * (perf_counter() - begun), 3)
+        self.runtime.log.record([_row(made, answer) | {"arm": arm_of(live.release), "latency_ms": took}])
         self.runtime.metrics.decided(1, made.model_version, arm)
         return answer
 
@@ -143,7 +148,53 @@ class ForecastDesk:
     ) -> dict[str, Any]:
         """The row of a forecast that reaches nobody."""
         made = self._make(shadow, store_id, sku, horizon, known)
-        return _row(made, self._answered(made, store_id, sku)) | {"mode": "shadow"}
+        return _row(made, self._answered(made, store_id, sku)) | {"mode": "shadow", "arm": "shadow"}
+
+    def _made(
+        self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known
+    ) -> tuple[Live[DemandForecaster], Made]:
+        """By the canary in a store it has drawn, and by the champion where that one cannot answer."""
+        champion, watch = self.runtime.live.champion(store_id), self.runtime.watch
+        if champion is None or live.release.action != "canary":
+            return live, self._make(live, store_id, sku, horizon, known)
+        if watch.suspended(live.release):
+            return champion, self._make(champion, store_id, sku, horizon, known)
+        begun = thread_time()
+        try:
+            made = self._make(live, store_id, sku, horizon, known)
+            if not np.isfinite(made.days["mean"].to_numpy(float)).all():
+                raise ForecastModelError(f"{live.release.version} forecasts no number for {store_id} {sku}")
+        except (*FAILED, ForecastModelError):
+            logger.exception("canary %s cannot forecast %s %s", live.release.version, store_id, sku)
+            watch.failed(live.release)
+            return champion, self._make(champion, store_id, sku, horizon, known)
+        ms = 1000 * (thread_time() - begun)
+        asked = (store_id, sku, horizon)
+        if watch.answered(live.release, (*asked, known.day)):
+            self.runtime.beside(lambda: self._compared(live.release, made, ms, champion, asked, known))
+        return live, made
+
+    def _compared(
+        self,
+        canary: Release,
+        made: Made,
+        ms: float,
+        champion: Live[DemandForecaster],
+        asked: tuple[str, str, int],
+        known: Known,
+    ) -> list[dict[str, Any]]:
+        """Asks the champion what the canary was asked; no row, as nobody gets its answer."""
+        begun = thread_time()
+        try:
+            other = self._make(champion, *asked, known)
+        except (*FAILED, ForecastModelError):
+            self.runtime.watch.champion_failed(canary)
+            raise
+        champion_ms = 1000 * (thread_time() - begun)
+        units, expected = (float(days["mean"].sum()) for days in (made.days, other.days))
+        scores = (math.log1p(units / asked[2]), math.log1p(expected / asked[2]))
+        self.runtime.watch.compared(canary, Pair(ms, champion_ms, *scores, units, expected))
+        return []
 
     def _known(self, store_id: str, sku: str) -> Known | str:
         """The features of a key, or why they cannot be used."""

@@ -1,10 +1,12 @@
 """Answers of the pricing service: the batch's own inputs and decision code, one price at a time, each a logged row."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter, thread_time
 from typing import Any
 
 from retail_assets.core.errors import RetailError
@@ -24,13 +26,16 @@ from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.arms import arm_of
+from retail_assets.serving.arms import Arm, arm_of
+from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.catalogue import NotListed, UnknownKey
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
 from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.verdicts import Pair
 from retail_assets.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
@@ -48,7 +53,6 @@ class Priced:
 
     row: dict[str, Any]
     answer: dict[str, Any]
-    arm: str = FALLBACK
 
     @classmethod
     def of(cls, decision: Decision, provenance: Provenance, fallback: str | None = None) -> "Priced":
@@ -56,12 +60,16 @@ class Priced:
         row = decision_row(decision, provenance, decision_id="")
         return cls(row, _answer(row, decision, fallback))
 
-    def again(self, arm: str = FALLBACK, cache_age_s: float | None = None) -> "Priced":
-        """The same decision taken now, under an id of its own; `cache_age_s` where gold cannot be looked at."""
+    def again(self, arm: Arm = "champion", begun: float | None = None, cache_age_s: float | None = None) -> "Priced":
+        """The same decision taken now, under an id of its own, as the arm that answers.
+
+        `begun` is a perf_counter; `cache_age_s` is given where gold cannot be looked at.
+        """
         at, decision_id = datetime.now(UTC), new_decision_id()
-        row = self.row | {"decision_id": decision_id, "at": at}
+        took = None if begun is None else round(1000 * (perf_counter() - begun), 3)
+        row = self.row | {"decision_id": decision_id, "at": at, "arm": arm, "latency_ms": took}
         answer = self.answer | {"decision_id": decision_id, "decided_at": at, "cache_age_s": cache_age_s}
-        return Priced(row, answer, arm)
+        return Priced(row, answer)
 
     def as_fallback(self, why: str) -> "Priced":
         """The same decision, answered because a newer one could not be."""
@@ -148,10 +156,11 @@ class PriceDesk:
     def _record(self, made: list[Priced]) -> None:
         self.runtime.log.record([priced.row for priced in made])
         for priced in made:
-            self.runtime.metrics.decided(1, priced.row["model_version"], priced.arm)
+            arm = FALLBACK if priced.row["mode"] == FALLBACK else priced.row["arm"]
+            self.runtime.metrics.decided(1, priced.row["model_version"], arm)
 
     def _decide(self, store_id: str, sku: str, late: bool) -> Priced:
-        live = self.runtime.live.require(store_id)
+        begun, live = perf_counter(), self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
         book = self._book
         age = None if book is None else self.clock.days_since(book.business_date)
@@ -164,11 +173,11 @@ class PriceDesk:
             return self._fall_back(store_id, sku, "unpublished", unpublished)
         if late and (good := self._last_good(live, book, store_id, sku)) is not None:
             self.runtime.metrics.fallback("busy")
-            return good
-        priced = self._priced(live, book, store_id, sku)
+            return good.again(arm_of(live.release), begun, self.runtime.cache_age_s())
+        live, priced = self._answered(live, book, store_id, sku)
         for shadow in self.runtime.live.shadows(store_id):
             self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, book, store_id, sku)])  # type: ignore[misc]
-        return priced.again(arm_of(live.release), self.runtime.cache_age_s())
+        return priced.again(arm_of(live.release), begun, self.runtime.cache_age_s())
 
     def _last_good(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced | None:
         """The newest price decided here before, if what is live has not decided it yet and it is not too old."""
@@ -179,11 +188,46 @@ class PriceDesk:
         age = self.clock.days_since(good.row["business_date"])
         if age is None or age > OLDEST_INPUTS_DAYS:
             return None
-        return good.as_fallback("there is more to do than time: the last price decided here").again()
+        return good.as_fallback("there is more to do than time: the last price decided here")
+
+    def _answered(
+        self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str
+    ) -> tuple[Live[PriceModel], Priced]:
+        """By the canary in a store it has drawn, and by the champion where that one cannot answer."""
+        champion, watch = self.runtime.live.champion(store_id), self.runtime.watch
+        if champion is None or live.release.action != "canary":
+            return live, self._priced(live, book, store_id, sku)
+        if watch.suspended(live.release):
+            return champion, self._priced(champion, book, store_id, sku)
+        begun = thread_time()
+        try:
+            priced = self._priced(live, book, store_id, sku)
+        except FAILED:
+            logger.exception("canary %s cannot price %s %s", live.release.version, store_id, sku)
+            watch.failed(live.release)
+            return champion, self._priced(champion, book, store_id, sku)
+        ms = 1000 * (thread_time() - begun)
+        if watch.answered(live.release, (store_id, sku)):
+            self.runtime.beside(lambda: self._compared(live.release, priced, ms, champion, book))
+        return live, priced
+
+    def _compared(
+        self, canary: Release, priced: Priced, ms: float, champion: Live[PriceModel], book: InputBook
+    ) -> list[dict[str, Any]]:
+        """Asks the champion what the canary was asked; no row, as nobody gets its answer."""
+        begun = thread_time()
+        try:
+            other = self._priced(champion, book, priced.row["store_id"], priced.row["sku"])
+        except FAILED:
+            self.runtime.watch.champion_failed(canary)
+            raise
+        pair = pair_of(decision_of(priced.row), decision_of(other.row), ms, 1000 * (thread_time() - begun))
+        self.runtime.watch.compared(canary, pair)
+        return []
 
     def _shadowed(self, shadow: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> dict[str, Any]:
         """The row of a decision that reaches nobody."""
-        return self._priced(shadow, book, store_id, sku).again().row | {"mode": "shadow"}
+        return self._priced(shadow, book, store_id, sku).again("shadow").row | {"mode": "shadow"}
 
     def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
         memory = self._memories.get(live.release.version)
@@ -234,6 +278,27 @@ class PriceDesk:
         if self.runtime.cache_age_s() is None:  # else an empty answer may only mean that the lake is away
             rows[store_id, sku] = found
         return found
+
+
+def pair_of(canary: Decision, champion: Decision, ms: float, champion_ms: float) -> Pair:
+    """Both answers to one question: relative price changes, and the margin a day that the champion expects of each.
+
+    The champion's response judges both, as a wild model would expect wonders of its own prices.
+    """
+    said, previous, elasticity = champion.output, champion.previous_price, champion.output["elasticity"]
+    known = said["units_before"] is not None and said["cost_source"] != "unknown"
+
+    def margin(price: int) -> float | None:
+        return (price - said["cost"]) * said["units_before"] * (price / previous) ** elasticity if known else None
+
+    return Pair(
+        ms=ms,
+        champion_ms=champion_ms,
+        score=math.log(canary.price / previous),
+        champion_score=math.log(champion.price / previous),
+        value=margin(canary.price),
+        champion_value=margin(champion.price),
+    )
 
 
 def newest_published_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment, workers
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.background import Beside, Every
+from retail_assets.serving.canary_watch import WATCH_EVERY_S, CanaryWatch
 from retail_assets.serving.catalogue import Catalogue
 from retail_assets.serving.counts import Siblings
 from retail_assets.serving.decision_log import DecisionLog
@@ -24,7 +25,7 @@ from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
-from retail_assets.serving.targets import Targets
+from retail_assets.serving.targets import STORE, Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
@@ -68,6 +69,14 @@ class Runtime(Generic[Model]):
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels, siblings)
         self.refreshed_at = monotonic()
         self._lake, self._gold_seen = lake, False
+        limits = ReleaseConfig.load().verdicts.get(product) if not chain[0].startswith(STORE) else None
+        self.watch = CanaryWatch(
+            Ledger(lake),
+            limits,
+            self.live.canaries,
+            lambda aimed: Targets.of(lake, segments).chain(aimed)[1:],
+        )
+        self._watching = Every(WATCH_EVERY_S, self.watch.look, f"watch-{product}")
         self._also_poll = also_poll
         self._beside = Beside(self.log.record, f"shadow-{product}")
         self._parent = os.getppid()
@@ -80,6 +89,7 @@ class Runtime(Generic[Model]):
         for loop in (self._refreshing, self._following):
             loop.once()
             loop.start()
+        self._watching.start()
 
     def _refresh(self) -> None:
         there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
@@ -160,11 +170,15 @@ class Runtime(Generic[Model]):
                 self._beside.dropped,
             ),
             "shadow_failures": ("Questions that a shadow could not answer", self._beside.failures),
+            "canaries_withdrawn": ("Canaries that this process found unsafe", self.watch.withdrawn),
+            "canaries_promoted": ("Canaries that this process promoted after good traffic", self.watch.promoted),
+            "watch_failures": ("Verdicts that could not be carried out", self._watching.failures),
             "follow_failures": ("Looks at the ledger that failed", self._following.failures),
         }
 
     def close(self) -> None:
         """Stops following, moves what is logged to the lake and gives the spool back."""
+        self._watching.stop()
         self._following.stop()
         self._refreshing.stop()
         self._beside.close()

@@ -11,9 +11,9 @@ from retail_assets.forecasting import assets, checks, training
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assets import releases
 from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import NEWEST, SKUS, STORES, Features, write_gold
+from tests.serving.stored import materialise_releases
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def refresh(lake: Lake, features: Features, store: ModelStore) -> dict[str, obje
     made = {
         "demand_model": assets.demand_model(lake=lake, feature_store=features, model_store=store),
         "backtest_report": assets.backtest_report(lake=lake),
-        "releases": releases(lake=lake, model_store=store),
+        "releases": materialise_releases(lake, store),
         "forecasts": assets.forecasts(lake=lake, feature_store=features, model_store=store),
     }
     return {name: (result.metadata or {}).get("status", "") for name, result in made.items()}

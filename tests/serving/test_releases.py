@@ -10,12 +10,12 @@ from retail_assets.core.gates import Gate
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving import fitness
-from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions, releases
+from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions
 from retail_assets.serving.checks import release_checks
 from retail_assets.serving.ledger import Ledger, Release
 from retail_assets.serving.policy import decide
 from retail_assets.serving.releases import ReleaseConfig, ReleaseConfigError, release_if_passed
-from tests.serving.stored import saved
+from tests.serving.stored import materialise_releases, saved
 
 GATES = [Gate(metric="wape", better="lower", floor=0.5, baseline="wape_baseline", live_gain=0.0)]
 GOOD, BETTER, WORSE = (
@@ -181,12 +181,12 @@ def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(
     store: ModelStore, lake: Lake, stated: None
 ) -> None:
     good = saved(store, proven(), 1)
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     first = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
     assert first == {"newest_versions_are_live": True, "live_versions_are_intact": True}
     saved(store, proven(wape_median=0.9, rmse=2.0), 2)
-    made = releases(lake=lake, model_store=store)
-    assert made.metadata is not None and "rejected" in str(made.metadata["decisions"])
+    made = materialise_releases(lake, store)
+    assert "rejected" in str(made.metadata["decisions"].value)
     second = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
     assert second == {"newest_versions_are_live": False, "live_versions_are_intact": True}
     assert [r.version for r in Ledger(lake).live_all()] == [good]
@@ -194,14 +194,14 @@ def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(
 
 def test_the_check_finds_a_live_model_that_was_changed(store: ModelStore, lake: Lake, stated: None) -> None:
     version = saved(store, proven())
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     (store.home / "models" / "forecasting" / version / "model.json").write_bytes(b"[]")
     found = {r.check_name: r for r in release_checks(lake=lake, model_store=store)}
     assert not found["live_versions_are_intact"].passed
 
 
 def test_without_any_model_nothing_is_released(store: ModelStore, lake: Lake) -> None:
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     assert newest_decisions(lake, store) == [] and Ledger(lake).log() == []
 
 
@@ -209,4 +209,4 @@ def test_the_tables_show_every_number(store: ModelStore, lake: Lake) -> None:
     saved(store, proven(wape_median=0.9))
     decisions = newest_decisions(lake, store)
     assert "wape_median fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
-    assert "| forecasting | wape_median | baseline | 0.9 | 0.7 | **no** |" in comparison_table(decisions)
+    assert "| forecasting | wape_median | baseline | 0.9 | 0.7 |  | **no** |" in comparison_table(decisions)
