@@ -9,7 +9,7 @@ application transaction: a segment that is met again after a crash is recognised
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,13 +61,17 @@ class DecisionLog:
         spool: Path,
         sync_every_s: float = SYNC_EVERY_S,
         ship_every_s: float = SHIP_EVERY_S,
+        require_lake: Callable[[], None] = lambda: None,
     ) -> None:
         """`spool` is a local folder, one subfolder per living process of `product` on this machine.
 
+        `require_lake` raises a RetailError while the lake is away: where a folder is not mounted, a log that made it
+        anew would lose its rows when the real one returns.
         Takes the first subfolder nobody holds. Nothing is read or moved before `start`.
         """
         self.product = product
         self.backlog = Backlog()
+        self._require_lake = require_lake
         self._lake = lake
         self._root = spool / product
         self._sync_every_s = sync_every_s
@@ -189,6 +193,7 @@ class DecisionLog:
         from deltalake.exceptions import DeltaError
 
         try:
+            self._require_lake()
             if not self._orphans_recovered:
                 self.backlog.recovered_rows += recover(self._lake, self.product, self._root)
                 self._orphans_recovered = True

@@ -77,7 +77,7 @@ class ForecastDesk:
     """Forecasts with what is live."""
 
     def __init__(self, environment: Environment) -> None:
-        self.features = FeatureStore.at(environment.home, environment.lake)
+        self.features = FeatureStore.at(environment.home, environment.lake).for_serving()
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
@@ -141,7 +141,9 @@ class ForecastDesk:
         return answer
 
     def _answered(self, made: Made, store_id: str, sku: str) -> dict[str, Any]:
-        return _answer(made, store_id, sku, new_decision_id(), datetime.now(UTC), self._levels)
+        answer = _answer(made, store_id, sku, new_decision_id(), datetime.now(UTC), self._levels)
+        ages = [age for age in (made.cache_age_s, self.runtime.cache_age_s()) if age is not None]
+        return answer | {"cache_age_s": max(ages, default=None)}
 
     def _shadowed(
         self, shadow: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known
@@ -341,7 +343,7 @@ def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime,
         "feature_age_s": made.age_s,
         "fallback": made.fallback is not None,
         "fallback_reason": made.fallback,
-        "cache_age_s": made.cache_age_s,
+        "cache_age_s": None,
     }
 
 

@@ -64,7 +64,7 @@ class Runtime(Generic[Model]):
         store = ModelStore.at(home.models)
         self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
         self.catalogue = Catalogue(lake)
-        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
+        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions", require_lake=self._require_gold)
         siblings = Siblings(home.root / "spool" / "counts", product) if workers() > 1 else None
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels, siblings)
         self.refreshed_at = monotonic()
@@ -92,14 +92,18 @@ class Runtime(Generic[Model]):
         self._watching.start()
 
     def _refresh(self) -> None:
-        there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
-        if self._gold_seen and not there:
-            raise GoldGone("gold cannot be reached: answers rest on what is in memory", where=self._lake.uri)
-        self._gold_seen = there
+        self._require_gold()
         self.catalogue.poll()
         if self._also_poll is not None:
             self._also_poll()
         self.refreshed_at = monotonic()
+
+    def _require_gold(self) -> None:
+        """Raises GoldGone when gold was there before and is not."""
+        there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
+        if self._gold_seen and not there:
+            raise GoldGone("gold cannot be reached: answers rest on what is in memory", where=self._lake.uri)
+        self._gold_seen = there
 
     def _follow(self) -> None:
         self.live.poll()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.naive import NAIVE, SeasonalNaive
 from retail_assets.serving.service_app import NoAnswer
+from tests.feature_gold import running_redis
 from tests.services.harness import Served, eventually
 from tests.services.releases import live_version, promote
 
@@ -203,6 +205,26 @@ class TestFallback:
         assert unseen["fallback"] and "does not answer" in unseen["fallback_reason"]
         assert old["fallback"] and old["fallback_reason"].startswith("stale"), "what was read is not believed for ever"
         assert asked < 5, "a store that failed is left alone for a while"
+
+    def test_a_feature_store_that_hangs_is_one_that_does_not_answer(
+        self, tiny_copy: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A real Redis that takes every connection and answers nothing."""
+        import redis
+
+        (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
+        with running_redis(tmp_path) as connection:
+            monkeypatch.setenv("RETAIL_REDIS", connection)
+            desk = ForecastDesk(Environment(name="test", home=tiny_copy, lake=Lake.at(tiny_copy.lake)))
+            desk.runtime.start()
+            before = desk.forecast(store_id, sku, 7)
+            host, port = connection.split(",")[0].split(":")
+            redis.Redis(host, int(port)).client_pause(3_600_000)
+            during = [desk.forecast(store_id, sku, 7) for _ in range(3)]
+            desk.runtime.close()
+        assert "no features of" in before["fallback_reason"], "this Redis is empty"
+        assert {answer["fallback"] for answer in during} == {True}
+        assert all([day["mean"] for day in a["days"]] == [row["mean"] for row in rows[:7]] for a in during)
 
     def test_a_late_question_gets_what_the_same_weekdays_sold(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         store_id, sku = next(iter(batch(tiny_copy)))
