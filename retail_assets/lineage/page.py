@@ -161,6 +161,10 @@ def _raw(trace: Trace) -> str:
         cells = [[*(row.get(name) for name in shown), shas.get(row["load_id"], "")[:12]] for row in rows.rows]
         head = f"{NAMES[rows.table]}: {_rows(rows)} of bronze/{rows.table}, version {rows.version}"
         parts.append(_details(head, _table([*shown, "sha256 of the file"], cells)))
+    for rows in trace.family:
+        cells = [[row["sku"], *(row.get(name) for name in (*WHERE, *CONTENT[rows.table]))] for row in rows.rows]
+        head = f"{NAMES[rows.table]} of the other packs of the price family: {_rows(rows)} of bronze/{rows.table}"
+        parts.append(_details(head, _table(["sku", *WHERE, *CONTENT[rows.table]], cells)))
     return _section("Raw rows", "".join(parts) or "<p>None are known.</p>")
 
 

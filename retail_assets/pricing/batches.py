@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from retail_assets.core.guardrails import RULES
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.decisions import Provenance, output_numbers
 from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
-from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import steps_of
 from retail_assets.pricing.trail_sql import register_columns, step_pieces
@@ -28,7 +30,9 @@ def decide_shares(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a batch in which several versions answer, each share decided whole by its own; see `decide_rows`."""
     for share in shares:
-        yield from decide_rows(models[share.version], rulebook, share.rows, replace(provenance, arm=share.arm))
+        model = models[share.version]
+        rows = with_shared_targets(model, rulebook, share.rows)
+        yield from decide_rows(model, rulebook, rows, replace(provenance, arm=share.arm))
 
 
 def decide_rows(

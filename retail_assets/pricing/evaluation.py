@@ -102,7 +102,8 @@ def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> 
     `holdout_skill` is the share of the better baseline's deviance that the model avoids; higher is better, at most 1.
     `deviance_ratio/...` is the variant's share of the deviance without any response, below 1 where prices matter, and
     `deviance_ratio_error/...` its standard error. `holdout_deviance` is of the variant kept; `store_level` is 1 where
-    that tells stores apart. The cross-elasticity is there where it holds.
+    that tells stores apart. The cross-elasticity of a category never seen and its standard deviation are there where
+    they could be learnt.
     """
     known = len(model.skus)
     elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
@@ -126,8 +127,8 @@ def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> 
     }
     for name, (ratio, error) in holdout.ratio.items():
         found |= {f"deviance_ratio/{name}": ratio, f"deviance_ratio_error/{name}": error}
-    if cross is not None and cross.holds:
-        found |= {"cross_elasticity": cross.mean, "cross_error": cross.variance**0.5, "cross_gain": cross.gain}
+    if cross is not None:
+        found |= {"cross_elasticity": cross.chain_mean, "cross_error": cross.chain_variance**0.5}
     return {name: round(value, 6) for name, value in sorted(found.items())}
 
 

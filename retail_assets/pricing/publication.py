@@ -11,6 +11,7 @@ not publishing leaves the last good price in place. All tables are append-only.
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -157,15 +158,18 @@ def earlier_numbers(lake: Lake) -> dict[str, list[Numbers]]:
     """Numbers of good batches by scope, oldest first: those that passed, and those that a person released."""
     if not lake.exists("ops", BATCHES) or not lake.exists("ops", PUBLICATIONS):
         return {}
+    there = lake.open("ops", BATCHES).to_pyarrow_dataset().schema.names
+    names = [name if name in there else f"'nan'::double as {name}" for name in Numbers.__annotations__]
     rows = lake.query(
-        f"""select {", ".join(Numbers.__annotations__)} from {lake.scan("ops", BATCHES)}
+        f"""select {", ".join(names)} from {lake.scan("ops", BATCHES)}
             where not tripped or batch_id in (
                 select batch_id from {lake.scan("ops", PUBLICATIONS)} where status = 'published')
             order by "at", batch_id"""
     ).to_pylist()
     found: dict[str, list[Numbers]] = {}
     for row in rows:
-        found.setdefault(row["scope"], []).append(Numbers(**row))
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        found.setdefault(row["scope"], []).append(Numbers(**known))
     return found
 
 

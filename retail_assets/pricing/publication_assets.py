@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
-DECISION_CODE = "2"
+DECISION_CODE = "3"
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 
@@ -139,13 +139,13 @@ def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
 
 def _metadata(done: Published) -> dict[str, Any]:
     chain = done.numbers[0]
-    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk |"
+    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk | promised gain |"
     table = (
         head
-        + "\n|---|---|---|---|---|---|---|"
+        + "\n|---|---|---|---|---|---|---|---|"
         + "".join(
             f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} | {n.at_guardrail:.1%} "
-            f"| {n.revenue_at_risk:.2%} |"
+            f"| {n.revenue_at_risk:.2%} | {n.promised_gain:.2%} |"
             for n in done.numbers
         )
     )

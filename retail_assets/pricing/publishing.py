@@ -22,6 +22,7 @@ from retail_assets.pricing.publication import (
     record_batch,
 )
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.assignment import Share
 
@@ -73,7 +74,7 @@ def publish(
     `shares` are the inputs of the business date by the version that decides them, which is in `models`.
     Raises PublicationError when a price has no row there: what is not logged does not leave the house.
     """
-    decided = [_decide(models[share.version], rulebook, share.rows) for share in shares]
+    decided = [_decide_share(models[share.version], rulebook, share.rows) for share in shares]
     rows, prices = RowNumbers.joined([numbers for numbers, _ in decided]), pa.concat_tables([p for _, p in decided])
     numbers = measure(rows)
     findings = judge(numbers, earlier_numbers(lake), config.breaker)
@@ -94,13 +95,14 @@ def publish(
     return Published(batch_id, numbers, findings, made)
 
 
-def _decide(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> tuple[RowNumbers, pa.Table]:
+def _decide_share(model: PriceModel, rulebook: Rulebook, rows: pa.Table) -> tuple[RowNumbers, pa.Table]:
     """The numbers of every row and its price; the same prices as the decisions, as deciding is pure."""
+    inputs = with_shared_targets(model, rulebook, rows)
     parts, prices = [], []
     for start in range(0, inputs.num_rows, CHUNK_ROWS):
         chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
         batch = decide_batch(model, rulebook, chunk)
-        parts.append(RowNumbers.of(batch, chunk["department"].to_numpy(), chunk["currency"].to_numpy()))
+        parts.append(RowNumbers.of(batch, chunk))
         scale = np.where(batch.digits == 2, 1, 100)
         columns: dict[str, Any] = {name: chunk[name] for name in ("store_id", "sku", "category", "currency")}
         columns |= {"model_version": pa.array([model.version] * chunk.num_rows)}

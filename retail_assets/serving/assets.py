@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from retail_assets.core.manifest import sha256
+from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger, Release, live_rows, trial_rows
@@ -46,6 +47,25 @@ def releases(
             "comparisons": dg.MetadataValue.md(comparison_table(decisions)),
         }
     )
+
+
+@dg.asset(
+    key=["serving", "bentos"],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"bentoml"},
+    code_version="1",
+    description="One Bento per product, of this code and exact package versions, for the cloud and every store; what "
+    "they serve is named by the release ledger. Not part of a refresh: materialise it when the code is released.",
+)
+def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Builds what has changed."""
+    from retail_assets.serving.bentos import build_all
+
+    built = build_all(home.models)
+    lines = [f"| {product} | {tag} | {'yes' if new else 'no'} |" for product, (tag, _, new) in built.items()]
+    table = "\n".join(["| product | Bento | built now |", "|---|---|---|", *lines])
+    return dg.MaterializeResult(metadata={"bentos": dg.MetadataValue.md(table), "dagster/row_count": len(built)})
 
 
 @dg.asset(
@@ -135,4 +155,4 @@ def comparison_table(decisions: list[ReleaseDecision]) -> str:
     )
 
 
-ASSETS = [releases, live_quality]
+ASSETS = [releases, live_quality, bentos]

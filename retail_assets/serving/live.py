@@ -43,6 +43,11 @@ class Live(Generic[Model]):
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+def arm_of(release: Release) -> str:
+    """`canary`, or `champion` for a release that came to answer by any other action."""
+    return "canary" if release.action == "canary" else "champion"
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A released version that this process does not serve, and why."""
