@@ -1,9 +1,16 @@
 """A canary that goes wrong in front of customers takes itself back, in a real service under real traffic."""
 
-from retail_assets.environments import Home
+from typing import Any
+
+import pytest
+
+from retail_assets.environments import Home, current
+from retail_assets.pricing.decisions import Decision, decide_one
+from retail_assets.pricing.model import PriceModel
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.arms import in_share
 from retail_assets.serving.canary_watch import BY
+from retail_assets.serving.price_answers import PriceDesk
 from tests.services.harness import Served, eventually, serving
 from tests.services.releases import ledger, live_version, variation
 
@@ -67,3 +74,31 @@ def test_a_wild_canary_is_withdrawn_by_itself_and_a_mild_one_is_not(tiny_copy: H
     ).to_pylist()
     assert [(row["arm"], set(row["versions"])) for row in rows] == [("canary", {wild, mild}), ("champion", {old})]
     assert all(row["least"] > 0 for row in rows)
+
+
+def test_a_canary_that_cannot_answer_costs_no_answer_and_is_withdrawn(
+    tiny_copy: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETAIL_HOME", str(tiny_copy.root))
+    old, broken = live_version(tiny_copy, "pricing"), variation(tiny_copy, "pricing", MILD)
+    desk = PriceDesk(current())
+    for poll in (desk._refresh, desk.runtime.catalogue.poll, desk.runtime.live.poll):
+        poll()
+    ledger(tiny_copy).canary("pricing", broken, 1.0, by="ann", reason="try it")
+    desk.runtime.live.poll()
+    store, skus = next(iter(items(tiny_copy).items()))
+
+    def decide(model: PriceModel, *arguments: Any) -> Decision:
+        if model.version == broken:
+            raise ZeroDivisionError("no elasticity")
+        return decide_one(model, *arguments)
+
+    monkeypatch.setattr("retail_assets.serving.price_answers.decide_one", decide)
+    answered = [desk.price(store, sku)["model_version"] for sku in skus[:3]]
+    assert answered == [old] * 3, "the champion answered instead"
+    desk.runtime.watch.look()
+    row = ledger(tiny_copy).log()[-1]
+    assert (row.action, row.by, row.reason.split(" (")[0]) == ("withdraw", BY, f"{broken}: 3 of 3 answers failed")
+    desk.runtime.close()
+    logged = Lake.at(tiny_copy.lake).open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    assert [r["arm"] for r in logged if r["mode"] == "service"] == ["champion"] * 3
