@@ -175,6 +175,9 @@ class PriceDesk:
             self.runtime.metrics.fallback("busy")
             return good.again(arm_of(live.release), begun, self.runtime.cache_age_s())
         live, priced = self._answered(live, book, store_id, sku)
+        on_trial = arm_of(live.release) != "champion"  # its prices must not outlive it
+        if not on_trial and (len(self._good) < REMEMBERED or (store_id, sku) in self._good):
+            self._good[store_id, sku] = priced
         for shadow in self.runtime.live.shadows(store_id):
             self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, book, store_id, sku)])  # type: ignore[misc]
         return priced.again(arm_of(live.release), begun, self.runtime.cache_age_s())
@@ -245,8 +248,6 @@ class PriceDesk:
             priced = Priced.of(decision, Provenance(now, "service", None, self._commit, book.made_from))
             if len(memory.priced) < REMEMBERED:
                 memory.priced[store_id, sku] = priced
-            if len(self._good) < REMEMBERED or (store_id, sku) in self._good:
-                self._good[store_id, sku] = priced
         return priced
 
     def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:
