@@ -21,6 +21,7 @@ Confidence = Annotated[float, Field(ge=0.5, lt=1.0)]
 Learnt = Literal["learnt"]
 Objective = Literal["margin", "revenue", "clearance", "keep"]
 OBJECTIVES: tuple[Objective, ...] = ("margin", "revenue", "clearance", "keep")
+TargetLevel = Literal["item", "category"]
 Band = tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(ge=0.0)]]
 
 
@@ -35,8 +36,10 @@ class _Frozen(BaseModel):
 class CategoryPolicy(_Frozen):
     """The rules of one category, all set. Bands are (low, high) shares of what they refer to.
 
-    `margin_target` is asked for by the objective `revenue`, `clear_by` (the last day of sale) by `clearance`, whose
-    plan assumes no more demand than is reached with the probability `clear_confidence`.
+    `margin_target` is asked for by the objective `revenue` and holds for each item or, with `target_level: category`,
+    for a category's items in a store together; `clear_by` (the last day of sale) is asked for by `clearance`, planned
+    on no more demand than is reached with the probability `clear_confidence`. With `family_steps` a pack that is out of
+    order by more than one step comes nearer to it by steps; without, it stays.
     """
 
     objective: Objective
@@ -52,6 +55,8 @@ class CategoryPolicy(_Frozen):
     assumed_margin: Share | None
     hold_during_promotion: bool
     substitution: Share | Learnt = 0.0
+    target_level: TargetLevel = "item"
+    family_steps: bool = False
 
     @field_validator("price_range", "competitor_band")
     @classmethod
@@ -82,6 +87,8 @@ class PolicyOverride(_Frozen):
     assumed_margin: Share | None = None
     hold_during_promotion: bool | None = None
     substitution: Share | Learnt | None = None
+    target_level: TargetLevel | None = None
+    family_steps: bool | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -199,6 +206,12 @@ class PricingPolicy(_Frozen):
     def _levels(self) -> list[CategoryPolicy | PolicyOverride]:
         return [self.defaults, *self.departments.values(), *self.categories.values()]
 
+    @property
+    def shares_targets(self) -> bool:
+        """Whether any category has a margin target that its items reach together."""
+        wanted = any(level.objective == "revenue" for level in self._levels)
+        return wanted and any(level.target_level == "category" for level in self._levels)
+
     def market_of(self, country: str) -> str:
         """The name of the market whose endings and tax hold in `country`."""
         return country if country in self.markets else DEFAULT_MARKET
@@ -228,21 +241,23 @@ class ResponseConfig(_Frozen):
 Mode = Literal["shadow", "approve", "automatic"]
 
 
-class BreakerLimits(_Frozen):
-    """The largest numbers of a batch that are published without a person, from the first batch on."""
+class BreakerNumbers(_Frozen):
+    """A figure for each number of a batch, e. g. the largest that is published without a person."""
 
     changed: Annotated[float, Field(gt=0.0, le=1.0)]
     mean_change: Annotated[float, Field(gt=0.0)]
     at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
     revenue_at_risk: Annotated[float, Field(gt=0.0)]
+    promised_gain: Annotated[float, Field(gt=0.0)]
 
 
 class BreakerConfig(_Frozen):
     """When a batch is held back; units are explained in configs/pricing.yaml."""
 
-    limits: BreakerLimits
+    limits: BreakerNumbers
     sigma: float = Field(gt=0)
-    least_deviation: float = Field(gt=0)
+    category_sigma: float = Field(gt=0)
+    least_deviation: BreakerNumbers
     minimum_batches: int = Field(ge=2)
     history: int = Field(ge=2)
     minimum_rows: int = Field(ge=1)

@@ -33,6 +33,8 @@ COLUMNS = (
     "cap_price",
     "cap_increase",
     "substitution",
+    "shared_target",
+    "family_steps",
 )
 UNSET = -1
 
@@ -105,6 +107,8 @@ class Rulebook:
             min(prices, default=NO_HIGH),
             min(increases, default=UNSET),
             UNSET if rules.substitution == "learnt" else _bp(rules.substitution),
+            int(rules.objective == "revenue" and rules.target_level == "category"),
+            int(rules.family_steps),
         ]
         return row, rules.minimum_gain
 
