@@ -171,6 +171,7 @@ def test_decisions_from_before_versions_were_recorded_say_so(tiny_copy: Home, de
     there = environment_of(tiny_copy.root)
     added = ["gold_versions", "bronze_versions", "warehouse_code", "corrects", "effective_from"]
     rows = there.lake.open("decisions", "pricing").to_pyarrow_table().drop_columns(added)
+    there.lake.open("decisions", "pricing").alter.set_table_properties({"delta.appendOnly": "false"})
     there.lake.overwrite("decisions", "pricing", rows, partition_by=["business_date"])
     with pytest.raises(TraceError, match="does not say what it was made from"):
         trace_price(there, decision_id)
