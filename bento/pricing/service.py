@@ -7,7 +7,7 @@ from typing import Annotated
 
 import bentoml
 from fastapi import FastAPI, Header, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from bento.pricing.schemas import Id, PriceAnswer, PriceRequest, PricesAnswer, PricesRequest
@@ -18,7 +18,7 @@ from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.service_app import ERRORS, CountRequests, answer, attach, create_app
-from retail_assets.serving.trace_answers import NotAuthorised, TraceDesk
+from retail_assets.serving.trace_answers import BROWSER_SCHEME, PAGE_HEADERS, NotAuthorised, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
 app.add_middleware(CountRequests, owner=app, routes=frozenset({"/price", "/prices", "/version"}))
@@ -51,15 +51,26 @@ async def prices(asked: PricesRequest, request: Request) -> Response:
 
 @app.get("/trace/{decision_id}", summary="Why a price was what it was, down to the raw rows")
 async def trace(
-    decision_id: Id, request: Request, replay: bool = False, authorization: Annotated[str | None, Header()] = None
+    decision_id: Id,
+    request: Request,
+    replay: bool = False,
+    authorization: Annotated[str | None, Header()] = None,
+    accept: Annotated[str, Header()] = "",
 ) -> Response:
-    """What `retail trace price --json` says. Needs the token of this home as a bearer token."""
+    """What `retail trace price --json` says, or to a browser the page of `--html`.
+
+    Needs the token of this home as a bearer token; a browser asks for it as a password of any user.
+    """
     desk: TraceDesk = request.app.state.trace_desk
+    as_page = "text/html" in accept
     try:
         desk.require(authorization)
+        if as_page:
+            return HTMLResponse(await run_in_threadpool(desk.page, decision_id, replay), headers=PAGE_HEADERS)
         return answer(await run_in_threadpool(desk.trace, decision_id, replay))
     except NotAuthorised as error:
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        scheme = BROWSER_SCHEME if as_page else "Bearer"
+        headers = {"WWW-Authenticate": scheme} if error.status == 401 else None
         return _refused(error, error.status, headers)
     except UnknownDecision as error:
         return _refused(error, 404)

@@ -60,6 +60,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from (f"  {line}" for line in _training(story))
     yield f"  policy {trace.policy.policy_hash[:12]}" + (f": {trace.policy.missing}" if trace.policy.missing else "")
     yield from ("", "INPUTS", *(f"  {_feature(feature, trace)}" for feature in trace.features))
+    yield from _forecast(trace)
     yield from ("", f"GOLD, built by dbt code {trace.warehouse.code_hash or 'not recorded'}")
     for rows in trace.gold:
         path = [model.name for model in trace.warehouse.marts.get(rows.table, [])]
@@ -85,6 +86,20 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from ("", f"REPLAY: {trace.replay.verdict}")
         if trace.replay.as_recorded:
             yield f"  taken as recorded: {', '.join(trace.replay.as_recorded)}"
+
+
+def _forecast(trace: Trace) -> Iterator[str]:
+    features = trace.forecast_features
+    if features is None:
+        return
+    yield from ("", "FORECAST: what it was made of")
+    if isinstance(features, str):
+        yield f"  {features}"
+        return
+    for table, values in features.tables.items():
+        yield f"  {table} version {features.versions[table]}, of {features.days[table] or 'no day that was known'}"
+        said = [f"{name} {value:.6g}" for name, value in values.items() if isinstance(value, int | float)]
+        yield from (f"    {', '.join(said[i : i + 6])}" for i in range(0, len(said), 6))
 
 
 def newest(rows: Rows, count: int = SHOWN) -> list[dict[str, Any]]:

@@ -66,6 +66,23 @@ def test_nobody_sees_a_trace_without_the_token(pricing: Served, token: dict[str,
     assert pricing.client.get(asked, headers={"Authorization": f"Basic {SECRET}"}).status_code == 401
 
 
+def test_a_browser_gets_the_page_once_it_gave_the_token_as_password(
+    pricing: Served, token: dict[str, str], decision_id: str
+) -> None:
+    asked, browser = f"/trace/{decision_id}", {"Accept": "text/html,application/xhtml+xml"}
+    prompt = pricing.client.get(asked, headers=browser)
+    assert prompt.status_code == 401
+    assert prompt.headers["www-authenticate"].startswith("Basic realm=")
+    wrong = pricing.client.get(asked, headers=browser, auth=("anyone", "other"))
+    assert wrong.status_code == 401, "asked again"
+    shown = pricing.client.get(asked, headers=browser, auth=("anyone", SECRET))
+    assert shown.status_code == 200
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert decision_id in shown.text
+    assert shown.text.startswith("<!doctype html>")
+
+
 def test_without_a_configured_token_traces_are_refused(pricing: Served, decision_id: str) -> None:
     response = pricing.client.get(f"/trace/{decision_id}", headers={"Authorization": "Bearer anything"})
     assert response.status_code == 403
