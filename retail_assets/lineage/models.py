@@ -1,6 +1,7 @@
 """The models behind a price: when each went live, by whom and by which gates, and what it was trained on."""
 
 import json
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.core.manifest import Manifest
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release
+from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, TRIALS, Release
+from retail_assets.serving.targets import REGION, SEGMENT, STORE
 
 
 class Training(BaseModel):
@@ -33,12 +35,16 @@ class Training(BaseModel):
 
 
 class ModelStory(BaseModel):
-    """One model version. `missing` says why its manifest cannot be shown; `replaced_at` when another went live."""
+    """One model version. `missing` says why its manifest cannot be shown; `replaced_at` when another went live.
+
+    `target` is where it was released: the cloud, a region, a segment of stores, or one store.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     product: str
     version: str
+    target: str | None
     live_since: datetime | None
     released_by: str | None
     action: str | None
@@ -50,6 +56,19 @@ class ModelStory(BaseModel):
     missing: str | None
 
 
+@dataclass(frozen=True)
+class Place:
+    """A store and its country, which say what releases can answer there."""
+
+    store_id: str
+    country: str
+
+    def has(self, target: str) -> bool:
+        """Whether a release to `target` may answer here. Which stores a segment had then is not recorded: it may."""
+        own = (CLOUD, f"{REGION}{self.country}", f"{STORE}{self.store_id}")
+        return target in own or target.startswith(SEGMENT)
+
+
 def read_releases(reader: Snapshots) -> list[Release]:
     """The whole release ledger, oldest first; empty before the first release."""
     version = reader.newest("ops", "releases")
@@ -57,15 +76,18 @@ def read_releases(reader: Snapshots) -> list[Release]:
     return sorted((Release.model_validate(row) for row in rows), key=lambda r: (r.at, r.release_id))
 
 
-def model_story(log: list[Release], store: ModelStore, product: str, version: str, at: datetime) -> ModelStory:
-    """The story of `version` as it was live at the instant `at`; `log` is the whole release ledger."""
-    released = [r for r in log if (r.product, r.target) == (product, CLOUD) and r.action in LIVE_ACTIONS]
+def model_story(
+    log: list[Release], store: ModelStore, product: str, version: str, at: datetime, place: Place
+) -> ModelStory:
+    """The story of `version` as it answered in `place` at the instant `at`; `log` is the whole release ledger."""
+    released = [r for r in log if r.product == product and r.action in (*LIVE_ACTIONS, *TRIALS) and place.has(r.target)]
     mine = next((r for r in reversed(released) if r.version == version and r.at <= at), None)
-    after = None if mine is None else next((r for r in released if r.at > mine.at and r.version != version), None)
+    after = None if mine is None else next((r for r in released if _replaces(r, mine)), None)
     training, missing = _training(store, product, version)
     return ModelStory(
         product=product,
         version=version,
+        target=mine.target if mine else None,
         live_since=mine.at if mine else None,
         released_by=mine.by if mine else None,
         action=mine.action if mine else None,
@@ -76,6 +98,11 @@ def model_story(log: list[Release], store: ModelStore, product: str, version: st
         training=training,
         missing=missing,
     )
+
+
+def _replaces(release: Release, mine: Release) -> bool:
+    newer = release.at > mine.at and release.target == mine.target
+    return newer and release.version != mine.version and release.action in LIVE_ACTIONS
 
 
 def _training(store: ModelStore, product: str, version: str) -> tuple[Training | None, str | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from retail_assets.lineage.charts import demand_chart, forecast_chart, margin_chart, trail_chart
 from retail_assets.lineage.document import Rows, Trace
 from retail_assets.lineage.models import ModelStory
-from retail_assets.lineage.words import CONTENT, places, value_of
+from retail_assets.lineage.words import CONTENT, live_since, places, value_of
 
 STYLE = Path(__file__).with_name("page.css")
 WHERE = ("file", "line", "load_id", "content_hash")
@@ -114,10 +114,7 @@ def _models(trace: Trace) -> str:
 def _model(story: ModelStory) -> str:
     lines = [f"<h3>{escape(story.product)} {escape(story.version)}</h3>"]
     if story.live_since:
-        lines.append(
-            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC by {escape(str(story.released_by))} "
-            f"({escape(str(story.action))}: {escape(str(story.reason))})</p>"
-        )
+        lines.append(f"<p>{escape(live_since(story))} ({escape(str(story.action))}: {escape(str(story.reason))})</p>")
     if story.replaced_at:
         lines.append(f"<p>Replaced {story.replaced_at:%Y-%m-%d %H:%M} UTC by {escape(str(story.replaced_by))}</p>")
     if story.missing:

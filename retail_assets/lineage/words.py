@@ -1,10 +1,12 @@
 """A trace as text for a terminal, and as markdown for the Dagster UI. Pure."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from retail_assets.lineage.document import Feature, Rows, Trace
 from retail_assets.lineage.models import ModelStory
+from retail_assets.serving.ledger import CLOUD
 
 SHOWN = 5
 CONTENT = {
@@ -136,9 +138,16 @@ def _feature(feature: Feature, trace: Trace) -> str:
 def _model(story: ModelStory) -> str:
     if story.live_since is None:
         return f"{story.product} {story.version}: the ledger has no release of it"
-    since = f"{story.product} {story.version}: live since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
+    since = f"{story.product} {story.version}: {live_since(story)}"
     until = f"; replaced {story.replaced_at:%Y-%m-%d %H:%M} by {story.replaced_by}" if story.replaced_at else ""
     return f"{since} ({story.action}: {story.reason}){until}"
+
+
+def live_since(story: ModelStory) -> str:
+    """Since when, where and by whom a version answered, or was asked beside the one that did."""
+    live = "asked beside the live one" if story.action == "shadow" else "live"
+    where = "" if story.target == CLOUD else f" on {story.target}"
+    return f"{live}{where} since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
 
 
 def _training(story: ModelStory) -> Sequence[str]:
@@ -150,6 +159,8 @@ def _training(story: ModelStory) -> Sequence[str]:
     return [
         f"  {story.product}: trained on {made.rows} rows, {made.train_from} to {made.train_until}, of gold {tables}",
         f"  {story.product}: {metrics}",
+        f"  {story.product}: features {', '.join(made.features) or 'none'}",
+        f"  {story.product}: configuration {json.dumps(made.config, separators=(', ', ': '), default=str)}",
     ]
 
 
