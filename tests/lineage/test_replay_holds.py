@@ -38,7 +38,7 @@ def assert_equal(environment: Environment, ids: list[str]) -> None:
 def changed_checkout(folder: Path) -> Path:
     """A copy of this project in which one dbt model means something else: the highest competitor, not the lowest."""
     ignored = shutil.ignore_patterns("__pycache__", "logs", "partial_parse.msgpack")
-    for name in ("retail_assets", "dbt_project", "feature_repo", "configs"):
+    for name in ("retail_assets", "dbt_project", "feature_repo", "configs", "deployments"):
         shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=ignored)
     model = folder / "dbt_project" / "models" / "intermediate" / "int_competitor_prices.sql"
     text = model.read_text()
