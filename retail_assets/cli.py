@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retail_assets import release_commands
+from retail_assets import key_commands, release_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.lineage.commands import traces
@@ -152,6 +152,37 @@ def dev(
 
 
 @app.command()
+def openapi(out: Annotated[Path, typer.Option(help="The file to write.")] = PROJECT_ROOT / "docs/openapi.json") -> None:
+    """Write the OpenAPI document of all services."""
+    from retail_assets.serving.openapi import text
+
+    out.write_text(text(), encoding="utf-8")
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def bentos(
+    requirements: Annotated[
+        bool, typer.Option(help="Only write bento/requirements.txt from requirements.lock.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the Bento of each service into the home's model store; what has not changed is not built again."""
+    from retail_assets.serving import bentos as building
+
+    if requirements:
+        building.REQUIREMENTS.write_text(building.requirements(), encoding="utf-8")
+        console.print(f"wrote {building.REQUIREMENTS}")
+        return
+    built = building.build_all(current().home.models)
+    if as_json:
+        print_json([{"tag": tag, "folder": str(folder), "built": new} for tag, folder, new in built.values()])
+        return
+    for tag, folder, new in built.values():
+        console.print(f"{tag}  {'built' if new else 'was there'}  {folder}", soft_wrap=True)
+
+
+@app.command()
 def clean(yes: Yes = False) -> None:
     """Delete the home of this retailer: landing, lake, models and Dagster's history."""
     import shutil
@@ -169,6 +200,7 @@ def clean(yes: Yes = False) -> None:
 
 
 app.add_typer(release_commands.app)
+app.add_typer(key_commands.app, name="keys")
 
 
 def main() -> None:

@@ -16,22 +16,46 @@ from retail_assets.environments import current
 from retail_assets.lineage.errors import TraceError, UnknownDecision
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
+from retail_assets.serving.config import ServingConfig
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
-from retail_assets.serving.service_app import ERRORS, CountRequests, answer, attach, create_app
-from retail_assets.serving.trace_answers import BROWSER_SCHEME, PAGE_HEADERS, NotAuthorised, TraceDesk
+from retail_assets.serving.service_app import (
+    ERRORS,
+    answer,
+    attach,
+    create_app,
+    detach,
+    is_late,
+    refuse_exposed,
+    service_options,
+)
+from retail_assets.serving.trace_answers import PAGE_HEADERS, TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
-app.add_middleware(CountRequests, owner=app, routes=frozenset({"/price", "/prices", "/version"}))
+TRACES: dict[int | str, dict[str, str]] = {
+    404: {"description": "No such decision"},
+    410: {"description": "What the decision rests on is gone"},
+    503: {"description": "Too many traces are waiting"},
+}
 
 
-@app.post("/price", response_model=PriceAnswer, responses=ERRORS, summary="Decide one price")
+@app.post(
+    "/price", response_model=PriceAnswer, responses=ERRORS, summary="Decide one price", openapi_extra=needs("price")
+)
 async def price(asked: PriceRequest, request: Request) -> Response:
     """The price of one SKU in one store, with the reasons for it."""
     desk: PriceDesk = request.app.state.desk
-    return answer(desk.price(asked.store_id, asked.sku))
+    return answer(desk.price(asked.store_id, asked.sku, late=is_late(request)), request)
 
 
-@app.post("/prices", response_model=PricesAnswer, responses=ERRORS, summary="Decide up to 200 prices")
+@app.post(
+    "/prices",
+    response_model=PricesAnswer,
+    responses=ERRORS,
+    summary="Decide up to 200 prices",
+    openapi_extra=needs("price"),
+)
 async def prices(asked: PricesRequest, request: Request) -> Response:
     """Prices in the order asked, and the items that have none with the reason."""
     desk: PriceDesk = request.app.state.desk
@@ -49,29 +73,23 @@ async def prices(asked: PricesRequest, request: Request) -> Response:
     return answer({"prices": made, "problems": problems})
 
 
-@app.get("/trace/{decision_id}", summary="Why a price was what it was, down to the raw rows")
+@app.get(
+    "/trace/{decision_id}",
+    responses=TRACES,
+    summary="Why a price was what it was, down to the raw rows",
+    openapi_extra=slow("trace"),
+)
 async def trace(
-    decision_id: Id,
-    request: Request,
-    replay: bool = False,
-    authorization: Annotated[str | None, Header()] = None,
-    accept: Annotated[str, Header()] = "",
+    decision_id: Id, request: Request, replay: bool = False, accept: Annotated[str, Header()] = ""
 ) -> Response:
-    """What `retail trace price --json` says, or to a browser the page of `--html`.
-
-    Needs the token of this home as a bearer token; a browser asks for it as a password of any user.
-    """
+    """What `retail trace price --json` says, or to a browser the page of `--html`."""
     desk: TraceDesk = request.app.state.trace_desk
-    as_page = "text/html" in accept
     try:
-        desk.require(authorization)
-        if as_page:
+        if "text/html" in accept:
             return HTMLResponse(await run_in_threadpool(desk.page, decision_id, replay), headers=PAGE_HEADERS)
         return answer(await run_in_threadpool(desk.trace, decision_id, replay))
-    except NotAuthorised as error:
-        scheme = BROWSER_SCHEME if as_page else "Bearer"
-        headers = {"WWW-Authenticate": scheme} if error.status == 401 else None
-        return _refused(error, error.status, headers)
+    except TooManyTraces as error:
+        return _refused(error, 503, {"Retry-After": "5"})
     except UnknownDecision as error:
         return _refused(error, 404)
     except (TraceError, ModelStoreError) as error:
@@ -82,21 +100,20 @@ def _refused(error: RetailError, status: int, headers: dict[str, str] | None = N
     return JSONResponse({"detail": error.what, "todo": error.todo}, status_code=status, headers=headers)
 
 
-@bentoml.service(
-    name="pricing",
-    workers=1,
-    http={"host": "127.0.0.1", "port": 3002},
-    logging={"access": {"enabled": False}},
-    traffic={"timeout": 30.0},
-)
+@bentoml.service(name="pricing", **service_options(port=3002))
 @bentoml.asgi_app(app)
 class PricingService:
-    """Holds the desk of this process; BentoML brings /livez, /readyz and /metrics."""
+    """Holds the desk of this process; BentoML brings /livez and /readyz."""
+
+    @bentoml.on_deployment
+    def check() -> None:  # type: ignore[misc]
+        """Refuses to answer the network without keys."""
+        refuse_exposed()
 
     def __init__(self) -> None:
         environment = current()
         self.desk = PriceDesk(environment)
-        app.state.trace_desk = TraceDesk(environment)
+        app.state.trace_desk = TraceDesk(environment, ServingConfig.load_file().load.waiting_traces)
         attach(app, self.desk.runtime)
         app.state.desk = self.desk
         self.desk.runtime.start()
@@ -104,10 +121,10 @@ class PricingService:
     def __is_ready__(self) -> bool:
         return self.desk.runtime.ready()
 
-    def __metrics__(self, bentoml_text: str) -> str:
-        return bentoml_text + self.desk.runtime.metrics.text()
-
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
+
+
+PricingService.add_asgi_middleware(Front, owner=app)

@@ -1,7 +1,7 @@
 """Online features with their ages: what is older than its time to live is missing and said to be so."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,19 @@ def online(
     return [
         _row(dict(entity_rows[number]), service, answer.results, found, number, moment) for number in range(len(keys))
     ]
+
+
+def believed_at(row: OnlineRow, moment: datetime) -> OnlineRow:
+    """A row that was read before, as it may be served at `moment`: what has become too old is None."""
+    beliefs: dict[str, Belief] = {}
+    values = dict(row.values)
+    for name, belief in row.beliefs.items():
+        stored, ttl = row.event_timestamps.get(name), repository().view(name).ttl
+        age = (moment - stored).total_seconds() if stored else None
+        beliefs[name] = believe(age, ttl.total_seconds() if ttl else 0.0)
+        if belief.passed and not beliefs[name].passed:
+            values |= {feature.name: None for feature in repository().view(name).features if feature.name in values}
+    return replace(row, values=values, beliefs=beliefs)
 
 
 def read_online(

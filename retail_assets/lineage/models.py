@@ -44,10 +44,10 @@ class ModelStory(BaseModel):
 
     product: str
     version: str
-    target: str | None
     live_since: datetime | None
     released_by: str | None
     action: str | None
+    target: str | None
     reason: str | None
     gates: list[dict[str, Any]]
     replaced_at: datetime | None
@@ -80,19 +80,20 @@ def model_story(
     log: list[Release], store: ModelStore, product: str, version: str, at: datetime, place: Place
 ) -> ModelStory:
     """The story of `version` as it answered in `place` at the instant `at`; `log` is the whole release ledger."""
-    released = [r for r in log if r.product == product and r.action in (*LIVE_ACTIONS, *TRIALS) and place.has(r.target)]
+    rows = [r for r in log if r.product == product and place.has(r.target)]
+    released = [r for r in rows if r.action in (*LIVE_ACTIONS, *TRIALS)]
     mine = next((r for r in reversed(released) if r.version == version and r.at <= at), None)
-    after = None if mine is None else next((r for r in released if _replaces(r, mine)), None)
+    after = None if mine is None else next((r for r in rows if _replaces(r, mine)), None)
     training, missing = _training(store, product, version)
     return ModelStory(
         product=product,
         version=version,
-        target=mine.target if mine else None,
         live_since=mine.at if mine else None,
         released_by=mine.by if mine else None,
         action=mine.action if mine else None,
+        target=mine.target if mine else None,
         reason=mine.reason if mine else None,
-        gates=_gates(released, version, at),
+        gates=_gates(rows, version, at),
         replaced_at=after.at if after else None,
         replaced_by=f"{after.version} ({after.action} by {after.by})" if after else None,
         training=training,
@@ -102,7 +103,7 @@ def model_story(
 
 def _replaces(release: Release, mine: Release) -> bool:
     newer = release.at > mine.at and release.target == mine.target
-    return newer and release.version != mine.version and release.action in LIVE_ACTIONS
+    return newer and release.version != mine.version and release.action not in TRIALS
 
 
 def _training(store: ModelStore, product: str, version: str) -> tuple[Training | None, str | None]:

@@ -11,9 +11,10 @@ import numpy as np
 from retail_assets.core.errors import RetailError
 from retail_assets.core.guardrails import RULES
 from retail_assets.core.money import from_minor, to_minor
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.inputs import DecisionInputs, PricingInputError
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
-from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.trail import TrailLine, lines_of
 from retail_assets.serving.decision_rows import new_decision_id
@@ -70,6 +71,7 @@ class Provenance:
     dagster_run_id: str | None
     git_commit: str
     made_from: MadeFrom = MadeFrom()
+    arm: str = "champion"
 
 
 def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
@@ -114,6 +116,8 @@ def decision_row(
         "effective_from": date.fromisoformat(decision.output["effective_from"]),
         **asdict(provenance.made_from),
         "corrects": corrects,
+        "arm": provenance.arm,
+        "latency_ms": None,
     }
 
 
