@@ -11,6 +11,7 @@ from retail_assets.resources.lake import Lake
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
 KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
+PRICING_URL = "RETAIL_PRICING_URL"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -84,6 +85,11 @@ class Environment(BaseModel):
     name: str
     home: Home
     lake: Lake
+
+
+def pricing_url() -> str:
+    """Where people reach the pricing service: RETAIL_PRICING_URL, or the port of `retail dev`. Without a last slash."""
+    return os.environ.get(PRICING_URL, "http://localhost:3002").rstrip("/")
 
 
 def keys_file(home: Home) -> Path:

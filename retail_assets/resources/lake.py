@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
+DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
+
+
+def properties(layer: str) -> dict[str, str]:
+    """The Delta properties that tables of a layer are made with. Delta refuses to change or delete a decision."""
+    if layer != "decisions":
+        return dict(KEPT)
+    return dict.fromkeys(KEPT, f"interval {DECISIONS_KEPT_DAYS} days") | {"delta.appendOnly": "true"}
 
 
 class LakeError(RetailError):
@@ -90,7 +98,7 @@ class Lake(BaseModel):
             mode="ignore",
             partition_by=list(partition_by) or None,
             storage_options=self.storage_options or None,
-            configuration=dict(KEPT),
+            configuration=properties(layer),
         )
 
     def append(
@@ -151,7 +159,7 @@ class Lake(BaseModel):
             storage_options=self.storage_options or None,
             writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
             commit_properties=CommitProperties(custom_metadata=metadata),
-            configuration=dict(KEPT),  # of a table that this write creates
+            configuration=properties(layer),  # of a table that this write creates
             **options,
         )
         return self.open(layer, name).version()
