@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retail_assets import release_commands
+from retail_assets import release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.pricing.commands import prices
@@ -227,6 +227,7 @@ def clean(yes: Yes = False) -> None:
 
 
 app.add_typer(release_commands.app)
+app.add_typer(store_commands.app)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from retail_assets.resources.lake import Lake
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
 TRACE_TOKEN, TRACE_TOKEN_FILE = "RETAIL_TRACE_TOKEN", "trace.token"
+CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -77,13 +78,14 @@ class Home(BaseModel):
 
 
 class Environment(BaseModel):
-    """One named set of outside systems."""
+    """One named set of outside systems. `centre` is the URL that a store pulls from; None everywhere else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     home: Home
     lake: Lake
+    centre: str | None = None
 
 
 def trace_token(home: Home) -> str | None:
@@ -91,6 +93,14 @@ def trace_token(home: Home) -> str | None:
     if stated := os.environ.get(TRACE_TOKEN):
         return stated
     file = home.root / TRACE_TOKEN_FILE
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+
+
+def store_token(home: Home) -> str | None:
+    """What a store shows its centre: RETAIL_STORE_TOKEN, or the file store.token in its home; None where neither is."""
+    if stated := os.environ.get(STORE_TOKEN):
+        return stated
+    file = home.root / STORE_TOKEN_FILE
     return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
 
 
@@ -111,4 +121,4 @@ def current() -> Environment:
             f"RETAIL_ENV={name!r} is not an environment", todo=f"use one of {', '.join(READY + PLANNED)}"
         )
     home = Home.at(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail")
-    return Environment(name=name, home=home, lake=Lake.at(home.lake))
+    return Environment(name=name, home=home, lake=Lake.at(home.lake), centre=os.environ.get(CENTRE) or None)

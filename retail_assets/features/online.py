@@ -73,7 +73,7 @@ def online(
     service = repository().service(service_name)
     views = [repository().view(projection.name) for projection in service.feature_view_projections]
     columns = list(dict.fromkeys(column.name for view in views for column in view.entity_columns))
-    _require_columns(keys, columns, service_name)
+    require_columns(keys, columns, service_name)
     if not keys:
         return []
     entity_rows = [{column: key[column] for column in columns} for key in keys]
@@ -119,7 +119,8 @@ def knowledge_time(features: "FeatureStore", service_name: str) -> datetime:
     return newest.astimezone(UTC)
 
 
-def _require_columns(keys: Sequence[Mapping[str, str]], columns: list[str], service_name: str) -> None:
+def require_columns(keys: Sequence[Mapping[str, str]], columns: list[str], service_name: str) -> None:
+    """Raises FeatureError for a key that lacks one of the columns or has it empty."""
     for number, key in enumerate(keys):
         absent = [column for column in columns if not key.get(column)]
         if absent:

@@ -1,8 +1,6 @@
 """Answers of the forecasting service: online features and the live model, or the last batch forecast; each a row."""
 
 import json
-import logging
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
@@ -24,6 +21,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.feature_vectors import FeatureVectors
 from retail_assets.serving.live import Live
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.service_app import NoAnswer
@@ -31,8 +29,6 @@ from retail_assets.serving.versions import Versions
 
 if TYPE_CHECKING:
     from retail_assets.features.online import OnlineRow
-
-logger = logging.getLogger(__name__)
 
 CONTEXT_TABLES = ("dim_calendar", "dim_promotion", "dim_store", "dim_product")
 
@@ -66,6 +62,7 @@ class ForecastDesk:
 
     def __init__(self, environment: Environment) -> None:
         self.features = FeatureStore.at(environment.home, environment.lake)
+        self.vectors = FeatureVectors(self.features, SERVICE)
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
@@ -74,7 +71,6 @@ class ForecastDesk:
         self._context_versions: dict[str, int | None] = {}
         self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
         self._commit = git_commit()
-        self._store_errors = _store_errors()
         self._base_view = _base_view()
 
     def _load(self, folder: Path, _: Manifest) -> DemandForecaster:
@@ -93,6 +89,7 @@ class ForecastDesk:
 
     def _refresh(self) -> None:
         self.clock.poll()
+        self.vectors.poll()
         versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
             self._context = ForecastContext.read(self._lake)
@@ -132,11 +129,9 @@ class ForecastDesk:
         context, moment = self._context, self.clock.now()
         if context is None or self.clock.newest_day is None:
             return "missing: gold has no features or no calendar yet"
-        try:
-            row = self.features.online(SERVICE, [{"store_id": store_id, "sku": sku}], at=moment)[0]
-        except self._store_errors as error:
-            logger.error("the feature store does not answer: %s", error)
-            return "missing: the feature store does not answer"
+        if not self.vectors.ready:
+            return "missing: no features have been read from gold yet"
+        row = self.vectors.online([{"store_id": store_id, "sku": sku}], at=moment)[0]
         if row.missing:
             return f"missing: no features of {', '.join(row.missing_views)}"
         if row.stale:
@@ -186,13 +181,6 @@ def newest_batch_forecast(lake: Lake, store_id: str, sku: str, after: date | Non
                 qualify origin_date = max(origin_date) over () order by target_date limit {int(horizon)}""",
             {"store": store_id, "sku": sku, "after": after},
         ).df()
-
-
-def _store_errors() -> tuple[type[Exception], ...]:
-    from feast.errors import FeastError
-    from redis.exceptions import RedisError
-
-    return (RetailError, OSError, sqlite3.Error, FeastError, RedisError)
 
 
 def _base_view() -> str:

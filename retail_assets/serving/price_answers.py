@@ -12,7 +12,7 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.core.money import from_minor
 from retail_assets.environments import Environment
 from retail_assets.lineage.records import record_policy
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.book import CARRIED_INPUTS, InputBook
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Decision, MadeFrom, Provenance, decide_one, decision_of, decision_row
 from retail_assets.pricing.explain import reasons
@@ -78,7 +78,7 @@ class PriceDesk:
         self.rulebook = Rulebook.of(load_config().policy)
         self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
-        self.clock = Clock(environment, "fct_sales_daily")
+        self.clock = Clock(environment, CARRIED_INPUTS if environment.centre else "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._published = Gate.read(environment.lake)
         self._rows: tuple[Gate, dict[tuple[str, str], dict[str, Any] | None]] | None = None
@@ -98,8 +98,9 @@ class PriceDesk:
         self.clock.poll()
         if self._published.versions != self._versions.of("ops", *GATED_BY):
             self._published = Gate.read(self._lake)
-        newest = self._versions.of("gold", *READS, FORECASTS)
-        if any(newest[name] is None for name in READS):
+        carried = self._versions.of("gold", CARRIED_INPUTS)
+        newest = carried if carried[CARRIED_INPUTS] is not None else self._versions.of("gold", *READS, FORECASTS)
+        if any(newest.get(name, 0) is None for name in READS):
             return
         if self._book is None or self._book.versions != {n: v for n, v in newest.items() if v is not None}:
             book = InputBook.read(self._lake)

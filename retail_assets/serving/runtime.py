@@ -18,6 +18,7 @@ from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
+from retail_assets.serving.store_link import decision_sender
 from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
@@ -47,11 +48,14 @@ class Runtime(Generic[Model]):
         self.product = product
         self.started_at = datetime.now(UTC)
         segments = ReleaseConfig.load().segments
-        chain = Targets.of(lake, segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
+        target = target or os.environ.get(TARGET_VARIABLE, CLOUD)
+        chain = Targets.of(lake, segments).chain(target)
         store = ModelStore.at(home.models)
         self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
         self.catalogue = Catalogue(lake)
-        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
+        self.log = DecisionLog(
+            lake, product, home.root / "spool" / "decisions", send=decision_sender(environment, target)
+        )
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)
         self._also_poll = also_poll
         self._beside = Beside(self.log.record, f"shadow-{product}")
