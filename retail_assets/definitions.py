@@ -16,13 +16,22 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.warehouse import dbt_resource
 from retail_assets.serving import assets as serving_assets
 from retail_assets.serving import checks as serving_checks
+from retail_assets.serving import store_assets
 from retail_assets.sources import assets as sources_assets
 from retail_assets.sources import checks as sources_checks
 from retail_assets.sources import sensors as sources_sensors
 from retail_assets.warehouse import assets as warehouse_assets
 from retail_assets.warehouse import checks as warehouse_checks
 
-ASSETS = [sources_assets, warehouse_assets, features_assets, forecasting_assets, pricing_assets, serving_assets]
+ASSETS = [
+    sources_assets,
+    warehouse_assets,
+    features_assets,
+    forecasting_assets,
+    pricing_assets,
+    serving_assets,
+    store_assets,
+]
 CHECKS = [
     sources_checks,
     warehouse_checks,

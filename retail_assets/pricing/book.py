@@ -56,8 +56,12 @@ class InputBook:
 
     def inputs_of(self, store_id: str, sku: str) -> DecisionInputs | None:
         """What is known of a store-SKU; None where it is not listed or has no price in its store's currency."""
-        row = self._index.get((store_id, sku))
+        row = self.row_of(store_id, sku)
         return None if row is None else DecisionInputs(**self.rows.slice(row, 1).to_pylist()[0])
+
+    def row_of(self, store_id: str, sku: str) -> int | None:
+        """The row of a listed store-SKU in `rows`."""
+        return self._index.get((store_id, sku))
 
     def category_of(self, store_id: str, sku: str) -> str | None:
         """The category of a listed store-SKU."""

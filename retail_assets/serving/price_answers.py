@@ -14,7 +14,15 @@ from retail_assets.environments import Environment
 from retail_assets.lineage.records import record_policy
 from retail_assets.pricing.book import CARRIED_INPUTS, InputBook
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Decision, MadeFrom, Provenance, decide_one, decision_of, decision_row
+from retail_assets.pricing.decisions import (
+    Decided,
+    Decision,
+    MadeFrom,
+    Provenance,
+    decide_one,
+    decision_of,
+    decision_row,
+)
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.gate import GATED_BY, Gate
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
@@ -37,6 +45,7 @@ logger = logging.getLogger(__name__)
 MADE_FROM = ("gold_versions", "bronze_versions", "warehouse_code")
 OLDEST_INPUTS_DAYS = 3
 REMEMBERED = 100_000
+BLOCK_ROWS, MOST_BLOCKS = 64, 256
 MOST_VERSIONS = 4  # that decisions are remembered of
 
 
@@ -62,11 +71,26 @@ class Priced:
 
 @dataclass(frozen=True)
 class _Memory:
-    """Decisions already made from one model and one price book. Replaced as a whole when either changes."""
+    """Decisions already made from one model and one price book. Replaced as a whole when either changes.
+
+    A question that is new is decided in one pass with its neighbours in the book, which are likely to be asked next.
+    """
 
     model: PriceModel
     book: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
+    blocks: dict[int, tuple[Decided, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def decide(self, rulebook: Rulebook, row: int) -> Decision:
+        """The decision of a row of the book."""
+        block = self.blocks.get(row // BLOCK_ROWS)
+        if block is None:
+            rows = self.book.rows.slice(row - row % BLOCK_ROWS, BLOCK_ROWS)
+            block = self.blocks[row // BLOCK_ROWS] = (Decided.of(self.model, rulebook, rows), rows.to_pylist())
+            if len(self.blocks) > MOST_BLOCKS:
+                del self.blocks[next(iter(self.blocks))]
+        decided, inputs = block
+        return decided.at(row % BLOCK_ROWS, DecisionInputs(**inputs[row % BLOCK_ROWS]))
 
 
 class PriceDesk:
@@ -168,10 +192,10 @@ class PriceDesk:
             self._memories = dict(list(kept.items())[1 - MOST_VERSIONS :]) | {live.release.version: memory}
         priced = memory.priced.get((store_id, sku))
         if priced is None:
-            inputs = book.inputs_of(store_id, sku)
-            if inputs is None:
+            row = book.row_of(store_id, sku)
+            if row is None:
                 raise NotListed(store_id, sku)
-            decision = decide_one(live.model, self.rulebook, inputs)
+            decision = memory.decide(self.rulebook, row)
             now = datetime.now(UTC)
             priced = Priced.of(decision, Provenance(now, "service", None, self._commit, book.made_from))
             if len(memory.priced) < REMEMBERED:

@@ -132,6 +132,8 @@ def test_stores_outlive_their_lines_their_releases_and_a_kill(chain: Chain, reta
     assert eventually(lambda: bool((s := said(first)) and s.services["pricing"].version == old), within=60, every=0.5)
     for shopper in chain.shoppers:
         shopper.stop()
+    everything = environment_of(home)
+    assert eventually(lambda: {r.health for r in store_reports(everything)} == {"ok"}, within=60, every=0.5)
     reports = json.loads(retail(home.root, "stores", "--json").stdout)
     assert [(report["target"], report["health"]) for report in reports] == [(s.target, "ok") for s in chain.stores]
 

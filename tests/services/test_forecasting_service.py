@@ -8,6 +8,7 @@ import pytest
 
 from bento.forecasting.schemas import MAX_HORIZON, ForecastAnswer
 from retail_assets.environments import Environment, Home
+from retail_assets.forecasting.training import FEATURE_TABLE
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.forecast_answers import ForecastDesk
@@ -154,10 +155,19 @@ class TestFallback:
         assert answer.fallback_reason.startswith("stale: features of store_product_demand")
         assert [day.mean for day in answer.days] == [row["mean"] for row in rows[:7]]
 
-    def test_a_feature_store_that_is_gone_falls_back(self, desk: ForecastDesk, tiny_copy: Home) -> None:
+    def test_a_feature_store_that_is_gone_is_not_missed(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
         for file in tiny_copy.features.iterdir():
             file.unlink()
+        answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 1))
+        desk.runtime.close()
+        assert not answer.fallback
+        assert answer.days[0].mean == pytest.approx(rows[0]["mean"], rel=1e-12)
+
+    def test_a_key_without_features_falls_back(self, desk: ForecastDesk, tiny_copy: Home) -> None:
+        (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
+        Lake.at(tiny_copy.lake).open("gold", FEATURE_TABLE).delete(f"store_id = '{store_id}' and sku = '{sku}'")
+        desk.vectors.poll()
         answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 1))
         desk.runtime.close()
         assert answer.fallback_reason is not None and answer.fallback_reason.startswith("missing")
