@@ -118,7 +118,7 @@ async def steps(
     requests: Sequence[bytes], rate: float, step: float, seconds: float
 ) -> tuple[list[Phase], float | None]:
     """Steady, step, steady."""
-    client = Client(asked)
+    client = Client(requests)
     steady = await client.phase("steady", rate, 10)
     loaded = await client.phase(f"{step:g}-fold", rate * step, seconds)
     started = time.perf_counter()
