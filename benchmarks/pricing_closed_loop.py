@@ -7,8 +7,8 @@ Every pricer starts after the same history, meets the same demand, competitors, 
 same guardrails. The clairvoyant knows every elasticity and what a price does to the rest of its category. Profit is
 expected from true demand at the prices paid; "list" leaves out items on promotion, "till" counts what chance and stock
 let the tills ring up. The clairvoyant does not plan for stock-outs, nor raise a price before a promotion is taken off
-it: a share of these may pass 100 %. The peers are fixed prices and a Thompson
-bandit with arms per store-SKU.
+it: a share of these may pass 100 %. The engine learns substitution from the history as it ships; `--substitution` sets
+it by hand (0: each item alone). The peers are fixed prices and a Thompson bandit with arms per store-SKU.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=365, help="days that the first model is learnt from")
     parser.add_argument("--share", type=float, nargs="*", default=[0.05], help="exploration shares to try")
     parser.add_argument("--constant", action="store_true", help="a history in which only promotions move prices")
-    parser.add_argument("--substitution", type=float, nargs="*", default=[0.25], help="cross-elasticities to assume")
+    parser.add_argument("--substitution", type=float, nargs="*", default=[0.0], help="cross-elasticities to assume")
     parser.add_argument("--retrain", type=int, nargs="*", default=[], help="days between trainings to try beside 7")
     asked = parser.parse_args()
     config, earned = load_config(), {}

@@ -118,7 +118,7 @@ def summed(frame: ResponseFrame) -> ResponseFrame:
     cells, first, code = np.unique(key, return_index=True, return_inverse=True)
     days = np.bincount(code, frame.exposure)
     features = [np.bincount(code, frame.exposure * column) / days for column in frame.features.T]
-    picked = ("censored", "week", "sku_code", "season_code", "store_week_code")
+    picked = ("censored", "discount", "week", "sku_code", "season_code", "store_week_code")
     return replace(
         frame,
         **{name: getattr(frame, name)[first] for name in picked},

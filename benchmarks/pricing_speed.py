@@ -39,8 +39,9 @@ def model() -> PriceModel:
     columns |= {"standard_error": np.full(SKUS + 21, 0.2), "prior": np.full(SKUS + 21, -2.0)}
     table = np.column_stack([columns.get(name, np.full(SKUS + 21, 0.6)) for name in MEASURES])
     base = pa.table({name: pa.array([], kind) for name, kind in BASE.items()})
-    skus = tuple(f"SKU-{i:06d}" for i in range(SKUS))
-    return PriceModel("benchmark", DAY.isoformat(), skus, tuple(f"category-{i}" for i in range(20)), table, base)
+    skus, categories = tuple(f"SKU-{i:06d}" for i in range(SKUS)), tuple(f"category-{i}" for i in range(20))
+    won = np.tile([0.3, 0.1, 0.1, 0.5], (len(categories), 1))
+    return PriceModel("benchmark", DAY.isoformat(), skus, categories, table, base, substitution=won)
 
 
 BASE = {"store_id": pa.string(), "sku": pa.string(), "units_per_day": pa.float64(), "price": pa.float64()}

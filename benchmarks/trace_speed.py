@@ -7,8 +7,9 @@
 
 A home that is not there yet is simulated, loaded, built and decided first (models learnt, no forecasts): an hour at
 `large`, a day at `huge`. `--grow` needs minutes: it copies the rows of every store under other names, in files of the
-same layout. In process: random decisions, each of another item, nothing of it remembered but the lists of files.
-Command: the whole of `retail trace price --decision ID`, imports included.
+same layout (`--replay` then finds the forecasts of the copies different: no forecaster knows those stores). In process:
+random decisions, each of another item, nothing of it remembered but the lists of files. Command: the whole of
+`retail trace price --decision ID`, imports included.
 """
 
 import argparse
@@ -73,10 +74,13 @@ def prepare(environment: Environment, scale: str) -> None:
 
 
 BRONZE = ("pos_lines", "stock_levels", "stores", "price_list", "competitor_prices", "promotions", "products")
+FEATURES = ("feat_store_product_daily", "feat_store", "feat_product")
 COPIED = ("bronze/pos_lines", "bronze/stock_levels", "bronze/stores", "gold/fct_sales_daily", "gold/fct_price_history",
-          "gold/forecasts", "gold/dim_store", "gold/dim_product", "gold/dim_promotion")  # fmt: skip
+          "gold/dim_store", "gold/dim_product", "gold/dim_promotion", "gold/dim_calendar",
+          *(f"gold/{name}" for name in FEATURES), "gold/forecasts")  # fmt: skip
+FEATURE_DAYS = 10  # of features only what a forecast of the newest day can be made from
 LEFT = ("bronze/price_list", "bronze/competitor_prices", "bronze/promotions", "bronze/products", "quarantine", "ops")
-DAYS_AT_ONCE = 50
+COPIED_DAYS_AT_ONCE = 250
 
 
 def grow(source: Environment, target: Environment, copies: int) -> None:
@@ -97,10 +101,12 @@ def _copy_stores(source: Lake, target: Lake, layer: str, table: str, copies: int
     delta = source.open(layer, table)
     days = sorted({part["business_date"] for part in delta.partitions()}) if delta.metadata().partition_columns else []
     by_day = ["business_date"] if days else []
+    days = days[-FEATURE_DAYS:] if table in FEATURES else days
+    at_once = max(COPIED_DAYS_AT_ONCE // copies, 1)
     per_store = "store_id" in delta.schema().to_arrow().names
     replaced = "replace (case n when 0 then store_id else store_id || '~' || n end as store_id)" if per_store else ""
     order = ", ".join([*by_day, "n", *(["store_id"] if per_store else [])])
-    groups = [days[i : i + DAYS_AT_ONCE] for i in range(0, len(days), DAYS_AT_ONCE)] or [[]]
+    groups = [days[i : i + at_once] for i in range(0, len(days), at_once)] or [[]]
     for group in groups:
         where = f"business_date between '{group[0]}' and '{group[-1]}'" if group else "true"
         with source.connect() as connection:
@@ -119,7 +125,8 @@ def _grown(source: Lake, target: Lake, layer: str, table: str) -> dict[str, str]
     made = published_by(source, table, source.open("gold", table).version())
     bronze = {name: target.version("bronze", name) for name in BRONZE}
     if table == "forecasts":
-        return {"gold": made["gold"], "model_version": made["model_version"]}
+        used = {name: target.version("gold", name) for name in json.loads(made["gold"])}
+        return {"gold": json.dumps(used), "model_version": made["model_version"]}
     return {"bronze": json.dumps(bronze), "code_hash": made["code_hash"]}
 
 

@@ -1,15 +1,17 @@
 """The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
 
 import sys
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retail_assets import release_commands, store_commands
+from retail_assets import key_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
+from retail_assets.lineage.commands import traces
+from retail_assets.pricing.backtest_commands import backtests
 from retail_assets.pricing.commands import prices
 from retail_assets.terminal import Json, Yes, console, errors, print_json
 
@@ -22,12 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-traces = typer.Typer(help="Follow a decision back to the raw rows it rests on.", no_args_is_help=True)
 app.add_typer(traces, name="trace")
-
 app.add_typer(prices, name="prices")
-
-backtests = typer.Typer(no_args_is_help=True, help="What the models would have said of anybody's history.")
 app.add_typer(backtests, name="backtest")
 
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
@@ -137,62 +135,6 @@ def _days(first: date, last: date) -> list[date]:
     return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
 
 
-@traces.command(name="price")
-def trace_price(
-    decision: Annotated[str | None, typer.Option(help="The id of a price decision.")] = None,
-    store: Annotated[str | None, typer.Option(help="A store, with --sku.")] = None,
-    sku: Annotated[str | None, typer.Option(help="A SKU, with --store.")] = None,
-    at: Annotated[datetime | None, typer.Option(help="The price as it was decided by this instant (UTC).")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Decide again from the raw rows; 1 if it differs.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Why a price is what it is: model, inputs, gold, dbt models, raw rows with their files and lines."""
-    from retail_assets.lineage.page import page
-    from retail_assets.lineage.trace import failed
-    from retail_assets.lineage.trace import trace_price as find_and_trace
-    from retail_assets.lineage.words import text
-
-    if (decision is None) == (store is None or sku is None):
-        raise typer.BadParameter("give either --decision, or --store and --sku")
-    instant = at.replace(tzinfo=UTC) if at else None
-    found = find_and_trace(current(), decision, store_id=store, sku=sku, at=instant, replay=replay)
-    if html is not None:
-        html.write_text(page(found), encoding="utf-8")
-    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
-    if (error := failed(found)) is not None:
-        raise error
-
-
-@backtests.command(name="pricing")
-def backtest_pricing(
-    sales: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per series and time.")],
-    series: Annotated[str, typer.Option(help="Key columns, e.g. store,brand; the last one names the item.")],
-    time: Annotated[str, typer.Option(help="Column of whole numbers, dates or instants; gaps are fine.")],
-    price: Annotated[str, typer.Option(help="Column, or price{brand}: the column named after the key's value.")],
-    out: Annotated[Path, typer.Option(help="Elasticities (.parquet or .csv); forecasts and items go beside it.")],
-    units: Annotated[str | None, typer.Option(help="Column of units sold.")] = None,
-    log_units: Annotated[str | None, typer.Option(help="Column of their natural logarithm instead.")] = None,
-    controls: Annotated[str, typer.Option(help="Columns that also move demand, e.g. deal,feat.")] = "",
-    item: Annotated[str | None, typer.Option(help="The key whose series share what is known, if not the last.")] = None,
-    train_until: Annotated[str | None, typer.Option(help="Learn up to this time, forecast the rows after it.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Price elasticities of any sales history with 95 % intervals, proven on rows held back."""
-    from retail_assets.pricing.backtest_view import backtest_with_progress, show_backtest
-    from retail_assets.pricing.history import Columns
-
-    if (units is None) == (log_units is None):
-        raise typer.BadParameter("give either --units or --log-units")
-    columns = Columns(_names(series), time, units or log_units or "", price, _names(controls), units is None, item)
-    found = backtest_with_progress(sales, columns, out, train_until, errors if as_json else console)
-    print_json(found) if as_json else show_backtest(found, console)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 @app.command()
 def dev(
     ui_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
@@ -207,6 +149,37 @@ def dev(
     recover(environment.home)
     ports = {"dagster": ui_port, "forecasting": forecasting_port, "pricing": pricing_port}
     raise typer.Exit(dev_servers(environment.home, ports, PROJECT_ROOT))
+
+
+@app.command()
+def openapi(out: Annotated[Path, typer.Option(help="The file to write.")] = PROJECT_ROOT / "docs/openapi.json") -> None:
+    """Write the OpenAPI document of all services."""
+    from retail_assets.serving.openapi import text
+
+    out.write_text(text(), encoding="utf-8")
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def bentos(
+    requirements: Annotated[
+        bool, typer.Option(help="Only write bento/requirements.txt from requirements.lock.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the Bento of each service into the home's model store; what has not changed is not built again."""
+    from retail_assets.serving import bentos as building
+
+    if requirements:
+        building.REQUIREMENTS.write_text(building.requirements(), encoding="utf-8")
+        console.print(f"wrote {building.REQUIREMENTS}")
+        return
+    built = building.build_all(current().home.models)
+    if as_json:
+        print_json([{"tag": tag, "folder": str(folder), "built": new} for tag, folder, new in built.values()])
+        return
+    for tag, folder, new in built.values():
+        console.print(f"{tag}  {'built' if new else 'was there'}  {folder}", soft_wrap=True)
 
 
 @app.command()
@@ -228,6 +201,7 @@ def clean(yes: Yes = False) -> None:
 
 app.add_typer(release_commands.app)
 app.add_typer(store_commands.app)
+app.add_typer(key_commands.app, name="keys")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.warehouse import dbt_resource
 from retail_assets.serving import assets as serving_assets
 from retail_assets.serving import checks as serving_checks
+from retail_assets.serving import sensors as serving_sensors
 from retail_assets.serving import store_assets
 from retail_assets.sources import assets as sources_assets
 from retail_assets.sources import checks as sources_checks
@@ -58,7 +59,7 @@ def resources(environment: Environment) -> dict[str, object]:
 defs = dg.Definitions(
     assets=[asset for domain in ASSETS for asset in domain.ASSETS],
     asset_checks=[check for domain in CHECKS for check in domain.CHECKS],
-    sensors=sources_sensors.SENSORS,
+    sensors=[*sources_sensors.SENSORS, *serving_sensors.SENSORS],
     jobs=[refresh],
     resources=resources(current()),
     executor=dg.in_process_executor,

@@ -10,8 +10,8 @@ from retail_assets.resources.lake import Lake
 
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
-TRACE_TOKEN, TRACE_TOKEN_FILE = "RETAIL_TRACE_TOKEN", "trace.token"
 CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
+KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -88,12 +88,17 @@ class Environment(BaseModel):
     centre: str | None = None
 
 
-def trace_token(home: Home) -> str | None:
-    """The secret that opens /trace: RETAIL_TRACE_TOKEN, or the file trace.token in the home; None where neither is."""
-    if stated := os.environ.get(TRACE_TOKEN):
-        return stated
-    file = home.root / TRACE_TOKEN_FILE
-    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+def keys_file(home: Home) -> Path:
+    """Where the API keys of a home are kept: RETAIL_KEYS, or keys.json in the home."""
+    return Path(os.environ.get(KEYS) or home.root / KEYS_FILE)
+
+
+def workers() -> int:
+    """How many processes answer for each service: RETAIL_WORKERS, by default 1. Raises UnavailableEnvironment."""
+    stated = os.environ.get(WORKERS, "1")
+    if not stated.isdecimal() or int(stated) < 1:
+        raise UnavailableEnvironment(f"{WORKERS}={stated!r} is not a number of processes", todo="use 1 or more")
+    return int(stated)
 
 
 def store_token(home: Home) -> str | None:

@@ -241,14 +241,18 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
         return
-    table = Table("metric", "against", title="Gates", title_justify="left")
+    table = Table("metric", "against", title="Gates (in brackets the bound that confidence asks for)")
+    table.title_justify = "left"
     for column in ("value", "limit", "passed"):
         table.add_column(column, justify="right")
     for c in change.report.comparisons:
         passed = "yes" if c.passed else "[bold red]no[/]"
-        table.add_row(c.metric, c.side, _number(c.value), _number(c.limit), passed)
+        value = _number(c.value) if c.bound is None else f"{_number(c.value)} ({c.bound:.4g})"
+        table.add_row(c.metric, c.side, value, _number(c.limit), passed)
     console.print(table)
     if not change.report.passed:
+        for reason in change.report.reasons:
+            console.print(f"  {reason}", style="red")
         console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
 
 
@@ -292,8 +296,9 @@ def _tell_dagster(environment: Environment, release: "Release") -> None:
     import dagster as dg
 
     from retail_assets import instance as dagster_instance
+    from retail_assets.serving.sensors import observed
 
     dagster_instance.prepare(environment.home)
-    told = {name: str(value) for name, value in release.model_dump(exclude={"gate_report"}).items()}
+    told = observed(release)
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(dg.AssetObservation(["serving", "releases"], metadata=told))

@@ -25,7 +25,7 @@ class ForecastRequest(BaseModel):
 
 
 class DayForecast(BaseModel):
-    """Units of one business day: the mean and quantiles (`q05` is the 5 % quantile)."""
+    """Units of one business day: the mean and quantiles (`q05` is the 5 % quantile); a seasonal naive one has none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,5 +49,11 @@ class ForecastAnswer(BaseModel):
     decided_at: datetime
     features_at: Annotated[datetime | None, Field(description="End of the business day the features describe")]
     feature_age_s: Annotated[float | None, Field(description="Age of the features at the retailer's newest day")]
-    fallback: Annotated[bool, Field(description="True: the last batch forecast, as features were stale or missing")]
+    fallback: Annotated[
+        bool, Field(description="True: the last batch forecast or a seasonal naive one; `fallback_reason` says why")
+    ]
     fallback_reason: str | None
+    cache_age_s: Annotated[
+        float | None,
+        Field(description="Seconds since the features were last looked at, where their store does not answer now"),
+    ]

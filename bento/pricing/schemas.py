@@ -52,6 +52,10 @@ class PriceAnswer(BaseModel):
     business_date: Annotated[date, Field(description="The business day the inputs are of")]
     fallback: Annotated[bool, Field(description="True: the last published price, as nothing newer may be answered")]
     fallback_reason: str | None
+    cache_age_s: Annotated[
+        float | None,
+        Field(description="Seconds since the inputs were last looked at, where their store does not answer now"),
+    ]
 
 
 class Problem(BaseModel):

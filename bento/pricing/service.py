@@ -3,10 +3,8 @@
 bentoml serve bento.pricing.service:PricingService --port 3002
 """
 
-from typing import Annotated
-
 import bentoml
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -16,22 +14,46 @@ from retail_assets.environments import current
 from retail_assets.lineage.errors import TraceError, UnknownDecision
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
+from retail_assets.serving.config import ServingConfig
+from retail_assets.serving.front import Front
+from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
-from retail_assets.serving.service_app import ERRORS, CountRequests, answer, attach, create_app
-from retail_assets.serving.trace_answers import NotAuthorised, TraceDesk
+from retail_assets.serving.service_app import (
+    ERRORS,
+    answer,
+    attach,
+    create_app,
+    detach,
+    is_late,
+    refuse_exposed,
+    service_options,
+)
+from retail_assets.serving.trace_answers import TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
-app.add_middleware(CountRequests, owner=app, routes=frozenset({"/price", "/prices", "/version"}))
+TRACES: dict[int | str, dict[str, str]] = {
+    404: {"description": "No such decision"},
+    410: {"description": "What the decision rests on is gone"},
+    503: {"description": "Too many traces are waiting"},
+}
 
 
-@app.post("/price", response_model=PriceAnswer, responses=ERRORS, summary="Decide one price")
+@app.post(
+    "/price", response_model=PriceAnswer, responses=ERRORS, summary="Decide one price", openapi_extra=needs("price")
+)
 async def price(asked: PriceRequest, request: Request) -> Response:
     """The price of one SKU in one store, with the reasons for it."""
     desk: PriceDesk = request.app.state.desk
-    return answer(desk.price(asked.store_id, asked.sku))
+    return answer(desk.price(asked.store_id, asked.sku, late=is_late(request)), request)
 
 
-@app.post("/prices", response_model=PricesAnswer, responses=ERRORS, summary="Decide up to 200 prices")
+@app.post(
+    "/prices",
+    response_model=PricesAnswer,
+    responses=ERRORS,
+    summary="Decide up to 200 prices",
+    openapi_extra=needs("price"),
+)
 async def prices(asked: PricesRequest, request: Request) -> Response:
     """Prices in the order asked, and the items that have none with the reason."""
     desk: PriceDesk = request.app.state.desk
@@ -49,18 +71,19 @@ async def prices(asked: PricesRequest, request: Request) -> Response:
     return answer({"prices": made, "problems": problems})
 
 
-@app.get("/trace/{decision_id}", summary="Why a price was what it was, down to the raw rows")
-async def trace(
-    decision_id: Id, request: Request, replay: bool = False, authorization: Annotated[str | None, Header()] = None
-) -> Response:
-    """What `retail trace price --json` says. Needs the token of this home as a bearer token."""
+@app.get(
+    "/trace/{decision_id}",
+    responses=TRACES,
+    summary="Why a price was what it was, down to the raw rows",
+    openapi_extra=slow("trace"),
+)
+async def trace(decision_id: Id, request: Request, replay: bool = False) -> Response:
+    """What `retail trace price --json` says."""
     desk: TraceDesk = request.app.state.trace_desk
     try:
-        desk.require(authorization)
         return answer(await run_in_threadpool(desk.trace, decision_id, replay))
-    except NotAuthorised as error:
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-        return _refused(error, error.status, headers)
+    except TooManyTraces as error:
+        return _refused(error, 503, {"Retry-After": "5"})
     except UnknownDecision as error:
         return _refused(error, 404)
     except (TraceError, ModelStoreError) as error:
@@ -71,21 +94,20 @@ def _refused(error: RetailError, status: int, headers: dict[str, str] | None = N
     return JSONResponse({"detail": error.what, "todo": error.todo}, status_code=status, headers=headers)
 
 
-@bentoml.service(
-    name="pricing",
-    workers=1,
-    http={"host": "127.0.0.1", "port": 3002},
-    logging={"access": {"enabled": False}},
-    traffic={"timeout": 30.0},
-)
+@bentoml.service(name="pricing", **service_options(port=3002))
 @bentoml.asgi_app(app)
 class PricingService:
-    """Holds the desk of this process; BentoML brings /livez, /readyz and /metrics."""
+    """Holds the desk of this process; BentoML brings /livez and /readyz."""
+
+    @bentoml.on_deployment
+    def check() -> None:  # type: ignore[misc]
+        """Refuses to answer the network without keys."""
+        refuse_exposed()
 
     def __init__(self) -> None:
         environment = current()
         self.desk = PriceDesk(environment)
-        app.state.trace_desk = TraceDesk(environment)
+        app.state.trace_desk = TraceDesk(environment, ServingConfig.load_file().load.waiting_traces)
         attach(app, self.desk.runtime)
         app.state.desk = self.desk
         self.desk.runtime.start()
@@ -93,10 +115,10 @@ class PricingService:
     def __is_ready__(self) -> bool:
         return self.desk.runtime.ready()
 
-    def __metrics__(self, bentoml_text: str) -> str:
-        return bentoml_text + self.desk.runtime.metrics.text()
-
     @bentoml.on_shutdown
     def close(self) -> None:
         """Moves the last decisions to the lake."""
-        self.desk.runtime.close()
+        detach(app)
+
+
+PricingService.add_asgi_middleware(Front, owner=app)

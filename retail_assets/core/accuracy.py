@@ -76,5 +76,33 @@ def harm(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64
     return total / (spread * float(np.sqrt(len(sums))))
 
 
+def ratio_error(loss: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+    """Standard error of sum(loss) / sum(other), both measured on the same rows; at least 0.
+
+    Rows of one `unit` (a series, a code of 0 or more) count as one observation, as their errors are not independent:
+    the linearised variance of a ratio estimator under cluster sampling (Cochran, Sampling Techniques, 1977, 6.4).
+    NaN with fewer than two units or nothing to divide by.
+    """
+    units, place = np.unique(unit, return_inverse=True)
+    whole = float(other.sum())
+    if len(units) < 2 or not whole > 0:
+        return float("nan")
+    residual = np.bincount(place, loss) - float(loss.sum()) / whole * np.bincount(place, other)
+    return float(np.sqrt(len(units) * np.var(residual, ddof=1))) / whole
+
+
+def rmse_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+    """Standard error of rmse(forecast) / rmse(other) by `ratio_error` of the squares, on the scale of the root."""
+    squares, others = (forecast - actual) ** 2, (other - actual) ** 2
+    total = float(others.sum())
+    ratio = float(np.sqrt(squares.sum() / total)) if total > 0 else float("nan")
+    return _ratio(ratio_error(squares, others, unit), 2.0 * ratio)
+
+
+def wape_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+    """Standard error of wape(forecast) / wape(other) by `ratio_error` of the absolute errors."""
+    return ratio_error(np.abs(forecast - actual), np.abs(other - actual), unit)
+
+
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")

@@ -3,8 +3,8 @@
 Every rule turns its numbers into the interval of prices it allows, narrows the corridor that the rules before it left,
 moves the price into it and leaves one `Line` of trail. When the interval and the corridor have no price in common, two
 rules cannot both hold: the price stays as it was, the line says which rule stood against which, and the rules after it
-are recorded with their intervals and skipped. All prices are int64 minor units, arrays of shape (rows,); a service
-passes arrays of one.
+are recorded with their intervals and skipped. Only the order of a family may be come back to by steps. All prices are
+int64 minor units, arrays of shape (rows,); a service passes arrays of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +44,7 @@ class Status(IntEnum):
     NOT_APPLICABLE = 2
     CONFLICT = 3
     SKIPPED = 4
+    NEARER = 5
 
 
 class LadderError(RetailError):
@@ -141,9 +142,29 @@ def competitor_band(corridor: Corridor, competitor: Ints, low_share: Ints, high_
     return _narrow(corridor, "competitor_band", low, high, competitor > 0, numbers)
 
 
-def family_order(corridor: Corridor, low: Ints, high: Ints) -> tuple[Corridor, Line]:
-    """A large pack is not dearer per unit than a small one: bounds from the family (NO_LOW, NO_HIGH: none)."""
-    return _narrow(corridor, "family_order", low, high, (low > NO_LOW) | (high < NO_HIGH), {})
+def family_order(corridor: Corridor, low: Ints, high: Ints, by_steps: Flags) -> tuple[Corridor, Line]:
+    """A large pack is not dearer per unit than a small one: bounds from the family (NO_LOW, NO_HIGH: none).
+
+    Where the rules before do not let a price that is out of order come back at once, it comes as near as they do
+    (status NEARER) `by_steps`, and else stays. Whatever follows leaves it nearer than before.
+    """
+    known = (low > NO_LOW) | (high < NO_HIGH)
+    open_ = by_steps & known & ~corridor.stopped & (low <= high)
+    falls = open_ & (high < corridor.low) & (corridor.low < corridor.previous)
+    rises = open_ & (low > corridor.high) & (corridor.high > corridor.previous)
+    lowest = np.where(falls, corridor.low, np.where(rises, corridor.previous + 1, low))
+    highest = np.where(falls, corridor.previous - 1, np.where(rises, corridor.high, high))
+    state, line = _narrow(corridor, "family_order", lowest, highest, known, {})
+    after = np.select([falls, rises], [corridor.low, corridor.high], state.price)
+    line = replace(
+        line,
+        after=after,
+        low=np.where(known, low, NO_LOW),
+        high=np.where(known, high, NO_HIGH),
+        status=np.where(falls | rises, Status.NEARER, line.status).astype(np.int8),
+        against=np.select([falls, rises], [corridor.low_by, corridor.high_by], line.against).astype(np.int8),
+    )
+    return replace(state, price=after), line
 
 
 def price_ending(corridor: Corridor, ladder: "Ladder", market: Ints) -> tuple[Corridor, Line]:

@@ -26,7 +26,7 @@ from retail_assets.forecasting.training import (
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.assignment import Assignment
 from retail_assets.unchanged import unchanged
 
 GROUP = "forecasting"
@@ -133,29 +133,30 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     kinds={"lightgbm", "deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
-    description="gold/forecasts: one row per active store-SKU, forecast origin and day ahead, by the live model.",
+    description="gold/forecasts: one row per active store-SKU, forecast origin and day ahead, by the version "
+    "that the release ledger routes to its store.",
 )
 def forecasts(
     lake: dg.ResourceParam[Lake],
     feature_store: dg.ResourceParam[FeatureStore],
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
-    """Forecasts from the newest origin with the version the ledger says is live; replaces that origin's rows."""
-    live, span = Ledger(lake).live(PRODUCT), feature_span(lake)
-    if live is None or span is None:
+    """Forecasts from the newest origin with the versions the ledger routes to; replaces that origin's rows."""
+    assigned, span = Assignment.now(lake, PRODUCT), feature_span(lake)
+    if not assigned.versions or span is None:
         return dg.MaterializeResult(metadata={"status": "no forecasting model is live" if span else "no sales yet"})
     config, origin = ForecastingConfig.load(), span[1]
-    made_from = {"model_version": live.version, "gold": json.dumps(gold_versions(lake, feature_store), sort_keys=True)}
+    made_from = {"model_version": assigned.name, "gold": json.dumps(gold_versions(lake, feature_store), sort_keys=True)}
     before = written_with(lake, "gold", "forecasts")
     if all(before.get(name) == value for name, value in made_from.items()):
-        return unchanged(model_version=live.version)
-    forecaster = DemandForecaster.load(model_store.path(PRODUCT, live.version))
-    rows = forecast(lake, feature_store, forecaster, live.version, origin, config)
+        return unchanged(model_version=", ".join(assigned.versions))
+    models = assigned.load(model_store, DemandForecaster.load)
+    rows = forecast(lake, feature_store, models, assigned, origin, config)
     delta = lake.overwrite_days("gold", "forecasts", rows, [origin], metadata=made_from)
     return dg.MaterializeResult(
         metadata={
             "status": "forecast",
-            "model_version": live.version,
+            "model_version": ", ".join(assigned.versions),
             "origin": str(origin),
             "delta_version": delta,
             "dagster/row_count": len(rows),

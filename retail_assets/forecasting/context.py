@@ -4,6 +4,7 @@ The batch joins the same rows in SQL (frames.py); a service keeps a ForecastCont
 one request from it. A test holds the two against each other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 
 CALENDAR_COLUMNS = ("is_holiday", "days_to_holiday", "days_since_holiday", "is_black_friday_week", "is_holiday_season")
+TABLES = ("dim_calendar", "dim_promotion", "dim_store", "dim_product")
 FAR = 60
 
 CALENDAR = f"""
@@ -80,17 +82,28 @@ class ForecastContext:
     products: dict[str, Product]
 
     @classmethod
-    def read(cls, lake: Lake, since: date | None = None) -> "ForecastContext":
-        """Reads gold; promotions that ended before `since` are left out. A lake without promotions has none."""
+    def read(
+        cls,
+        lake: Lake,
+        since: date | None = None,
+        versions: Mapping[str, int] | None = None,
+        sku: str | None = None,
+    ) -> "ForecastContext":
+        """Reads gold; promotions that ended before `since` are left out. A lake without promotions has none.
+
+        `versions` pins gold tables to Delta versions, `sku` reads only what concerns one SKU.
+        """
+        pinned = versions or {}
+        scan = {name: lake.scan("gold", name, pinned.get(name)) for name in TABLES}
         ended = f" and ends_on >= date '{since}'" if since else ""
+        of_sku, value = ("", []) if sku is None else (" and sku = ?", [sku])
         with lake.connect() as db:
-            calendar = db.sql(CALENDAR.format(calendar=lake.scan("gold", "dim_calendar")) + " order by all").df()
-            source = f"(select * from {lake.scan('gold', 'dim_promotion')} where true{ended})"
-            promotions = db.sql(PROMOTIONS.format(promotions=source)).fetchall()
-            stores = db.sql(
-                f"select store_id, country, coalesce(time_zone, 'UTC') from {lake.scan('gold', 'dim_store')}"
-            ).fetchall()
-            products = db.sql(f"select sku, category, department from {lake.scan('gold', 'dim_product')}").fetchall()
+            calendar = db.sql(CALENDAR.format(calendar=scan["dim_calendar"]) + " order by all").df()
+            source = f"(select * from {scan['dim_promotion']} where true{ended}{of_sku})"
+            promotions = db.execute(PROMOTIONS.format(promotions=source), value).fetchall()
+            stores = db.sql(f"select store_id, country, coalesce(time_zone, 'UTC') from {scan['dim_store']}").fetchall()
+            asked = f"select sku, category, department from {scan['dim_product']} where true{of_sku}"
+            products = db.execute(asked, value).fetchall()
         return cls(
             calendar=_by_country(calendar),
             promotions=_by_sku(promotions),

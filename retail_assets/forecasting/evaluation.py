@@ -148,9 +148,12 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
         found[f"rmse{suffix}"] = accuracy.rmse(units, forecast)
         found[f"bias{suffix}"] = accuracy.bias(units, forecast)
     better = min(FORECASTS[1:], key=lambda name: found[f"rmse_{name}"])
+    closer = min(FORECASTS[1:], key=lambda name: found[f"wape_{name}"])
     series = np.asarray(proof.groupby(["store_id", "sku"], sort=False).ngroup(), dtype=np.int64)
     return found | {
         "harm": accuracy.harm(units, made["mean"], made[better], series),
+        "rmse_ratio_error": accuracy.rmse_ratio_error(units, made["mean"], made[better], series),
+        "wape_ratio_error": accuracy.wape_ratio_error(units, proof["q50"].to_numpy(float), made[closer], series),
         "wape_baseline": min(found["wape_seasonal_naive"], found["wape_weekday_mean"]),
         "rmse_baseline": min(found["rmse_seasonal_naive"], found["rmse_weekday_mean"]),
         "wape_median": accuracy.wape(units, proof["q50"].to_numpy(float)),
@@ -180,8 +183,9 @@ def metrics(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
     """What the manifest records and the gates read: overall scores, and the comparison with baselines per segment.
 
     `rmse_ratio/...` is of the mean and `wape_ratio/...` of the median to the better baseline (each point forecast is
-    held to the error that it minimises), `harm/...` says whether the mean's loss is beyond chance: for `all` and for
-    every `segment=value` of size in which something was sold.
+    held to the error that it minimises), `rmse_ratio_error/...` and `wape_ratio_error/...` their standard errors,
+    series by series; `harm/...` says whether the mean's loss is beyond chance: for `all` and for every `segment=value`
+    of size in which something was sold.
     """
     found, table = scores(proof, config), by_segment(proof, config)
     large = table[(table["rows"] >= config.report.gated_rows) & (table["units"] > 0)]
@@ -190,7 +194,7 @@ def metrics(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
         {
             "rmse_ratio": rows["rmse"] / rows["rmse_baseline"],
             "wape_ratio": rows["wape_median"] / rows["wape_baseline"],
-            "harm": rows["harm"],
+            **{name: rows[name] for name in ("rmse_ratio_error", "wape_ratio_error", "harm")},
         }
     )
     names = ["all", *(large["segment"] + "=" + large["value"])]

@@ -16,6 +16,7 @@ from retail_assets.forecasting.frames import KEYS, TABLES, Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.assignment import Assignment
 
 PRODUCT = "forecasting"
 SERVICE = "demand_forecast"
@@ -118,25 +119,31 @@ def manifest_of(
 def forecast(
     lake: Lake,
     source: TrainingSource,
-    model: DemandForecaster,
-    version: str,
+    models: Mapping[str, DemandForecaster],
+    assigned: Assignment,
     origin: date,
     config: ForecastingConfig,
 ) -> pa.Table:
-    """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`."""
+    """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`.
+
+    Each store is forecast by the version it is assigned, which is in `models`; without one it is left out.
+    """
     days = [origin - timedelta(days=back) for back in reversed(range(config.series.origin_days))]
     recent = features_of(source, days, None, config)
     gold = Gold(lake, origin)
     try:
         series = gold.at_origin(recent, origin, config.series)
         parts = [
-            _forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
-            for first in range(0, len(series), SERIES_AT_ONCE)
+            _forecast_part(gold, share.rows.slice(first, SERIES_AT_ONCE), models[share.version], origin, config).assign(
+                model_version=share.version
+            )
+            for share in assigned.shares(series)
+            for first in range(0, len(share.rows), SERIES_AT_ONCE)
         ]
     finally:
         gold.close()
     made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=forecast_schema(config).names)
-    made = made.assign(origin_date=origin, business_date=origin, model_version=version)
+    made = made.assign(origin_date=origin, business_date=origin)
     return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
 
 

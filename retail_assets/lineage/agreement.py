@@ -8,15 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from retail_assets.lineage.evidence import SALES_DAYS, Evidence
-from retail_assets.lineage.recompute import (
-    BELIEVED_DAYS,
-    Day,
-    days_of,
-    listed_prices,
-    lowest_competitor,
-    observed_prices,
-)
+from retail_assets.lineage.days import Day, days_of, prices_of
+from retail_assets.lineage.evidence import Evidence
+from retail_assets.lineage.recompute import BELIEVED_DAYS, lowest_competitor
+from retail_assets.lineage.surroundings import SALES_DAYS
 from retail_assets.pricing.inputs import DecisionInputs
 
 Row = Mapping[str, Any]
@@ -102,7 +97,7 @@ def _compared(what: str, table: str, rows: int, raw: Mapping[date, Any], gold: M
 
 def _list_prices(evidence: Evidence, days: Sequence[Day], inputs: DecisionInputs) -> Sum:
     listed = evidence.raw.get("price_list", [])
-    prices = listed_prices(listed, inputs.currency) or observed_prices(days, inputs.currency)
+    prices = prices_of(evidence.raw, days, inputs.currency)
     raw = {price.valid_from: (price.list_price, price.unit_cost) for price in prices}
     first = min(raw, default=inputs.business_date)
     rows = [r for r in evidence.gold.get("fct_price_history", []) if r["currency"] == inputs.currency]

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.lineage.agreement import Sum
+from retail_assets.lineage.forecasts import ForecastFeatures
 from retail_assets.lineage.models import ModelStory
 from retail_assets.lineage.replay import Replay
 
@@ -69,7 +70,9 @@ class Policy(_Frozen):
 class Trace(_Frozen):
     """A price and everything it was made from. Amounts of `price` are in `currency`; instants are UTC.
 
-    `forecast_from` are the gold tables and Delta versions that the forecast behind the base demand was made from.
+    `family` are raw rows of the other packs of its price family, whose prices bound this one. `forecast_from` are the
+    gold tables and Delta versions that the forecast behind the base demand was made from, `forecast_features` what it
+    was made of, or why that cannot be shown.
     """
 
     decision_id: str
@@ -96,8 +99,10 @@ class Trace(_Frozen):
     features: list[Feature]
     gold: list[Rows]
     forecast_from: dict[str, int]
+    forecast_features: ForecastFeatures | str | None
     warehouse: Warehouse
     raw: list[Rows]
+    family: list[Rows]
     files: list[LoadedFile]
     quarantined: list[Rows]
     sums: list[Sum]

@@ -1,16 +1,23 @@
 """Everything a decision rests on, read at the versions it names: gold rows, and the bronze rows behind them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
 from retail_assets.lineage.errors import TraceError
 from retail_assets.lineage.snapshots import Bounds, Row, Snapshots
+from retail_assets.lineage.surroundings import (
+    SALES_DAYS,
+    StoreFacts,
+    is_one_of,
+    read_family,
+    read_store_facts,
+)
 from retail_assets.pricing.decisions import Decision
+from retail_assets.pricing.gold_inputs import INTERVAL_90
 
-SALES_DAYS = 56  # what the inputs look back on sales and stock
 COMPETITOR_DAYS = 28  # a price is believed for 14 days, and looked for on the last 14 days
 REFERENCE_DAYS = 180
 FORECAST_DAYS = 28
@@ -48,15 +55,17 @@ class Versions:
 class Evidence:
     """Rows by table: `gold` as used, `raw` from bronze, `quarantined` what names the same key and was left out.
 
-    `store_days` are the days on which the store sold or counted anything, `last_count` the last day it counted stock;
-    both only where demand was taken from recent sales.
+    `family` holds the rows of the other SKUs of the price family in this store, `store` what else of the store and its
+    country an input rests on: the days on which it sold or counted anything (only where there is no forecast), the last
+    day it counted stock, whether another SKU of the country has a cost (None: not asked, as this one has), the
+    countries that are planned for (only where no file says where the store is).
     """
 
     gold: dict[str, list[Row]]
     raw: dict[str, list[Row]]
     quarantined: dict[str, list[Row]]
-    store_days: list[date] = field(default_factory=list)
-    last_count: date | None = None
+    family: dict[str, list[Row]] = field(default_factory=dict)
+    store: StoreFacts = StoreFacts()
 
 
 def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, decided_at: Any) -> Evidence:
@@ -65,13 +74,18 @@ def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, dec
     gold = _gold(reader, decision, versions.gold)
     observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row.get("source") == "observed"]
     first_sale = _first_sale(observed, inputs.business_date)
-    raw = _raw(reader, decision, versions.bronze, first_sale)
-    store_days: list[date] = []
-    last_count = None
-    if inputs.base_demand_source == "recent_mean" and versions.bronze:
-        store_days, last_count = _store_days(reader, inputs.store_id, inputs.business_date, versions.bronze)
-    quarantined = _quarantined(reader, decision, first_sale, decided_at)
-    return Evidence(gold, raw, quarantined, store_days, last_count)
+    family = read_family(reader, inputs, versions.gold, versions.bronze)
+    found = _raw(reader, decision, versions.bronze, min(first_sale, family.first_sale or first_sale), family.skus)
+    raw, of_family = _split(found, inputs.sku)
+    facts = read_store_facts(reader, inputs, versions.bronze, raw, bool(gold.get("forecasts")))
+    return Evidence(gold, raw, _quarantined(reader, decision, first_sale, decided_at), of_family, facts)
+
+
+def _split(found: Mapping[str, list[Row]], sku: str) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+    """Rows of the SKU (and of the store), and those of the rest of its price family."""
+    own = {name: [row for row in rows if row.get("sku", sku) == sku] for name, rows in found.items()}
+    rest = {name: [row for row in rows if row.get("sku", sku) != sku] for name, rows in found.items()}
+    return own, {name: rows for name, rows in rest.items() if rows}
 
 
 def _first_sale(observed: list[date], today: date) -> date:
@@ -107,31 +121,40 @@ def _gold(reader: Snapshots, decision: Decision, versions: Mapping[str, int]) ->
         for name in asked
         if name in versions
     }
-    if inputs.base_demand_source == "forecast" and inputs.base_demand_at and "forecasts" in versions:
-        origin, ahead = inputs.base_demand_at, (today + timedelta(days=1), today + timedelta(days=FORECAST_DAYS))
+    origin = reader.newest_day("gold", "forecasts", versions["forecasts"], today) if "forecasts" in versions else None
+    if origin is not None:
+        ahead = (today + timedelta(days=1), today + timedelta(days=FORECAST_DAYS))
         found["forecasts"] = reader.rows(
             "gold", "forecasts", versions["forecasts"],
             "store_id = ? and sku = ? and origin_date = ? and target_date between ? and ? order by target_date",
             [*item, origin, *ahead], {"business_date": (origin, origin)},
-            select="*, mean::decimal(18, 6) as exact_mean",
+            select=f"*, mean::decimal(18, 6) as exact_mean, "
+            f"(power((q95 - q05) / {INTERVAL_90}, 2))::decimal(18, 6) as exact_variance",
         )  # fmt: skip
     return found
 
 
-def _raw(reader: Snapshots, decision: Decision, versions: Mapping[str, int], first_sale: date) -> dict[str, list[Row]]:
+def _raw(
+    reader: Snapshots, decision: Decision, versions: Mapping[str, int], first_sale: date, family: Sequence[str]
+) -> dict[str, list[Row]]:
+    """Rows of the item and, where its family's prices rest on them, of `family`."""
     inputs, today = decision.inputs, decision.inputs.business_date
-    item, offer = [inputs.store_id, inputs.sku], [inputs.country, inputs.sku]
+    skus = [inputs.sku, *family]
+    these, offer = is_one_of("sku", skus), [inputs.country, inputs.sku]
     stock = (today - timedelta(days=SALES_DAYS - 1), today)
     seen = (today - timedelta(days=COMPETITOR_DAYS - 1), today)
     of_days = "business_date between ? and ? order by business_date, file, line"
     asked: dict[str, tuple[str, list[Any], Bounds]] = {
         "pos_lines": (
-            f"store_id = ? and sku = ? and {of_days}", [*item, first_sale, today],
+            f"store_id = ? and {these} and {of_days}", [inputs.store_id, *skus, first_sale, today],
             {"business_date": (first_sale, today)},
         ),
-        "stock_levels": (f"store_id = ? and sku = ? and {of_days}", [*item, *stock], {"business_date": stock}),
+        "stock_levels": (
+            f"store_id = ? and {these} and {of_days}", [inputs.store_id, *skus, *stock], {"business_date": stock},
+        ),
         "price_list": (
-            "country = ? and sku = ? and effective_on <= ? order by effective_on, file, line", [*offer, today],
+            f"country = ? and {these} and effective_on <= ? order by sku, effective_on, file, line",
+            [inputs.country, *skus, today],
             {"business_date": (None, today)},
         ),
         "competitor_prices": (
@@ -142,24 +165,10 @@ def _raw(reader: Snapshots, decision: Decision, versions: Mapping[str, int], fir
             "country = ? and sku = ? and ? between starts_on and ends_on order by promo_code, file, line",
             [*offer, today + timedelta(days=1)], {"ends_on": (today, None)},
         ),
-        "stores": ("store_id = ? order by delivered_at desc, row_id desc", item[:1], {}),
-        "products": ("sku = ? order by country, delivered_at desc, row_id desc", item[1:], {}),
+        "stores": ("store_id = ? order by delivered_at desc, row_id desc", [inputs.store_id], {}),
+        "products": (f"{these} order by sku, country, delivered_at desc, row_id desc", skus, {}),
     }  # fmt: skip
     return {name: reader.rows("bronze", name, versions[name], *asked[name]) for name in asked if name in versions}
-
-
-def _store_days(
-    reader: Snapshots, store_id: str, today: date, versions: Mapping[str, int]
-) -> tuple[list[date], date | None]:
-    days = (today - timedelta(days=SALES_DAYS - 1), today)
-    found: dict[str, list[date]] = {}
-    for name in ("pos_lines", "stock_levels"):
-        rows = reader.rows(
-            "bronze", name, versions[name], "store_id = ? and business_date between ? and ?", [store_id, *days],
-            {"business_date": days}, select="distinct business_date",
-        )  # fmt: skip
-        found[name] = [row["business_date"] for row in rows]
-    return sorted({*found["pos_lines"], *found["stock_levels"]}), max(found["stock_levels"], default=None)
 
 
 def _quarantined(reader: Snapshots, decision: Decision, first_sale: date, decided_at: Any) -> dict[str, list[Row]]:

@@ -36,7 +36,7 @@ def by_item(reader: Snapshots, store_id: str, sku: str, at: datetime | None = No
     """
     version = _version(reader)
     instant = at or datetime.max.replace(tzinfo=UTC)
-    newest = min(reader.newest_day(*TABLE, version), instant.date() - timedelta(days=1))
+    newest = min(reader.newest_day(*TABLE, version) or date.max, instant.date() - timedelta(days=1))
     for first in (newest - OLDEST_INPUTS, None):
         rows = reader.rows(
             *TABLE, version,

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.core.manifest import Manifest
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release
+from retail_assets.serving.ledger import LIVE_ACTIONS, TRIALS, Release
+from retail_assets.serving.targets import STORE
 
 
 class Training(BaseModel):
@@ -42,6 +43,7 @@ class ModelStory(BaseModel):
     live_since: datetime | None
     released_by: str | None
     action: str | None
+    target: str | None
     reason: str | None
     gates: list[dict[str, Any]]
     replaced_at: datetime | None
@@ -57,11 +59,20 @@ def read_releases(reader: Snapshots) -> list[Release]:
     return sorted((Release.model_validate(row) for row in rows), key=lambda r: (r.at, r.release_id))
 
 
-def model_story(log: list[Release], store: ModelStore, product: str, version: str, at: datetime) -> ModelStory:
-    """The story of `version` as it was live at the instant `at`; `log` is the whole release ledger."""
-    released = [r for r in log if (r.product, r.target) == (product, CLOUD) and r.action in LIVE_ACTIONS]
-    mine = next((r for r in reversed(released) if r.version == version and r.at <= at), None)
-    after = None if mine is None else next((r for r in released if r.at > mine.at and r.version != version), None)
+def model_story(
+    log: list[Release], store: ModelStore, product: str, version: str, at: datetime, store_id: str
+) -> ModelStory:
+    """The story of `version` as it answered in a store at the instant `at`; `log` is the whole release ledger.
+
+    It may have come by a release to any target that the store belongs to, or as a canary.
+    """
+    others = tuple(r for r in log if r.target.startswith(STORE) and r.target != f"{STORE}{store_id}")
+    rows = [r for r in log if r.product == product and r not in others]
+    released = [r for r in rows if r.action in LIVE_ACTIONS]
+    trials = [r for r in rows if r.action in TRIALS]
+    mine = next((r for r in reversed([*trials, *released]) if r.version == version and r.at <= at), None)
+    follows = [] if mine is None else [r for r in rows if r.target == mine.target and r.action not in TRIALS]
+    after = None if mine is None else next((r for r in follows if r.at > mine.at and r.version != version), None)
     training, missing = _training(store, product, version)
     return ModelStory(
         product=product,
@@ -69,8 +80,9 @@ def model_story(log: list[Release], store: ModelStore, product: str, version: st
         live_since=mine.at if mine else None,
         released_by=mine.by if mine else None,
         action=mine.action if mine else None,
+        target=mine.target if mine else None,
         reason=mine.reason if mine else None,
-        gates=_gates(released, version, at),
+        gates=_gates(rows, version, at),
         replaced_at=after.at if after else None,
         replaced_by=f"{after.version} ({after.action} by {after.by})" if after else None,
         training=training,

@@ -105,8 +105,8 @@ def _model(story: ModelStory) -> str:
     lines = [f"<h3>{escape(story.product)} {escape(story.version)}</h3>"]
     if story.live_since:
         lines.append(
-            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC, {escape(str(story.action))} by "
-            f"{escape(str(story.released_by))}: {escape(str(story.reason))}</p>"
+            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC on {escape(str(story.target))}, "
+            f"{escape(str(story.action))} by {escape(str(story.released_by))}: {escape(str(story.reason))}</p>"
         )
     if story.replaced_at:
         lines.append(f"<p>Replaced {story.replaced_at:%Y-%m-%d %H:%M} UTC by {escape(str(story.replaced_by))}</p>")
@@ -161,6 +161,10 @@ def _raw(trace: Trace) -> str:
         cells = [[*(row.get(name) for name in shown), shas.get(row["load_id"], "")[:12]] for row in rows.rows]
         head = f"{NAMES[rows.table]}: {_rows(rows)} of bronze/{rows.table}, version {rows.version}"
         parts.append(_details(head, _table([*shown, "sha256 of the file"], cells)))
+    for rows in trace.family:
+        cells = [[row["sku"], *(row.get(name) for name in (*WHERE, *CONTENT[rows.table]))] for row in rows.rows]
+        head = f"{NAMES[rows.table]} of the other packs of the price family: {_rows(rows)} of bronze/{rows.table}"
+        parts.append(_details(head, _table(["sku", *WHERE, *CONTENT[rows.table]], cells)))
     return _section("Raw rows", "".join(parts) or "<p>None are known.</p>")
 
 

@@ -5,146 +5,100 @@ Pure. Rounding follows the definitions: halves away from zero; costs up to the n
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from retail_assets.core.money import digits
-from retail_assets.lineage.evidence import REFERENCE_DAYS, SALES_DAYS, Evidence
+from retail_assets.lineage.catalogue import by_sku, described, family_of
+from retail_assets.lineage.days import Day, ListPrice, days_of, prices_of, total
+from retail_assets.lineage.evidence import REFERENCE_DAYS, Evidence
+from retail_assets.lineage.families import Pack, bounds_of
+from retail_assets.lineage.surroundings import COUNT_DAYS, SALE_DAYS, SALES_DAYS
 from retail_assets.pricing.inputs import DecisionInputs
 
 Row = Mapping[str, Any]
-CENT = Decimal("0.01")
 BELIEVED_DAYS = 14
-CATALOGUES = ("US", "UK", "GB")  # dbt_project.yml: the country whose catalogue describes a product
 RECENT_COUNT_DAYS = 28
-
-
-@dataclass(frozen=True)
-class Day:
-    """What one store sold and counted of one SKU on a day, in units and in amounts of `currency`."""
-
-    business_date: date
-    currency: str | None
-    gross_units: Decimal
-    returned_units: Decimal
-    gross_amount: Decimal
-    returned_amount: Decimal
-    discount_amount: Decimal
-    receipts: int
-    source_rows: int
-    on_hand: int | None
-    list_price: Decimal | None
-
-
-@dataclass(frozen=True)
-class ListPrice:
-    """A list price and unit cost (None: not delivered) from a day on."""
-
-    valid_from: date
-    list_price: Decimal
-    unit_cost: Decimal | None
-    currency: str
-
-
-def days_of(lines: Sequence[Row], counts: Sequence[Row]) -> list[Day]:
-    """Receipt lines and stock counts, added up per business date."""
-    sold: dict[date, list[Row]] = defaultdict(list)
-    for line in lines:
-        sold[line["business_date"]].append(line)
-    counted = {row["business_date"]: row for row in counts}
-    return [_day(day, sold.get(day, []), counted.get(day)) for day in sorted({*sold, *counted})]
-
-
-def _day(day: date, lines: Sequence[Row], count: Row | None) -> Day:
-    sales = [line for line in lines if line["quantity"] > 0]
-    returns = [line for line in lines if line["quantity"] < 0]
-    recorded = [line["list_price"] for line in sales if line["list_price"] is not None]
-    regular = [line["unit_price"] for line in sales if line["promo_code"] is None]
-    return Day(
-        business_date=day,
-        currency=min((line["currency"] for line in lines), default=None),
-        gross_units=_sum(line["quantity"] for line in sales),
-        returned_units=-_sum(line["quantity"] for line in returns),
-        gross_amount=_sum(_cents(line["quantity"] * line["unit_price"]) for line in sales),
-        returned_amount=-_sum(_cents(line["quantity"] * line["unit_price"]) for line in returns),
-        discount_amount=_sum(_discount(line) for line in sales),
-        receipts=len({line["receipt_id"] for line in sales}),
-        source_rows=len(lines) + (count is not None),
-        on_hand=None if count is None else count["on_hand"],
-        list_price=max(recorded, default=None) or max(regular, default=None),
-    )
-
-
-def _discount(line: Row) -> Decimal:
-    listed = line["list_price"]
-    if listed is None or listed <= line["unit_price"]:
-        return Decimal(0)
-    return _cents(line["quantity"] * (listed - line["unit_price"]))
-
-
-def listed_prices(rows: Sequence[Row], currency: str) -> list[ListPrice]:
-    """The rows of a price list in the store's currency, oldest first."""
-    found = [
-        ListPrice(row["effective_on"], row["list_price"], row["unit_cost"], row["currency"])
-        for row in rows
-        if row["currency"] == currency and row["list_price"] > 0
-    ]
-    return sorted(found, key=lambda price: price.valid_from)
-
-
-def observed_prices(days: Sequence[Day], currency: str) -> list[ListPrice]:
-    """Without a price list: the price on the shelf as the till recorded it, from each day on which it was another."""
-    found: list[ListPrice] = []
-    for day in days:
-        sold = day.gross_units > 0 and day.list_price and day.currency == currency
-        if sold and (not found or found[-1].list_price != day.list_price):
-            found.append(ListPrice(day.business_date, day.list_price or Decimal(0), None, currency))
-    return found
+WEEK_DAYS = 6  # a week before the price takes effect, which is the day after
 
 
 def recompute(evidence: Evidence, recorded: DecisionInputs) -> dict[str, Any]:
     """Fields of DecisionInputs as the traced raw rows give them, for those that raw rows decide.
 
-    Keys (store, SKU, business date) are taken from `recorded`, and so is what comes from the forecasting model, which
-    is recomputed from the forecast's own rows. A field that is absent could not be recomputed.
+    Keys (store, SKU, business date) are taken from `recorded`. What comes from the forecasting model is recomputed from
+    the forecast's own rows; see lineage.forecasts for those. A field that is absent could not be recomputed.
     """
     raw, today = evidence.raw, recorded.business_date
     if not raw:
         return {}
     days = days_of(raw.get("pos_lines", []), raw.get("stock_levels", []))
-    found: dict[str, Any] = _place(raw, recorded, days) | _product(raw)
+    found: dict[str, Any] = _place(evidence, days) | _product(raw)
     currency = found.get("currency", recorded.currency)
     scale = 10 ** digits(currency)
-    prices = listed_prices(raw.get("price_list", []), currency)
-    found |= _prices(prices or observed_prices(days, currency), today, scale)
+    found |= _prices(prices_of(raw, days, currency), today, scale)
     found["on_promotion"] = bool(raw.get("promotions"))
-    if found.get("unit_cost") is not None:
-        found["costs_delivered"] = True
+    found["costs_delivered"] = found.get("unit_cost") is not None or bool(evidence.store.costs_elsewhere)
     recent = [day for day in days if day.business_date > today - timedelta(days=SALES_DAYS)]
     found |= _stock(recent) | _competitor(raw.get("competitor_prices", []), recent, currency, today, scale)
-    return found | _demand(evidence, recorded, recent)
+    return found | _family(evidence, recorded, currency, scale) | _demand(evidence, today, recent)
 
 
-def _place(raw: Mapping[str, Sequence[Row]], recorded: DecisionInputs, days: Sequence[Day]) -> dict[str, Any]:
-    if raw.get("stores"):
-        newest = raw["stores"][0]
+def _place(evidence: Evidence, days: Sequence[Day]) -> dict[str, Any]:
+    if evidence.raw.get("stores"):
+        newest = evidence.raw["stores"][0]
         return {"country": newest["country"], "currency": newest["currency"]}
+    planned = evidence.store.countries
     currencies = [day.currency for day in days if day.currency]
-    return {"currency": min(currencies)} if currencies else {}
+    found: dict[str, Any] = {"country": planned[0] if len(planned) == 1 else ""}
+    return found | ({"currency": min(currencies)} if currencies else {})
 
 
 def _product(raw: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    newest: dict[str, Row] = {}
-    for row in raw.get("products", []):
-        newest.setdefault(row["country"], row)
-    if not newest:
-        return {}
-    country = max(newest, key=lambda c: (c in CATALOGUES, c))
-    return {"department": newest[country]["department"], "category": newest[country]["category"]}
+    product = described(raw.get("products", [])) or {}
+    return {name: product.get(name) for name in ("department", "category")}
+
+
+def _family(evidence: Evidence, recorded: DecisionInputs, currency: str, scale: int) -> dict[str, Any]:
+    """Bounds that the order of pack sizes sets, from the prices of every pack that the store lists."""
+    own = described(evidence.raw.get("products", []))
+    family = family_of(own)
+    if family is None or own is None:
+        return {"family_low": None, "family_high": None}
+    tables = {name: by_sku(rows) for name, rows in evidence.family.items()}
+    rows = {recorded.sku: evidence.raw} | {
+        sku: {name: found.get(sku, []) for name, found in tables.items()} for sku in tables.get("products", {})
+    }
+    packs = {}
+    for sku, raw in rows.items():
+        days = days_of(raw.get("pos_lines", []), raw.get("stock_levels", []))
+        prices = [p for p in prices_of(raw, days, currency) if p.valid_from <= recorded.business_date]
+        product = described(raw["products"])
+        if product and prices and (sku == recorded.sku or _is_listed(days, product, evidence, recorded.business_date)):
+            packs[sku] = Pack(product["pack_size"], _minor(prices[-1].list_price, scale))
+    low, high = bounds_of(packs, recorded.sku)
+    return {"family_low": low, "family_high": high}
+
+
+def _is_listed(days: Sequence[Day], product: Row, evidence: Evidence, today: date) -> bool:
+    """Whether the store offers a SKU: it was counted, or in a store that counts nothing sold, not long ago."""
+    if product["discontinued_on"] is not None and product["discontinued_on"] <= today:
+        return False
+    if _counts_stock(evidence, today):
+        newest = max((day.business_date for day in days if day.on_hand is not None), default=None)
+        return newest is not None and newest > today - timedelta(days=COUNT_DAYS)
+    newest = max((day.business_date for day in days), default=None)
+    return newest is not None and newest > today - timedelta(days=SALE_DAYS)
+
+
+def _counts_stock(evidence: Evidence, today: date) -> bool:
+    last = evidence.store.last_count
+    return last is not None and last > today - timedelta(days=RECENT_COUNT_DAYS)
+
+
+def _minor(amount: Decimal, scale: int) -> int:
+    return int((amount * scale).to_integral_value(ROUND_HALF_UP))
 
 
 def _prices(prices: Sequence[ListPrice], today: date, scale: int) -> dict[str, Any]:
@@ -156,12 +110,17 @@ def _prices(prices: Sequence[ListPrice], today: date, scale: int) -> dict[str, A
     first = today - timedelta(days=REFERENCE_DAYS - 1)
     spans = [max((end - max(p.valid_from, first)).days, 0) for p, end in zip(prices, ends, strict=True)]
     weighted = sum((p.list_price * days for p, days in zip(prices, spans, strict=True)), Decimal(0))
+    week_ago = today - timedelta(days=WEEK_DAYS)
+    before = [price for price in prices if price.valid_from <= week_ago]
     return {
-        "previous_price": int((prices[-1].list_price * scale).to_integral_value(ROUND_HALF_UP)),
+        "previous_price": _minor(prices[-1].list_price, scale),
         "previous_price_at": prices[-1].valid_from,
+        "week_price": _minor(before[-1].list_price, scale) if before else None,
+        "week_price_at": week_ago if before else None,
         "unit_cost": int((costs[-1][0] * scale).to_integral_value(ROUND_CEILING)) if costs else None,
         "unit_cost_at": costs[-1][1] if costs else None,
         "reference_price": _half_up(float(weighted) / sum(spans) * scale) if sum(spans) else None,
+        "reference_price_at": today,
     }
 
 
@@ -187,36 +146,28 @@ def _competitor(
     for day in reversed([day for day in days if day.business_date > today - timedelta(days=BELIEVED_DAYS)]):
         price = lowest_competitor(observations, day.currency or currency, day.business_date)
         if price is not None and price > 0:
-            minor = int((price * scale).to_integral_value(ROUND_HALF_UP))
-            return {"competitor_price": minor, "competitor_price_at": day.business_date}
+            return {"competitor_price": _minor(price, scale), "competitor_price_at": day.business_date}
     return {"competitor_price": None, "competitor_price_at": None}
 
 
-def _demand(evidence: Evidence, recorded: DecisionInputs, days: Sequence[Day]) -> dict[str, Any]:
-    if recorded.base_demand_source == "forecast":
-        rows = evidence.gold.get("forecasts", [])
-        if not rows:
-            return {}
-        mean = float(_sum(row["exact_mean"] for row in rows)) / len(rows)
-        return {"base_demand": _four_places(max(mean, 0.0)), "base_demand_at": rows[0]["origin_date"]}
-    if recorded.base_demand_source != "recent_mean":
-        return {}
-    first_count = recorded.business_date - timedelta(days=RECENT_COUNT_DAYS)
-    counts = evidence.last_count is not None and evidence.last_count > first_count
+def _demand(evidence: Evidence, today: date, days: Sequence[Day]) -> dict[str, Any]:
+    if rows := evidence.gold.get("forecasts", []):
+        mean, variance = (float(total(r[n] for r in rows)) / len(rows) for n in ("exact_mean", "exact_variance"))
+        return {
+            "base_demand_source": "forecast",
+            "base_demand": _four_places(max(mean, 0.0)),
+            "base_demand_at": rows[0]["origin_date"],
+            "demand_deviation": _four_places(math.sqrt(variance)),
+        }
     in_stock = [day for day in days if not (day.on_hand is not None and day.on_hand <= 0)]
-    open_days = len(in_stock) if counts else len(evidence.store_days)
-    if not open_days:
-        return {}
-    units = float(_sum(day.gross_units for day in in_stock)) / open_days
-    return {"base_demand": _four_places(max(units, 0.0)), "base_demand_at": recorded.business_date}
-
-
-def _sum(values: Iterable[Decimal]) -> Decimal:
-    return sum(values, Decimal(0))
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_HALF_UP)
+    open_days = len(in_stock) if _counts_stock(evidence, today) else len(evidence.store.store_days)
+    units = float(total(day.gross_units for day in in_stock)) / open_days if in_stock and open_days else None
+    return {
+        "base_demand_source": None if units is None else "recent_mean",
+        "base_demand": None if units is None else _four_places(max(units, 0.0)),
+        "base_demand_at": today,
+        "demand_deviation": None,
+    }
 
 
 def _half_up(number: float) -> int:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.money import format_minor
 from retail_assets.lineage.agreement import Sum, first_difference
+from retail_assets.lineage.forecasts import ForecastReplay
 from retail_assets.pricing.decisions import Decision, decide_one
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
@@ -27,7 +28,10 @@ class Field(BaseModel):
 
 
 class Replay(BaseModel):
-    """What deciding again gave. `as_recorded` are inputs that no raw row decides, taken from the row as they are."""
+    """What deciding again gave. `as_recorded` are inputs that no raw row decides, taken from the row as they are.
+
+    `forecast` is None where the base demand is no forecast.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +41,7 @@ class Replay(BaseModel):
     replayed_price: str
     fields: list[Field]
     as_recorded: list[str]
+    forecast: ForecastReplay | None
     same_trail: bool
     decided_by_code: str | None
     replayed_by_code: str
@@ -49,29 +54,39 @@ def replay_price(
     model: PriceModel,
     rulebook: Rulebook,
     code: tuple[str | None, str],
+    forecast: ForecastReplay | None = None,
 ) -> Replay:
     """Decides again from `recomputed` (see lineage.recompute) and compares field by field.
 
-    `equal` needs every recomputed input, every sum and the price to the cent. `code` are the git commits of the
-    decision and of this process: they are told apart when something differs.
+    `equal` needs every recomputed input, every sum, the forecast and the price to the cent. `code` are the git commits
+    of the decision and of this process: they are told apart when something differs.
     """
     inputs = decision.inputs
     fields = [_field(inputs, name, value) for name, value in recomputed.items()]
     again = decide_one(model, rulebook, DecisionInputs(**inputs.model_dump() | recomputed))
     trail = [line.document() for line in again.trail] == [line.document() for line in decision.trail]
-    difference = _first(decision, again, fields, sums, trail)
+    difference = _first(decision, again, fields, sums, trail, forecast)
     paid = format_minor(decision.price, inputs.currency)
     return Replay(
         equal=difference is None,
-        verdict=difference or f"equal to the cent: {paid}, from {len(fields)} inputs recomputed from raw rows",
+        verdict=difference or _equal(paid, fields, forecast),
         recorded_price=paid,
         replayed_price=format_minor(again.price, again.inputs.currency),
         fields=fields,
         as_recorded=[name for name in _set(inputs) if name not in recomputed and name not in KEYS],
+        forecast=forecast,
         same_trail=trail,
         decided_by_code=code[0],
         replayed_by_code=code[1],
     )
+
+
+def _equal(paid: str, fields: Sequence[Field], forecast: ForecastReplay | None) -> str:
+    said = f"equal to the cent: {paid}, from {len(fields)} inputs recomputed from raw rows"
+    if forecast is None:
+        return said
+    again = f"; {forecast.verdict}" if forecast.equal else f"; its forecast was not made again: {forecast.verdict}"
+    return said + again
 
 
 def _field(inputs: DecisionInputs, name: str, value: Any) -> Field:
@@ -85,9 +100,14 @@ def _set(inputs: DecisionInputs) -> list[str]:
 
 
 def _first(
-    decision: Decision, again: Decision, fields: Sequence[Field], sums: Sequence[Sum], same_trail: bool
+    decision: Decision,
+    again: Decision,
+    fields: Sequence[Field],
+    sums: Sequence[Sum],
+    same_trail: bool,
+    forecast: ForecastReplay | None,
 ) -> str | None:
-    """The first difference in words: inputs before sums before the price, as one follows from the other."""
+    """The first difference in words: inputs, sums, the forecast, the price, as one follows from the other."""
     unequal = next((field for field in fields if not field.equal), None)
     if unequal is not None:
         return (
@@ -96,6 +116,8 @@ def _first(
         )
     if (difference := first_difference(sums)) is not None:
         return f"differs at {difference}"
+    if forecast is not None and forecast.equal is False:
+        return f"differs at the forecast: {forecast.verdict}"
     if again.price != decision.price:
         currency = decision.inputs.currency
         return (

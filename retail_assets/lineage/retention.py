@@ -1,28 +1,33 @@
 """Can every table version that decisions name still be read? What vacuum and log cleaning must leave alone."""
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pyarrow.fs as pa_fs
 from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 
 from retail_assets.core.errors import RetailError
+from retail_assets.lineage.records import published_by
 from retail_assets.lineage.snapshots import Snapshots
-from retail_assets.resources.lake import Lake
+from retail_assets.pricing.gold_inputs import FORECASTS
+from retail_assets.resources.lake import Lake, LakeError
 
 Named = tuple[str, str, int]
 """Layer, table and Delta version."""
 
 
 def named_versions(lake: Lake, days: int) -> set[Named]:
-    """Every gold and bronze version that a decision of the newest `days` business dates names."""
+    """Every gold and bronze version that a decision of the newest `days` business dates names.
+
+    Also the gold that the forecasts among them were made from, without which no forecast can be made again.
+    """
     with Snapshots(lake) as reader:
         version = reader.newest("decisions", "pricing")
         if version is None:
             return set()
         newest = reader.newest_day("decisions", "pricing", version)
-        if newest == date.min:
+        if newest is None:
             return set()
         first = newest - timedelta(days=days - 1)
         rows = reader.rows(
@@ -30,7 +35,19 @@ def named_versions(lake: Lake, days: int) -> set[Named]:
             select="distinct gold_versions, bronze_versions",
         )  # fmt: skip
     texts = {(layer, row[f"{layer}_versions"] or "{}") for row in rows for layer in ("gold", "bronze")}
-    return {(layer, name, number) for layer, text in texts for name, number in json.loads(text).items()}
+    named = {(layer, name, number) for layer, text in texts for name, number in json.loads(text).items()}
+    return named | _behind_forecasts(lake, {n for layer, name, n in named if (layer, name) == ("gold", FORECASTS)})
+
+
+def _behind_forecasts(lake: Lake, versions: set[int]) -> set[Named]:
+    named: set[Named] = set()
+    for version in versions:
+        try:
+            commit = published_by(lake, FORECASTS, version)
+        except (DeltaError, LakeError):
+            continue  # reported as unreadable itself
+        named |= {("gold", name, number) for name, number in json.loads(commit.get("gold", "{}")).items()}
+    return named
 
 
 def unreadable(lake: Lake, named: set[Named]) -> dict[Named, str]:

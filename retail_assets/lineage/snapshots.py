@@ -98,11 +98,18 @@ class Snapshots:
                 self._newest[layer, name] = None
         return self._newest[layer, name]
 
-    def newest_day(self, layer: str, name: str, version: int) -> date:
-        """The newest business date with a file in a partitioned table; the first of all days where it is empty."""
+    def columns(self, layer: str, name: str, version: int) -> list[str]:
+        """The columns of a table at a version."""
+        return list(snapshot(self._key, layer, name, version).schema.names)
+
+    def newest_day(self, layer: str, name: str, version: int, until: date = date.max) -> date | None:
+        """The newest business date by `until` with a file in a partitioned table; None where there is none."""
         found = snapshot(self._key, layer, name, version).actions
-        newest: date | None = pc.max(found["partition.business_date"]).as_py() if found.num_rows else None
-        return newest or date.min
+        if not found.num_rows:
+            return None
+        days = found["partition.business_date"]
+        newest: date | None = pc.max(days.filter(pc.less_equal(days, pa.scalar(until, days.type)))).as_py()
+        return newest
 
     def rows(
         self,

@@ -18,6 +18,7 @@ class Origin:
 
 SALES, HISTORY = "fct_sales_daily", "fct_price_history"
 FORECAST = Origin("forecasts", "mean", ("pos_lines", "stock_levels"), "mean of the forecast of the next 28 days")
+DEVIATION = Origin("forecasts", "q05, q95", ("pos_lines", "stock_levels"), "standard deviation of one day of it")
 RECENT = Origin(SALES, "gross_units", ("pos_lines", "stock_levels"), "units a day with stock in the last 56 days")
 ORIGINS: Mapping[str, Origin] = {
     "previous_price": Origin(HISTORY, "list_price", ("price_list",), "the list price in force"),
@@ -25,8 +26,16 @@ ORIGINS: Mapping[str, Origin] = {
     "competitor_price": Origin(
         SALES, "competitor_price", ("competitor_prices",), "the lowest price of the newest observation of 14 days"
     ),
+    "week_price": Origin(HISTORY, "list_price", ("price_list",), "the list price seven days before the decided one"),
     "reference_price": Origin(
         HISTORY, "list_price", ("price_list",), "the list prices of 180 days, weighted by their days"
+    ),
+    "costs_delivered": Origin(HISTORY, "unit_cost", ("price_list",), "whether anything in this country has a cost"),
+    "family_low": Origin(
+        HISTORY, "list_price", ("price_list", "products"), "half way to the next larger pack, per unit"
+    ),
+    "family_high": Origin(
+        HISTORY, "list_price", ("price_list", "products"), "half way to the next smaller pack, per unit"
     ),
     "on_hand": Origin(SALES, "on_hand", ("stock_levels",), "the newest count at close of day"),
     "on_promotion": Origin("dim_promotion", "starts_on, ends_on", ("promotions",), "a promotion planned for tomorrow"),
@@ -41,6 +50,8 @@ def origin_of(name: str, base_demand_source: str | None) -> Origin | None:
     """Where the input `name` comes from; None for one that no table holds."""
     if name == "base_demand":
         return {"forecast": FORECAST, "recent_mean": RECENT}.get(base_demand_source or "")
+    if name == "demand_deviation":
+        return DEVIATION if base_demand_source == "forecast" else None
     return ORIGINS.get(name)
 
 

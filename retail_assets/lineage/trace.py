@@ -12,8 +12,15 @@ from retail_assets.environments import Environment
 from retail_assets.lineage import find
 from retail_assets.lineage.agreement import Sum, agreement, first_difference
 from retail_assets.lineage.document import DbtModel, Feature, LoadedFile, Policy, Rows, Trace, Warehouse
-from retail_assets.lineage.errors import TraceError
+from retail_assets.lineage.errors import TraceError, VersionGone
 from retail_assets.lineage.evidence import Evidence, Versions, read_evidence
+from retail_assets.lineage.forecasts import (
+    ForecastFeatures,
+    ForecastReplay,
+    forecast_again,
+    not_again,
+    read_features,
+)
 from retail_assets.lineage.models import ModelStory, model_story, read_releases
 from retail_assets.lineage.recompute import recompute
 from retail_assets.lineage.records import policy_of, published_by, rulebook_of, warehouse_code
@@ -24,13 +31,14 @@ from retail_assets.pricing.decisions import Decision, decision_of
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.inputs import MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
+from retail_assets.resources.lake import Lake, LakeError
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.ledger import Release
 
 KEYS = ("store_id", "sku", "business_date", "base_demand_source")
 PERSONAL = ("customer_id", "payment_id")  # no price rests on who bought
+FAMILY = ("products", "price_list", "stock_levels")  # what places a pack in its family
 UNKNOWN_RAW = "gold was not published from bronze: there are no raw rows to trace"
 
 
@@ -60,7 +68,10 @@ def trace_from(
         decision, versions = decision_of(row), Versions.of(row)
         evidence = read_evidence(reader, decision, versions, row["at"])
         sums = agreement(evidence, decision.inputs)
-        again = _replay(lake, store, row, decision, evidence, sums) if replay else None
+        made_from = _forecast_from(lake, versions, evidence)
+        features = _forecast_features(reader, evidence, made_from)
+        forecast = _forecast_again(reader, store, evidence, features, made_from) if replay else None
+        again = _replay(lake, store, row, decision, evidence, sums, forecast) if replay else None
         corrected = find.corrected_by(reader, row)
         files, log = _files(reader, evidence), read_releases(reader)
     return Trace(
@@ -70,9 +81,11 @@ def trace_from(
         models=_models(log, store, row, evidence),
         features=_features(decision, versions),
         gold=_tables(evidence.gold, versions.gold),
-        forecast_from=_forecast_from(lake, versions, evidence),
+        forecast_from=made_from,
+        forecast_features=features,
         warehouse=_warehouse(lake, versions, evidence),
         raw=_tables(evidence.raw, versions.bronze),
+        family=_tables({name: evidence.family[name] for name in FAMILY if name in evidence.family}, versions.bronze),
         files=files,
         quarantined=_tables(evidence.quarantined, {}),
         sums=sums,
@@ -93,13 +106,54 @@ def _find(
     return find.by_item(reader, store_id, sku, at)
 
 
-def _replay(lake: Lake, store: ModelStore, row: Row, decision: Decision, evidence: Evidence, sums: list[Sum]) -> Replay:
+def _replay(
+    lake: Lake,
+    store: ModelStore,
+    row: Row,
+    decision: Decision,
+    evidence: Evidence,
+    sums: list[Sum],
+    forecast: ForecastReplay | None,
+) -> Replay:
     if not evidence.raw:
         raise TraceError(f"decision {row['decision_id']} cannot be replayed: {UNKNOWN_RAW}", todo="`retail run`")
     model = PriceModel.load(store.path(PRODUCT, decision.model_version))
     rulebook = rulebook_of(lake, decision.policy_hash)
     code = (row.get("git_commit"), git_commit())
-    return replay_price(decision, recompute(evidence, decision.inputs), sums, model, rulebook, code)
+    return replay_price(decision, recompute(evidence, decision.inputs), sums, model, rulebook, code, forecast)
+
+
+def _forecast_features(
+    reader: Snapshots, evidence: Evidence, made_from: Mapping[str, int]
+) -> ForecastFeatures | str | None:
+    """The features behind the forecast; why they cannot be shown; None where the base demand is no forecast."""
+    rows = evidence.gold.get("forecasts")
+    if not rows:
+        return None
+    item = rows[0]
+    try:
+        found = read_features(reader, made_from, item["store_id"], item["sku"], item["origin_date"])
+    except VersionGone as error:
+        return str(error)
+    return found or "the gold that the forecast was made from was not recorded"
+
+
+def _forecast_again(
+    reader: Snapshots,
+    store: ModelStore,
+    evidence: Evidence,
+    features: ForecastFeatures | str | None,
+    made_from: Mapping[str, int],
+) -> ForecastReplay | None:
+    if features is None:
+        return None
+    rows = evidence.gold["forecasts"]
+    if isinstance(features, str):
+        return not_again(rows, features)
+    try:
+        return forecast_again(reader, store, rows, features, made_from)
+    except (ModelStoreError, LakeError, VersionGone) as error:
+        return not_again(rows, str(error))
 
 
 def _said(row: Row, decision: Decision, evidence: Evidence) -> dict[str, Any]:
@@ -139,9 +193,10 @@ def _policy(lake: Lake, decision: Decision) -> Policy:
 
 def _models(log: list[Release], store: ModelStore, row: Row, evidence: Evidence) -> list[ModelStory]:
     """The pricing model, and the forecasting model where the base demand is its forecast."""
-    stories = [model_story(log, store, PRODUCT, row["model_version"], row["at"])]
+    where = (row["at"], row["store_id"])
+    stories = [model_story(log, store, PRODUCT, row["model_version"], *where)]
     versions = {forecast["model_version"] for forecast in evidence.gold.get("forecasts", [])}
-    return stories + [model_story(log, store, "forecasting", version, row["at"]) for version in sorted(versions)]
+    return stories + [model_story(log, store, "forecasting", version, *where) for version in sorted(versions)]
 
 
 def _features(decision: Decision, versions: Versions) -> list[Feature]:
@@ -191,7 +246,7 @@ def _tables(found: Mapping[str, list[Row]], versions: Mapping[str, int]) -> list
 
 def _files(reader: Snapshots, evidence: Evidence) -> list[LoadedFile]:
     """The files of every traced raw row, from ops/loads."""
-    rows = [row for found in evidence.raw.values() for row in found]
+    rows = [row for tables in (evidence.raw, evidence.family) for found in tables.values() for row in found]
     version = reader.newest("ops", "loads")
     if not rows or version is None:
         return []

@@ -14,9 +14,17 @@ CONTENT = {
     "competitor_prices": ("competitor", "observed_on", "price", "currency"),
     "promotions": ("promo_code", "starts_on", "ends_on", "discount_pct"),
     "stores": ("store_id", "country", "currency"),
-    "products": ("country", "name", "department", "category"),
+    "products": ("country", "name", "department", "category", "price_family", "pack_size", "unit"),
 }
-MONEY = ("previous_price", "unit_cost", "competitor_price", "reference_price")
+MONEY = (
+    "previous_price",
+    "week_price",
+    "unit_cost",
+    "competitor_price",
+    "reference_price",
+    "family_low",
+    "family_high",
+)
 
 
 def text(trace: Trace) -> str:
@@ -62,6 +70,9 @@ def _lines(trace: Trace) -> Iterator[str]:
     for rows in trace.raw:
         yield f"  bronze/{rows.table} version {rows.version}: {_count(rows)}"
         yield from (f"    {raw_line(rows.table, row)}" for row in newest(rows))
+    for rows in trace.family:
+        yield f"  of the other packs, bronze/{rows.table}: {_count(rows)}"
+        yield from (f"    {row['sku']} {raw_line(rows.table, row)}" for row in newest(rows))
     yield from ("", "LEFT OUT: rows of the same key in quarantine")
     for rows in trace.quarantined:
         yield from (f"  {row['file']}:{row['line']} {'; '.join(row['reasons'])}: {row['raw']}" for row in rows.rows)
@@ -112,7 +123,7 @@ def _model(story: ModelStory) -> str:
         return f"{story.product} {story.version}: the ledger has no release of it"
     since = f"{story.product} {story.version}: live since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
     until = f"; replaced {story.replaced_at:%Y-%m-%d %H:%M} by {story.replaced_by}" if story.replaced_at else ""
-    return f"{since} ({story.action}: {story.reason}){until}"
+    return f"{since} ({story.action} on {story.target}: {story.reason}){until}"
 
 
 def _training(story: ModelStory) -> Sequence[str]:

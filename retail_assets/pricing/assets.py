@@ -1,6 +1,5 @@
 """Assets of pricing: the demand response model, its report, and the prices that the live model decides."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,11 +9,11 @@ import pyarrow.compute as pc
 from retail_assets.lineage.example import example_trace
 from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
 from retail_assets.pricing import report
-from retail_assets.pricing.batches import decide_rows
+from retail_assets.pricing.batches import decide_shares
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Provenance
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
-from retail_assets.pricing.log import append_batch, batch_state, is_decided
+from retail_assets.pricing.log import append_batch, batch_state, is_decided, stands
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.publication_assets import ASSETS as PUBLICATION_ASSETS
 from retail_assets.pricing.publication_assets import DECISION_CODE
@@ -24,13 +23,14 @@ from retail_assets.pricing.training import gold_versions as training_versions
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.assignment import Assignment, share_table
 from retail_assets.unchanged import unchanged
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
 RESPONSES = "pricing_response"
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
+NOTHING_LIVE = "no pricing model is live"
 WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=14), warn_window=timedelta(days=8))
 HEADLINES = ("holdout_skill", "holdout_wape", "holdout_wape_no_response", "elasticity_median", "skus")
 
@@ -127,31 +127,34 @@ def response_report(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[
     code_version=DECISION_CODE,
     freshness_policy=DAILY,
     description="decisions/pricing: one row per listed store-SKU and business date with its price for the next day, "
-    "the inputs and the trail of guardrails, decided by the model that the release ledger says is live. Append-only; "
-    "deciding the same again adds nothing.",
+    "the inputs and the trail of guardrails, decided by the version that the release ledger routes to its store. "
+    "Append-only; deciding the same again adds nothing.",
 )
 def price_decisions(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
 ) -> dg.MaterializeResult:
     """Decides the newest business date, unless exactly that was decided before."""
-    live = Ledger(lake).live(PRODUCT)
-    if live is None or newest_day(lake) is None:
-        return dg.MaterializeResult(metadata={"status": "no pricing model is live" if live is None else "no sales yet"})
+    assigned, day = Assignment.now(lake, PRODUCT), newest_day(lake)
+    if not assigned.versions or day is None:
+        return dg.MaterializeResult(metadata={"status": "no sales yet" if assigned.versions else NOTHING_LIVE})
     rulebook, gold = Rulebook.of(load_config().policy), gold_versions(lake)
-    state = batch_state(gold, live.version, rulebook.policy_hash, DECISION_CODE)
-    if is_decided(lake, state):
-        return unchanged(model_version=live.version)
-    model = PriceModel.load(model_store.path(PRODUCT, live.version))
+    state = batch_state(gold, assigned.name, rulebook.policy_hash, DECISION_CODE)
+    if is_decided(lake, state) and stands(lake, day, rulebook.policy_hash, assigned.version_of):
+        return unchanged(model_version=", ".join(assigned.versions))
+    models = assigned.load(model_store, PriceModel.load)
     inputs = read_inputs(lake, gold)
+    shares = assigned.shares(inputs.rows)
     made = made_from(lake, gold)
     record_policy(lake, rulebook)
     record_warehouse_code(lake, made.warehouse_code)
     provenance = Provenance(datetime.now(UTC), "batch", context.run.run_id, git_commit(), made)
-    appended = append_batch(lake, _rows(model, rulebook, inputs, provenance), inputs.business_date, state)
+    rows = decide_shares(models, shares, rulebook, provenance)
+    appended = append_batch(lake, rows, inputs.business_date, state)
     return dg.MaterializeResult(
         metadata={
             "status": "decided",
-            "model_version": live.version,
+            "model_version": ", ".join(assigned.versions),
+            "versions": dg.MetadataValue.md(share_table(shares)),
             "policy_hash": rulebook.policy_hash,
             "dagster/row_count": appended.offered,
             "new_rows": appended.added,
@@ -162,12 +165,6 @@ def price_decisions(
             "example_trace": dg.MetadataValue.md(example_trace(lake, model_store, inputs.business_date)),
         }
     )
-
-
-def _rows(
-    model: PriceModel, rulebook: Rulebook, inputs: BatchInputs, provenance: Provenance
-) -> Iterator[pa.RecordBatch]:
-    return decide_rows(model, rulebook, inputs.rows, provenance)
 
 
 def _metadata(lake: Lake, inputs: BatchInputs) -> dict[str, dg.MetadataValue]:

@@ -1,24 +1,38 @@
 """A whole batch of decisions as rows: the columns and words of `decisions.decision_row`, made by SQL over Arrow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from retail_assets.core.guardrails import RULES
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.decisions import Provenance, output_numbers
 from retail_assets.pricing.inputs import INPUTS, MEASURED, PLAIN
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
-from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import steps_of
 from retail_assets.pricing.trail_sql import register_columns, step_pieces
+from retail_assets.serving.assignment import Share
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
 CHUNK_ROWS = 50_000
 SCAN_ROWS = 10_000  # DuckDB scans Arrow batches in parallel, one thread each
+
+
+def decide_shares(
+    models: Mapping[str, PriceModel], shares: Sequence[Share], rulebook: Rulebook, provenance: Provenance
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch in which several versions answer, each share decided whole by its own; see `decide_rows`."""
+    for share in shares:
+        model = models[share.version]
+        rows = with_shared_targets(model, rulebook, share.rows)
+        yield from decide_rows(model, rulebook, rows, replace(provenance, arm=share.arm))
 
 
 def decide_rows(
@@ -77,7 +91,8 @@ def _statement(
                {_quoted(provenance.dagster_run_id)} as dagster_run_id, {_quoted(provenance.git_commit)} as git_commit,
                business_date, business_date + 1 as effective_from,
                {_quoted(made.gold_versions)} as gold_versions, {_quoted(made.bronze_versions)} as bronze_versions,
-               {_quoted(made.warehouse_code)} as warehouse_code, null::varchar as corrects
+               {_quoted(made.warehouse_code)} as warehouse_code, null::varchar as corrects,
+               '{provenance.arm}' as arm, null::double as latency_ms
         from named
     """
     return sql, pa.Table.from_batches(pa.table(columns).to_batches(max_chunksize=SCAN_ROWS))

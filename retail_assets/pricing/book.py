@@ -1,6 +1,6 @@
 """The inputs of every listed store-SKU in memory: what a service decides from, the same rows as the batch."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import cached_property
 
@@ -10,6 +10,9 @@ from retail_assets.lineage.records import made_from
 from retail_assets.pricing.decisions import MadeFrom
 from retail_assets.pricing.gold_inputs import NothingToPrice, gold_versions, read_inputs
 from retail_assets.pricing.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
 
 CARRIED_INPUTS = "price_inputs"
@@ -53,6 +56,11 @@ class InputBook:
         if CARRIED_INPUTS in self.versions:
             return lake.version("gold", CARRIED_INPUTS) != self.versions[CARRIED_INPUTS]
         return gold_versions(lake) != self.versions
+
+    def decided_by(self, model: PriceModel, rulebook: Rulebook) -> "InputBook":
+        """The book with what items of a category share under this model and policy, as the batch decides them."""
+        rows = with_shared_targets(model, rulebook, self.rows)
+        return self if rows is self.rows else replace(self, rows=rows)
 
     def inputs_of(self, store_id: str, sku: str) -> DecisionInputs | None:
         """What is known of a store-SKU; None where it is not listed or has no price in its store's currency."""

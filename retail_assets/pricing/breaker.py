@@ -1,7 +1,9 @@
 """The circuit breaker: does a batch of price changes look like the batches before it? Pure.
 
-Numbers are measured over the rows that no planned promotion explains, for the whole chain and for each department, so
-that a promotion which moves half of an assortment is not taken for a model that went wild.
+Numbers are measured over the rows that no planned promotion explains, for the whole chain, each department and each
+category, so that a promotion which moves half of an assortment is not taken for a model that went wild. Usual is the
+median of earlier good batches, give or take their distances from it: a chain's first batches, which move nearly every
+price, would widen a mean and its deviation for weeks.
 """
 
 import math
@@ -11,31 +13,40 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from retail_assets.core.guardrails import RULES, Flags, Status
 from retail_assets.pricing.config import BreakerConfig
 from retail_assets.pricing.policy import Batch
 
 CHAIN = "chain"
-NUMBERS = ("changed", "mean_change", "at_guardrail", "revenue_at_risk")
+CATEGORY = "category "
+NUMBERS = ("changed", "mean_change", "at_guardrail", "revenue_at_risk", "promised_gain")
+TWO_SIDED = ("mean_change",)
+NORMAL = 1.4826  # standard deviations of a normal distribution per median distance from the median
+MOST_PROMISED = 1.0
 WORDS = {
     "changed": "the share of prices that change",
     "mean_change": "the mean change of prices",
     "at_guardrail": "the share of prices held back by a guardrail",
     "revenue_at_risk": "the share of revenue at risk",
+    "promised_gain": "the gain that the model promises",
 }
 LIMITING = [k for k, rule in enumerate(RULES) if rule != "price_ending"]
 
 Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a batch does to one scope (`chain` or a department), over the `rows` that are not on a planned promotion.
+    """What a batch does to one scope (`chain`, a department, or `category` and its name), over the `rows` that are not
+    on a planned promotion.
 
     `changed` and `at_guardrail` are shares of those rows (0 to 1), `mean_change` the mean of price / previous - 1,
     `revenue_at_risk` the share of the expected revenue that is lost if demand answers every change as badly as its 95 %
-    interval allows. `planned` counts the rows on promotion.
+    interval allows, `promised_gain` the mean of what each change gains by the model (0 to 1 each; NaN in batches from
+    before it was measured). `planned` counts the rows on promotion.
     """
 
     scope: str
@@ -45,6 +56,7 @@ class Numbers:
     mean_change: float
     at_guardrail: float
     revenue_at_risk: float
+    promised_gain: float
 
 
 @dataclass(frozen=True)
@@ -71,30 +83,34 @@ class Finding:
 class RowNumbers:
     """What the numbers of scopes are summed from, arrays of shape (rows,); made from a batch, or from parts of one."""
 
-    department: npt.NDArray[np.object_]
-    currency: npt.NDArray[np.object_]
+    department: Texts
+    category: Texts
+    currency: Texts
     planned: Flags
     change: Floats
     at_guardrail: Flags
     revenue: Floats
     loss: Floats
+    gain: Floats
 
     @classmethod
-    def of(cls, batch: Batch, department: npt.NDArray[np.object_], currency: npt.NDArray[np.object_]) -> "RowNumbers":
-        """From a decided batch; `department` and `currency` are those of its rows."""
+    def of(cls, batch: Batch, inputs: pa.Table) -> "RowNumbers":
+        """From a decided batch and the inputs (schema INPUTS) it was decided from."""
         ratio = batch.price / batch.previous
         step = np.log(ratio)
         revenue = np.nan_to_num(batch.previous * batch.units_before)
         worst = np.minimum(np.exp(step * batch.response.lo), np.exp(step * batch.response.hi)) * ratio
-        bound = (Status.MOVED, Status.CONFLICT)
+        bound = (Status.MOVED, Status.NEARER, Status.CONFLICT)
         return cls(
-            department=department,
-            currency=currency,
+            department=inputs["department"].to_numpy(),
+            category=inputs["category"].to_numpy(),
+            currency=inputs["currency"].to_numpy(),
             planned=batch.promoted,
             change=ratio - 1,
             at_guardrail=np.any([np.isin(batch.lines[k].status, bound) for k in LIMITING], axis=0),
             revenue=revenue,
             loss=revenue * np.maximum(1 - worst, 0.0),
+            gain=np.where(batch.price == batch.previous, 0.0, np.clip(batch.gain, 0.0, MOST_PROMISED)),
         )
 
     @classmethod
@@ -104,10 +120,11 @@ class RowNumbers:
 
 
 def measure(rows: RowNumbers) -> list[Numbers]:
-    """The numbers of the chain, then of each department in alphabetical order."""
-    departments = sorted({str(d) for d in set(rows.department.tolist()) if d is not None})
-    everything = np.ones(len(rows.change), dtype=bool)
-    scopes = [(CHAIN, everything)] + [(name, rows.department == name) for name in departments]
+    """The numbers of the chain, then of each department and of each category in alphabetical order."""
+    scopes = [(CHAIN, np.ones(len(rows.change), dtype=bool))]
+    for prefix, column in (("", rows.department), (CATEGORY, rows.category)):
+        names = sorted({str(name) for name in set(column.tolist()) if name is not None})
+        scopes += [(prefix + name, column == name) for name in names]
     return [_measure(rows, name, inside) for name, inside in scopes]
 
 
@@ -116,9 +133,10 @@ def judge(
 ) -> tuple[Finding, ...]:
     """What is wrong with a batch; nothing when it may be published.
 
-    `earlier` are the numbers of good batches by scope, newest last. Absolute limits hold from the first batch on; the
-    distribution of earlier batches counts from `minimum_batches` of them. Departments of fewer than `minimum_rows` rows
-    are judged with the chain only, and a number that is not finite is always wrong.
+    `earlier` are the numbers of good batches by scope, newest last. Absolute limits hold for the chain and departments
+    from the first batch on; the distribution of earlier batches counts from `minimum_batches` of them. Departments and
+    categories of fewer than `minimum_rows` rows are judged with the chain only, and a number that is not finite is
+    always wrong.
     """
     found = []
     for scope in numbers:
@@ -131,13 +149,16 @@ def judge(
 
 
 def _outside(scope: Numbers, name: str, before: Sequence[Numbers], config: BreakerConfig) -> list[Finding]:
-    value = float(getattr(scope, name))
-    limit = float(getattr(config.limits, name))
+    value, narrow = float(getattr(scope, name)), scope.scope.startswith(CATEGORY)
+    limit = math.inf if narrow else float(getattr(config.limits, name))
     bounds: list[tuple[Literal["limit", "sigma"], float, float]] = [("limit", *_two_sided(name, 0.0, limit))]
-    if len(before) >= config.minimum_batches:
-        past = np.array([getattr(one, name) for one in before], dtype=np.float64)
-        spread = config.sigma * max(float(past.std(ddof=1)), config.least_deviation)
-        bounds.append(("sigma", *_two_sided(name, float(past.mean()), spread)))
+    past = np.array([getattr(one, name) for one in before], dtype=np.float64)
+    past = past[np.isfinite(past)]
+    if len(past) >= config.minimum_batches:
+        usual = float(np.median(past))
+        deviation = max(NORMAL * float(np.median(np.abs(past - usual))), getattr(config.least_deviation, name))
+        sigma = config.category_sigma if narrow else config.sigma
+        bounds.append(("sigma", *_two_sided(name, usual, sigma * deviation)))
     return [
         Finding(scope.scope, name, value, low, high, kind)
         for kind, low, high in bounds
@@ -147,7 +168,7 @@ def _outside(scope: Numbers, name: str, before: Sequence[Numbers], config: Break
 
 def _two_sided(name: str, centre: float, spread: float) -> tuple[float, float]:
     """Prices may run away up or down; the other numbers are harmless when small."""
-    return (centre - spread if name == "mean_change" else 0.0), centre + spread
+    return (centre - spread if name in TWO_SIDED else 0.0), centre + spread
 
 
 def _measure(rows: RowNumbers, name: str, inside: Flags) -> Numbers:
@@ -162,6 +183,7 @@ def _measure(rows: RowNumbers, name: str, inside: Flags) -> Numbers:
         mean_change=_mean(change),
         at_guardrail=_mean(rows.at_guardrail[counted]),
         revenue_at_risk=_at_risk(rows, counted, total),
+        promised_gain=_mean(rows.gain[counted]),
     )
 
 

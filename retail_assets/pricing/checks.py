@@ -161,7 +161,7 @@ def _coverage(
     metadata |= {"open_stores": len(open_stores), "stores_without_decisions": sorted(open_stores - stores)}
     return _result(
         "every_listed_item_has_a_price",
-        newest == day and decided >= inputs.listed and open_stores <= stores,
+        newest == day and decided >= inputs.listed and not missing and open_stores <= stores,
         metadata | {"without_a_known_price": missing},
         dg.AssetCheckSeverity.WARN,
     )

@@ -19,7 +19,8 @@ Category = Annotated[str | None, typer.Option("--category", help="A category.")]
 Chain = Annotated[bool, typer.Option("--chain", help="The whole chain.")]
 
 prices = typer.Typer(
-    help="The published price of a store and SKU; what waits for a person; stopping and resuming price changes.",
+    help="The published price of a store and SKU; what waits for a person; stopping and resuming price changes; price "
+    "files, and whether the tills ask the right prices.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -109,6 +110,43 @@ def stopped(as_json: Json = False) -> None:
     rows = read_stopped(current().lake).turns
     lines = [f"{row.place}: stopped by {row.by} at {row.at:%Y-%m-%d %H:%M} UTC: {row.reason}" for row in rows]
     _print([row.model_dump(mode="json") for row in rows], lines or ["nothing is stopped"], as_json)
+
+
+@prices.command()
+def files(store: Store = None, as_json: Json = False) -> None:
+    """Write the price files that are missing, old or damaged, and list every file with its checksum."""
+    from retail_assets.pricing.price_files import write_price_files
+
+    environment = current()
+    _require_known(environment.lake, store, None)
+    found = write_price_files(environment.lake, environment.home, store)
+    lines = [f"{f.path}: {f.rows} prices, {f.changed} changed, sha256 {f.sha256}{_written(f.written)}" for f in found]
+    _print([file.model_dump() for file in found], lines or ["no store has a published price"], as_json)
+
+
+@prices.command()
+def integrity(as_json: Json = False) -> None:
+    """Show the share of prices that the tills scanned otherwise than they should, per store, worst first."""
+    from retail_assets.pricing.config import load_config
+    from retail_assets.pricing.integrity import REPORT, wrong_share
+
+    lake, config = current().lake, load_config().publication.integrity
+    if not lake.exists("reports", REPORT):
+        raise RetailError("no till has been compared with its prices yet", todo="run `retail run`")
+    column = wrong_share(config)
+    rows = lake.open("reports", REPORT).to_pyarrow_table().to_pylist()
+    rows.sort(key=lambda row: (-row[column], row["store_id"]))
+    lines = [
+        f"{row['store_id']}: {row[column]:.2%} of prices wrong against those {config.against}, {row['lines']} lines in "
+        f"the {config.days} days up to {row['business_date']}"
+        f"{', more than allowed' * (row[column] > config.wrong_share)}"
+        for row in rows
+    ]
+    _print(rows, lines, as_json)
+
+
+def _written(written: bool) -> str:
+    return ", written now" if written else ""
 
 
 def _answer(

@@ -18,8 +18,10 @@ DEFAULT_MARKET = "default"
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Confidence = Annotated[float, Field(ge=0.5, lt=1.0)]
+Learnt = Literal["learnt"]
 Objective = Literal["margin", "revenue", "clearance", "keep"]
 OBJECTIVES: tuple[Objective, ...] = ("margin", "revenue", "clearance", "keep")
+TargetLevel = Literal["item", "category"]
 Band = tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(ge=0.0)]]
 
 
@@ -34,8 +36,10 @@ class _Frozen(BaseModel):
 class CategoryPolicy(_Frozen):
     """The rules of one category, all set. Bands are (low, high) shares of what they refer to.
 
-    `margin_target` is asked for by the objective `revenue`, `clear_by` (the last day of sale) by `clearance`, whose
-    plan assumes no more demand than is reached with the probability `clear_confidence`.
+    `margin_target` is asked for by the objective `revenue` and holds for each item or, with `target_level: category`,
+    for a category's items in a store together; `clear_by` (the last day of sale) is asked for by `clearance`, planned
+    on no more demand than is reached with the probability `clear_confidence`. With `family_steps` a pack that is out of
+    order by more than one step comes nearer to it by steps; without, it stays.
     """
 
     objective: Objective
@@ -50,7 +54,9 @@ class CategoryPolicy(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)]
     assumed_margin: Share | None
     hold_during_promotion: bool
-    substitution: Share = 0.0
+    substitution: Share | Learnt = 0.0
+    target_level: TargetLevel = "item"
+    family_steps: bool = False
 
     @field_validator("price_range", "competitor_band")
     @classmethod
@@ -80,7 +86,9 @@ class PolicyOverride(_Frozen):
     minimum_gain: Annotated[float, Field(ge=0.0)] | None = None
     assumed_margin: Share | None = None
     hold_during_promotion: bool | None = None
-    substitution: Share | None = None
+    substitution: Share | Learnt | None = None
+    target_level: TargetLevel | None = None
+    family_steps: bool | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -185,10 +193,24 @@ class PricingPolicy(_Frozen):
         return self.defaults.model_copy(update=update)
 
     @property
-    def substitutes(self) -> bool:
-        """Whether any price is decided with a view to the rest of its category."""
-        overrides = [*self.departments.values(), *self.categories.values()]
-        return self.defaults.substitution > 0 or any(level.substitution for level in overrides)
+    def assumes_substitution(self) -> bool:
+        """Whether any price counts on a cross-elasticity that a person has set."""
+        return any(level.substitution not in (None, 0.0, "learnt") for level in self._levels)
+
+    @property
+    def learns_substitution(self) -> bool:
+        """Whether any price counts on the cross-elasticity that its model has learnt."""
+        return any(level.substitution == "learnt" for level in self._levels)
+
+    @property
+    def _levels(self) -> list[CategoryPolicy | PolicyOverride]:
+        return [self.defaults, *self.departments.values(), *self.categories.values()]
+
+    @property
+    def shares_targets(self) -> bool:
+        """Whether any category has a margin target that its items reach together."""
+        wanted = any(level.objective == "revenue" for level in self._levels)
+        return wanted and any(level.target_level == "category" for level in self._levels)
 
     def market_of(self, country: str) -> str:
         """The name of the market whose endings and tax hold in `country`."""
@@ -219,21 +241,23 @@ class ResponseConfig(_Frozen):
 Mode = Literal["shadow", "approve", "automatic"]
 
 
-class BreakerLimits(_Frozen):
-    """The largest numbers of a batch that are published without a person, from the first batch on."""
+class BreakerNumbers(_Frozen):
+    """A figure for each number of a batch, e. g. the largest that is published without a person."""
 
     changed: Annotated[float, Field(gt=0.0, le=1.0)]
     mean_change: Annotated[float, Field(gt=0.0)]
     at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
     revenue_at_risk: Annotated[float, Field(gt=0.0)]
+    promised_gain: Annotated[float, Field(gt=0.0)]
 
 
 class BreakerConfig(_Frozen):
     """When a batch is held back; units are explained in configs/pricing.yaml."""
 
-    limits: BreakerLimits
+    limits: BreakerNumbers
     sigma: float = Field(gt=0)
-    least_deviation: float = Field(gt=0)
+    category_sigma: float = Field(gt=0)
+    least_deviation: BreakerNumbers
     minimum_batches: int = Field(ge=2)
     history: int = Field(ge=2)
     minimum_rows: int = Field(ge=1)

@@ -1,13 +1,20 @@
-"""What a SKU sells when the rest of its category changes price: the cross-elasticity within categories, one per chain.
+"""What a SKU sells when the rest of its category changes price: cross-elasticities within categories.
 
-The weekly demand of a category is a free effect of the response model, so that a category's prices cannot be told from
-its season there. Here the effects are explained, week by week:
+Prices that a retailer lists follow demand, and what a whole category has in common in a week (season, weather, shocks)
+moves both: list prices cannot tell a category's prices from its good weeks. Promotions can: they are planned weeks
+ahead and differ between countries. Held against each other are therefore the items of a category that are *not* on
+promotion, week by week, by how much the others are discounted:
 
-    effect_t = cross * prices_t + a * effect_(t-1) + b * prices_(t-1) + country and week + country and category
+    units_t ~ usual_t * exp(cross * discount_t + a * discounts, list prices and demand around t
+                            + country and week + country and category + category and week)
 
-`prices` is the mean log price of the category's SKUs. Prices that were set because demand was high are set on what was
-seen the week before, which is held fixed. A category's few weeks say too little for a figure of its own (tried: further
-from the truth); the chain's counts only where it beats zero on held-back weeks.
+`units` are those of the unpromoted items of a category and country, `usual` what they would sell by their own prices
+and levels, `discount` is the mean log discount of the others (Poisson pseudo-likelihood, so that weeks without a sale
+count). The weeks before and after (t - 1, t + 1) hold lasting shocks fixed; the effects of category and week, which
+need two countries, hold its season. Nothing of a promoted item's own success is in it.
+
+Each category's figure is drawn to the chain's, and the chain's to zero, by what is not known of them: where nothing is
+seen, no substitution is claimed.
 """
 
 from dataclasses import dataclass, replace
@@ -15,63 +22,69 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.pricing.frames import ResponseFrame
-from retail_assets.pricing.response import Fit
+from retail_assets.pricing.frames import FEATURES, ResponseFrame
+from retail_assets.pricing.response import Fit, uncensored
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SWEEPS = 8
-LAGS = (1, 2)
+PRICE, PROMOTION = FEATURES.index("log_price"), FEATURES.index("promotion")
+SWEEPS = 25
+ROUNDS = 8
+LARGEST_STEP = 1.0
+BLOCK_WEEKS = 13
 FEWEST_WEEKS = 200
+PSEUDO_UNITS = 2.0
+LEAST_VARIANCE = 1e-4
+USUAL_CROSS = 0.5  # standard deviation around zero of what a chain's figure is expected to be
+USUAL_SPREAD = 0.1  # ... and of its categories around it, itself not known: falling with its fourth power
+SPREADS = np.geomspace(0.01, 2.0, 60)
 
 
 @dataclass(frozen=True)
 class Cross:
-    """Change of a SKU's units by the prices of its category's others, percent for percent, with its variance.
+    """Change of a SKU's units by the mean price of its category's others, percent for percent.
 
-    `others` is the number of other SKUs of each category, (categories,), 0 where it has no season of its own. `gain` is
-    the share of the squared error on held-back weeks that the figure avoids.
+    `mean` and `variance` are of each category, (categories,), `chain_mean` and `chain_variance` of a category never
+    seen. `others` is the number of other SKUs of each category, 0 where there is none.
     """
 
-    mean: float
-    variance: float
+    mean: Floats
+    variance: Floats
+    chain_mean: float
+    chain_variance: float
     others: Floats
-    gain: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether it beats zero on held-back weeks and is itself above zero beyond chance (95 %)."""
-        return self.gain > 0 and self.mean > 1.96 * float(np.sqrt(self.variance))
 
 
-def cross_elasticity(frame: ResponseFrame, fit: Fit, held_back_weeks: int) -> Cross | None:
-    """The cross-elasticity of a fitted frame; None where there are too few weeks of categories to tell."""
-    weeks = _Weeks.of(frame, fit.season)
-    late = weeks.week > weeks.week.max(initial=0) - held_back_weeks
-    if (~late).sum() < FEWEST_WEEKS or not late.any():
+def cross_elasticity(frame: ResponseFrame, fit: Fit) -> Cross | None:
+    """The cross-elasticities of a fitted frame; None where there are too few weeks of categories to tell."""
+    weeks = _Weeks.of(frame, fit)
+    if len(weeks.units) < FEWEST_WEEKS or not np.any(weeks.x[:, 0]):
         return None
-    with_prices, without = weeks.x, weeks.x[:, 1:]
-    errors = [np.sum((weeks.y - x @ _solve(x[~late], weeks.y[~late]))[late] ** 2) for x in (with_prices, without)]
-    price = weeks.x[:, 0] - without @ _solve(without, weeks.x[:, 0])
-    found = _solve(with_prices, weeks.y)
-    score = np.bincount(weeks.group, price * (weeks.y - with_prices @ found))
-    groups = len(np.unique(weeks.group))
-    size = np.bincount(weeks.category, weeks.skus, len(frame.categories))
-    seen = np.bincount(weeks.category, minlength=len(frame.categories))
-    return Cross(
-        mean=float(found[0]),
-        variance=float(np.sum(score**2) / np.sum(price**2) ** 2 * groups / max(groups - 1, 1)),
-        others=np.where(seen > 0, np.maximum(size / np.maximum(seen, 1) - 1, 1.0), 0.0),
-        gain=float(1 - errors[0] / errors[1]),
-    )
+    fitted = np.log((weeks.units / weeks.usual + 1) / 2)
+    for _ in range(ROUNDS):
+        mean = weeks.usual * np.exp(fitted)
+        gap = weeks.units / mean - 1
+        weight = 1.0 / _variance_of(gap, mean)
+        values = _without_effects(np.column_stack([fitted + gap, weeks.x]), weeks.effects, weight)
+        found, discount, rest = _regress(values, weight)
+        residual = rest - discount * found
+        fitted = fitted + np.clip(gap - residual, -LARGEST_STEP, LARGEST_STEP)
+    categories = len(frame.categories)
+    precision = np.bincount(weeks.category, weight * discount**2, categories)
+    evidence = np.bincount(weeks.category, weight * discount * rest, categories)
+    own = (evidence / np.maximum(precision, 1e-12))[weeks.category]
+    scores = np.bincount(weeks.block, weight * discount * (rest - own * discount))
+    count, used = len(scores), int((precision > 0).sum())
+    excess = float(np.sum(scores**2)) / max(float(precision.sum()), 1e-12) * count / max(count - used, 1)
+    return _pooled(evidence / max(excess, 1.0), precision / max(excess, 1.0), weeks.others)
 
 
 def without_others(fit: Fit, category: Ints, cross: Cross) -> Fit:
     """The fit with own-price elasticities at fixed prices of the others.
 
-    A SKU is one of the prices that move its category's demand: the effects of the weeks took that share,
-    cross / others, out of what its own price does. `category` is (skus,).
+    A SKU is one of the others of its neighbours: within a week of its category, what they win when it gets dearer
+    counts as lost to it once more, by cross / others. `category` is (skus,).
     """
     known = cross.others > 0
     each = np.divide(1.0, cross.others, where=known, out=np.zeros(len(known)))
@@ -87,49 +100,144 @@ def without_others(fit: Fit, category: Ints, cross: Cross) -> Fit:
 
 @dataclass(frozen=True)
 class _Weeks:
-    """Category-weeks with their week before, less the effects of country-week and of group; x is (rows, 3)."""
+    """Weeks of a category in a country that have a week before and after; arrays of shape (rows,), x is (rows, 8).
 
-    y: Floats
+    `units` are those of the items not on promotion, `usual` what these would sell by their own prices and levels; the
+    first column of x is the discount of the others. Within a `block` errors may go together; `effects` are the codes of
+    what is held fixed; `others` is (categories,).
+    """
+
+    units: Floats
+    usual: Floats
     x: Floats
-    week: Ints
-    group: Ints
+    block: Ints
     category: Ints
-    skus: Floats
+    effects: tuple[Ints, ...]
+    others: Floats
 
     @classmethod
-    def of(cls, frame: ResponseFrame, effect: Floats) -> "_Weeks":
-        """The category-weeks of a frame whose week before is there too."""
-        price, skus = _price_index(frame)
-        seasons = frame.seasons
-        width = int(seasons.week.max()) + 2
-        key = seasons.group * width + seasons.week
-        at = np.full((seasons.group.max() + 1) * width + 1, -1)
-        at[key] = np.arange(len(key))
-        lags = [np.where(seasons.week >= lag, at[np.maximum(key - lag, 0)], -1) for lag in LAGS]
-        used = np.flatnonzero(np.all([lag >= 0 for lag in lags], axis=0) & (seasons.category >= 0) & (skus > 1))
-        past = [values[lag[used]] for lag in lags for values in (effect, price)]
-        values = np.column_stack([effect[used], price[used], *past])
-        week = seasons.week[used]
-        for _ in range(SWEEPS):
-            for codes in (seasons.country[used] * width + week, seasons.group[used]):
-                values = values - _means(values, codes)
-        return cls(values[:, 0], values[:, 1:], week, seasons.group[used], seasons.category[used], skus[used])
+    def of(cls, frame: ResponseFrame, fit: Fit) -> "_Weeks":
+        """Sums the rows of a frame."""
+        country, week = frame.seasons.country[frame.season_code], frame.seasons.week[frame.season_code]
+        category = frame.category_of_sku[frame.sku_code]
+        categories, width = len(frame.categories), int(week.max()) + 3
+        cells, cell = np.unique((country * categories + category) * width + week + 1, return_inverse=True)
+        units, usual = _unpromoted_demand(frame, fit, cell)
+        demand = np.log((units + PSEUDO_UNITS) / (usual + PSEUDO_UNITS))
+        others = np.maximum(np.bincount(_of_skus(frame, cell)[0] // len(frame.skus)) - 1.0, 0.0)
+        discount, price = _discount_of_others(frame, fit, cell, others), _unpromoted_price(frame, fit, cell)
+        at = np.full(int(cells.max()) + 2, -1)
+        at[cells] = np.arange(len(cells))
+        before, after = at[cells - 1], at[cells + 1]
+        seen = (usual > 0) & (others > 0)
+        used = np.flatnonzero(seen & (before >= 0) & seen[before] & (after >= 0) & seen[after])
+        around = [values[lag[used]] for values in (demand, discount, price) for lag in (before, after)]
+        group, week = cells[used] // width, cells[used] % width
+        named = group % categories
+        effects = [group // categories * width + week, group]
+        if len(np.unique(group // categories)) > 1:
+            effects.append(named * width + week)
+        size = np.bincount(named, others[used], categories) / np.maximum(np.bincount(named, minlength=categories), 1)
+        return cls(
+            units=units[used],
+            usual=usual[used],
+            x=np.column_stack([discount[used], price[used], *around]),
+            block=np.unique(group * width + week // BLOCK_WEEKS, return_inverse=True)[1],
+            category=named,
+            effects=tuple(np.unique(codes, return_inverse=True)[1] for codes in effects),
+            others=size,
+        )
 
 
-def _price_index(frame: ResponseFrame) -> tuple[Floats, Floats]:
-    """Mean over the SKUs of a season of their log price, and how many they are; (seasons,), 0 where none is left."""
-    cells, code = np.unique(frame.season_code * len(frame.skus) + frame.sku_code, return_inverse=True)
-    days = np.bincount(code, frame.exposure)
-    price = np.bincount(code, frame.exposure * frame.features[:, 0]) / np.maximum(days, 1e-12)
-    seasons, season = len(frame.seasons.week), cells // len(frame.skus)
-    skus = np.bincount(season, minlength=seasons).astype(np.float64)
-    return np.bincount(season, price, seasons) / np.maximum(skus, 1.0), skus
+def _expected(frame: ResponseFrame, fit: Fit) -> Floats:
+    """Units of each row by its own price and level, the category's week left out."""
+    response = np.einsum("nk,nk->n", frame.features, fit.posterior.mean[frame.sku_code])
+    effects = fit.level[frame.series_code] + fit.store_week[frame.store_week_code]
+    return np.asarray(frame.exposure * np.exp(np.clip(response, -10, 10) + effects))
 
 
-def _means(values: Floats, codes: Ints) -> Floats:
-    count = np.maximum(np.bincount(codes), 1)
-    return np.column_stack([(np.bincount(codes, column) / count)[codes] for column in values.T])
+def _unpromoted_demand(frame: ResponseFrame, fit: Fit, cell: Ints) -> tuple[Floats, Floats]:
+    """Units sold and units expected of a cell's rows without promotion, (cells,)."""
+    expected, hidden = _expected(frame, fit), np.flatnonzero(frame.censored)
+    units = frame.units.copy()
+    units[hidden] = uncensored(units[hidden], (expected * np.exp(fit.season[frame.season_code]))[hidden])
+    plain = frame.features[:, PROMOTION] == 0
+    sold, usual = (np.asarray(np.bincount(cell, values * plain), dtype=np.float64) for values in (units, expected))
+    return sold, usual
 
 
-def _solve(x: Floats, y: Floats) -> Floats:
-    return np.linalg.lstsq(x, y, rcond=None)[0].astype(np.float64, copy=False)
+def _unpromoted_price(frame: ResponseFrame, fit: Fit, cell: Ints) -> Floats:
+    """Mean log price of a cell's rows without promotion, (cells,)."""
+    weight = _expected(frame, fit) * (frame.features[:, PROMOTION] == 0)
+    return np.bincount(cell, weight * frame.features[:, PRICE]) / np.maximum(np.bincount(cell, weight), 1e-12)
+
+
+def _of_skus(frame: ResponseFrame, cell: Ints) -> tuple[Ints, Ints]:
+    """The distinct pairs of cell and SKU (cell * SKUs + SKU), and that of each row."""
+    pairs, pair = np.unique(cell * len(frame.skus) + frame.sku_code, return_inverse=True)
+    return pairs, pair.astype(np.int64)
+
+
+def _discount_of_others(frame: ResponseFrame, fit: Fit, cell: Ints, others: Floats) -> Floats:
+    """Mean log discount of the others, over a cell's rows without promotion by their expected units; (cells,)."""
+    pairs, pair = _of_skus(frame, cell)
+    days = np.bincount(pair, frame.exposure)
+    own = np.bincount(pair, frame.exposure * frame.discount) / np.maximum(days, 1e-12)
+    total = np.bincount(pairs // len(frame.skus), own)
+    seen = (total[cell] - own[pair]) / np.maximum(others[cell], 1.0)
+    weight = _expected(frame, fit) * (frame.features[:, PROMOTION] == 0)
+    return np.bincount(cell, weight * seen) / np.maximum(np.bincount(cell, weight), 1e-12)
+
+
+def _without_effects(values: Floats, effects: tuple[Ints, ...], weight: Floats) -> Floats:
+    """Columns less the effects, by alternating weighted means."""
+    totals = [np.maximum(np.bincount(codes, weight), 1e-12) for codes in effects]
+    for _ in range(SWEEPS):
+        for codes, total in zip(effects, totals, strict=True):
+            means = [(np.bincount(codes, column * weight) / total)[codes] for column in values.T]
+            values = values - np.column_stack(means)
+    return values
+
+
+def _regress(values: Floats, weight: Floats) -> tuple[float, Floats, Floats]:
+    """Coefficient of the second column on the first, and both less what the other columns say of them."""
+    root = np.sqrt(weight)
+    controls = values[:, 2:]
+    said = np.linalg.lstsq(controls * root[:, None], values[:, :2] * root[:, None], rcond=None)[0]
+    rest, discount = (values[:, :2] - controls @ said).T
+    return float((weight * discount * rest).sum() / max((weight * discount**2).sum(), 1e-12)), discount, rest
+
+
+def _variance_of(gap: Floats, mean: Floats) -> Floats:
+    """Variance of units / mean: shocks of any week, and chance, which falls with the mean; (rows,), above zero."""
+    chance = 1.0 / mean
+    scale = 1.0 / (np.median(chance) + chance)
+    x = np.column_stack([np.ones(len(chance)), chance]) * scale[:, None]
+    found = np.maximum(np.linalg.lstsq(x, gap**2 * scale, rcond=None)[0], 0.0)
+    return np.maximum(found[0] + found[1] * chance, LEAST_VARIANCE)
+
+
+def _pooled(evidence: Floats, precision: Floats, others: Floats) -> Cross:
+    """Categories drawn from the chain's distribution, whose mean is drawn to zero; averaged over its likely spreads."""
+    seen = precision > 1e-9
+    error = 1.0 / precision[seen]
+    said, spread = evidence[seen] * error, SPREADS[:, None] ** 2
+    known = 1.0 / (error + spread)
+    unsure = 1.0 / (known.sum(axis=1) + USUAL_CROSS**-2)
+    centre = unsure * (known @ said)
+    fit = np.log(known).sum(axis=1) + np.log(unsure) - known @ said**2 + centre**2 / unsure
+    chance = np.exp((fit - fit.max()) / 2) * SPREADS / (1 + (SPREADS / USUAL_SPREAD) ** 2) ** 2
+    chance /= chance.sum()
+    lent = error * known
+    means = np.column_stack([lent * centre[:, None] + (1 - lent) * said, centre])
+    variances = np.column_stack([spread * lent + lent**2 * unsure[:, None], unsure + SPREADS**2])
+    mean = chance @ means
+    variance = chance @ (variances + (means - mean) ** 2)
+    alone, place = others == 0, np.where(seen, np.cumsum(seen) - 1, len(mean) - 1)
+    return Cross(
+        mean=np.where(alone, 0.0, mean[place]),
+        variance=np.where(alone, 0.0, variance[place]),
+        chain_mean=float(mean[-1]),
+        chain_variance=float(variance[-1]),
+        others=others,
+    )

@@ -12,9 +12,10 @@ import pyarrow as pa
 from retail_assets.core.errors import RetailError
 from retail_assets.core.guardrails import RULES
 from retail_assets.core.money import from_minor, to_minor
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.inputs import DecisionInputs, PricingInputError
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
-from retail_assets.pricing.policy import COST_SOURCES, OUTCOMES, REASONS, Batch, decide_batch
+from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.trail import Step, TrailLine, steps_of, told
 from retail_assets.serving.decision_rows import new_decision_id
@@ -71,6 +72,7 @@ class Provenance:
     dagster_run_id: str | None
     git_commit: str
     made_from: MadeFrom = MadeFrom()
+    arm: str = "champion"
 
 
 def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
@@ -134,6 +136,8 @@ def decision_row(
         "effective_from": date.fromisoformat(decision.output["effective_from"]),
         **asdict(provenance.made_from),
         "corrects": corrects,
+        "arm": provenance.arm,
+        "latency_ms": None,
     }
 
 

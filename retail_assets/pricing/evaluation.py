@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from retail_assets.core.accuracy import ratio_error
 from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import ResponseConfig
 from retail_assets.pricing.cross import Cross
@@ -23,18 +24,24 @@ Floats = npt.NDArray[np.float64]
 VARIANTS = ("sku_level", "store_level")
 BASELINES = ("pooled_ols", "sku_ols", "no_response")
 SANE_ELASTICITY = -15.0
+GATED_ROWS = 200  # a category with fewer rows is not gated: its error is noise
 TREND = FEATURES.index("years")
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Errors on the weeks held back, per contender; `rows` and `units` of those weeks. `kept` is the better variant."""
+    """Errors on the weeks held back, per contender; `rows` and `units` of those weeks. `kept` is the better variant.
+
+    `ratio` is its deviance as a share of that without any response to prices, with the standard error of this share
+    (SKUs as clusters): for `all` and for every `category=...` of GATED_ROWS rows in which something was sold.
+    """
 
     kept: str
     deviance: dict[str, float]
     wape: dict[str, float]
     rows: int
     units: float
+    ratio: dict[str, tuple[float, float]]
 
 
 def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
@@ -65,22 +72,38 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
     }
     predicted = {name: _predict(past, test, theta) for name, theta in coefficients.items()}
     units = float(test.units.sum())
-    deviance = {name: poisson_deviance(test.units, mean) / units for name, mean in predicted.items()}
+    losses = {name: poisson_losses(test.units, mean) for name, mean in predicted.items()}
+    deviance = {name: float(loss.sum()) / units for name, loss in losses.items()}
+    kept = min(VARIANTS, key=deviance.__getitem__)
     return Holdout(
-        kept=min(VARIANTS, key=deviance.__getitem__),
+        kept=kept,
         deviance=deviance,
         wape={name: float(np.abs(test.units - mean).sum()) / units for name, mean in predicted.items()},
         rows=len(test.units),
         units=units,
+        ratio=_ratios(test, losses[kept], losses["no_response"]),
     )
+
+
+def _ratios(test: ResponseFrame, loss: Floats, other: Floats) -> dict[str, tuple[float, float]]:
+    everything = np.ones(len(loss), dtype=bool)
+    category = test.category_of_sku[test.sku_code]
+    groups = {"all": everything} | {f"category={name}": category == code for code, name in enumerate(test.categories)}
+    return {
+        name: (float(loss[rows].sum() / other[rows].sum()), ratio_error(loss[rows], other[rows], test.sku_code[rows]))
+        for name, rows in groups.items()
+        if name == "all" or (rows.sum() >= GATED_ROWS and test.units[rows].sum() > 0)
+    }
 
 
 def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> dict[str, float]:
     """Everything the manifest of a pricing model records; the gates in configs/releases.yaml read these names.
 
     `holdout_skill` is the share of the better baseline's deviance that the model avoids; higher is better, at most 1.
-    `holdout_deviance` is of the variant kept; `store_level` is 1 where that tells stores apart. The cross-elasticity is
-    there where it holds.
+    `deviance_ratio/...` is the variant's share of the deviance without any response, below 1 where prices matter, and
+    `deviance_ratio_error/...` its standard error. `holdout_deviance` is of the variant kept; `store_level` is 1 where
+    that tells stores apart. The cross-elasticity of a category never seen and its standard deviation are there where
+    they could be learnt.
     """
     known = len(model.skus)
     elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
@@ -102,8 +125,10 @@ def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> 
         "interval_width_median": float(np.median(hi - lo)),
         "own_weight_median": float(np.median(weight)),
     }
-    if cross is not None and cross.holds:
-        found |= {"cross_elasticity": cross.mean, "cross_error": cross.variance**0.5, "cross_gain": cross.gain}
+    for name, (ratio, error) in holdout.ratio.items():
+        found |= {f"deviance_ratio/{name}": ratio, f"deviance_ratio_error/{name}": error}
+    if cross is not None:
+        found |= {"cross_elasticity": cross.chain_mean, "cross_error": cross.chain_variance**0.5}
     return {name: round(value, 6) for name, value in sorted(found.items())}
 
 
@@ -129,6 +154,12 @@ def _predict(past: ResponseFrame, test: ResponseFrame, theta: Floats) -> Floats:
 
 def poisson_deviance(units: Floats, mean: Floats) -> float:
     """Twice the log likelihood that Poisson means lose against the units themselves; at least 0, lower is better."""
+    return float(poisson_losses(units, mean).sum())
+
+
+def poisson_losses(units: Floats, mean: Floats) -> Floats:
+    """What each row adds to `poisson_deviance`."""
     mean = np.maximum(mean, 1e-6)
     logs = np.where(units > 0, units * np.log(np.maximum(units, 1e-9) / mean), 0.0)
-    return float(2 * np.sum(logs - (units - mean)))
+    losses: Floats = 2 * (logs - (units - mean))
+    return losses

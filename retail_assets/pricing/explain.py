@@ -6,7 +6,7 @@ from typing import Any
 from retail_assets.core.money import format_minor, from_minor
 from retail_assets.pricing.decisions import Decision, decision_of
 
-TOLD = ("moved", "conflict")
+TOLD = ("moved", "nearer", "conflict")
 BECAUSE = {
     "objective_keep": "prices of this category are kept by policy",
     "promotion": "a planned promotion runs",
@@ -81,6 +81,8 @@ MARGINS = ("margin_before", "margin_after")
 
 def _warning(decision: Decision) -> list[str]:
     broken = [rule.replace("_", " ") for rule in decision.output["broken"]]
+    if any(line.status == "nearer" for line in decision.trail):
+        return [f"This price is still outside {', '.join(broken)} and comes nearer by steps."] if broken else []
     return [f"Attention: this price is outside {', '.join(broken)}; a person has to decide."] if broken else []
 
 

@@ -41,6 +41,7 @@ facts as (
            case when f.unit_price is not null then f.unit_price::double
                 when not coalesce(f.on_promotion, false) then f.list_price::double
                 else f.list_price::double * (1 - o.discount_pct::double / 100) end as price,
+           case when f.on_promotion and f.list_price > 0 then f.list_price::decimal(18, 4) end as listed,
            coalesce(f.on_promotion, false) as promo, coalesce(f.is_stocked_out, false) as out_of_stock,
            case when f.competitor_price > 0 then ln(f.competitor_price::double) end as competitor
     from {sales} f
@@ -59,8 +60,8 @@ series as (
 ),
 open_days as (select distinct store_id, day from facts),
 dense as (
-    select s.store_id, s.sku, d.day, coalesce(f.units, 0) as units, f.price, coalesce(f.promo, false) as promo,
-           coalesce(f.out_of_stock, false) as out_of_stock, f.competitor
+    select s.store_id, s.sku, d.day, coalesce(f.units, 0) as units, f.price, f.listed, f.competitor,
+           coalesce(f.promo, false) as promo, coalesce(f.out_of_stock, false) as out_of_stock
     from series s
     join open_days d on d.store_id = s.store_id and d.day between s.first_day and s.last_day
     left join facts f on f.store_id = s.store_id and f.sku = s.sku and f.day = d.day
@@ -98,7 +99,7 @@ strength as (
 select store_id, sku, category, department, country, channel, week, price, promo,
        case when out_of_stock then day end as sold_out_on,
        sum(units::decimal(18, 3))::double as units, sum(s.strength)::double as exposure, count(*) as days,
-       avg(competitor::decimal(12, 8)) as competitor
+       avg(competitor::decimal(12, 8)) as competitor, avg(listed)::double as listed
 from priced join strength s using (country, department)
 where s.weekday = dayofweek(day) and price > 0 and units >= 0 and (units > 0 or not out_of_stock)
 group by all
@@ -144,10 +145,11 @@ class Seasons:
 
 @dataclass(frozen=True)
 class ResponseFrame:
-    """Rows of the panel as arrays of shape (rows,), `features` (rows, 3) in the order of FEATURES.
+    """Rows of the panel as arrays of shape (rows,), `features` (rows, 4) in the order of FEATURES.
 
     `log_price` is ln(price / geometric mean price of the series), `log_competitor` the same of the lowest competitor
-    price (0 where it is not known). Where `censored`, demand was at least `units`. Codes index series (store and SKU),
+    price (0 where it is not known). `discount` is ln(price / list price) of a promotion, at most 0, and 0 without one.
+    Where `censored`, demand was at least `units`. Codes index series (store and SKU),
     `skus`, `stores` and `categories`; `season` and `store_week` number the groups that share a week's demand. A cluster
     of stores is a country and channel.
     """
@@ -156,6 +158,7 @@ class ResponseFrame:
     censored: npt.NDArray[np.bool_]
     exposure: Floats
     features: Floats
+    discount: Floats
     week: npt.NDArray[np.datetime64]
     series_code: Ints
     sku_code: Ints
@@ -174,7 +177,7 @@ class ResponseFrame:
     def where(self, rows: npt.NDArray[np.bool_]) -> "ResponseFrame":
         """The same frame with the rows of the mask; every code keeps its meaning."""
         codes = ("series_code", "sku_code", "season_code", "store_week_code")
-        picked = ("units", "censored", "exposure", "features", "week", *codes)
+        picked = ("units", "censored", "exposure", "features", "discount", "week", *codes)
         kept = {name: getattr(self, name)[rows] for name in picked}
         return replace(self, **kept)
 
@@ -237,11 +240,13 @@ def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
     rival = np.where(seen, rival - _mean_by(np.where(seen, rival, 0.0), exposure * seen, series), 0.0)
     log_price = price - _mean_by(price, exposure, series)
     features = np.column_stack([log_price, promotion, years - years.mean(), rival])
+    listed = columns["listed"].to_numpy(zero_copy_only=False).astype(float)
     return ResponseFrame(
         units=columns["units"].to_numpy(),
         censored=columns["sold_out_on"].is_valid().to_numpy(zero_copy_only=False),
         exposure=exposure,
         features=features,
+        discount=np.where(np.isnan(listed), 0.0, np.minimum(price - np.log(listed), 0.0)),
         week=week,
         series_code=series,
         sku_code=sku,

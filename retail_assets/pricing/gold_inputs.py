@@ -2,7 +2,9 @@
 
 Listed: counted in stock within the last seven days, or, in stores that count no stock, sold within the last 28 days;
 and not discontinued. The price in force comes from the price history in the store's own currency. In a price family a
-border per unit is drawn half way between neighbouring pack sizes, so that packs decided one by one stay in order.
+border per unit is drawn half way between neighbouring pack sizes, so that packs decided one by one stay in order; where
+they are out of it, half way between the cheapest of all that are smaller and the dearest of all that are larger, so
+that every pack has a price to come back to.
 """
 
 from dataclasses import dataclass
@@ -74,7 +76,10 @@ create temp table prices as
            arg_max(list_price, valid_from) filter (valid_from <= date '{today}' - 6) as week_price,
            sum(list_price * days) / nullif(sum(days), 0) as reference_price
     from (select *, greatest(until - greatest(valid_from, date '{today}' - 179), 0) as days from history)
-    group by all;
+    group by all
+"""
+
+FAMILIES = """
 create temp table families as
     with packs as (
         select s.store_id, s.sku, p.price_family, coalesce(p.unit, '') as unit, p.pack_size,
@@ -89,12 +94,20 @@ create temp table families as
         from packs group by all
     ),
     borders as (
-        select *, (lag(cheapest) over size + dearest) / 2 as most, (cheapest + lead(dearest) over size) / 2 as least
-        from sizes window size as (partition by store_id, price_family, unit order by pack_size)
+        select *, (min(cheapest) over smaller + greatest(dearest, max(dearest) over larger)) / 2 as most,
+               (least(cheapest, min(cheapest) over smaller) + max(dearest) over larger) / 2 as least
+        from sizes
+        window smaller as (partition by store_id, price_family, unit order by pack_size
+                           rows between unbounded preceding and 1 preceding),
+               larger as (partition by store_id, price_family, unit order by pack_size
+                          rows between 1 following and unbounded following)
     )
     select store_id, sku, ceil(least * pack_size - 0.000001)::bigint as low,
            floor(most * pack_size + 0.000001)::bigint as high
-    from packs join borders using (store_id, price_family, unit, pack_size);
+    from packs join borders using (store_id, price_family, unit, pack_size)
+"""
+
+AHEAD = """
 create temp table forecast as {forecast};
 create temp table promoted as
     select distinct country, sku from {promotions}
@@ -121,7 +134,7 @@ select s.store_id, s.sku, s.country, s.currency, p.department, p.category, date 
        m.sku is not null as on_promotion, g.low as family_low, g.high as family_high,
        case when f.mean is not null then 'forecast' when s.recent_demand is not null then 'recent_mean' end
            as base_demand_source,
-       round(f.deviation, 4) as demand_deviation,
+       round(f.deviation, 4) as demand_deviation, null::double as cost_weight,
        round(q.list_price * s.scale)::bigint as previous_price, q.list_price_at as previous_price_at,
        round(q.week_price * s.scale)::bigint as week_price,
        case when q.week_price is not null then date '{today}' - 6 end as week_price_at,
@@ -190,7 +203,8 @@ def read_inputs(lake: Lake, versions: dict[str, int], today: date | None = None)
         zero = [f"'{c}'" for (c,) in currencies if c and digits(c) == 0]
         names["zero_digits"] = ", ".join(zero) or "''"
         connection.execute(LISTED.format(**names))
-        connection.execute(PRICED.format(**names))
+        for sql in (PRICED, FAMILIES, AHEAD):
+            connection.execute(sql.format(**names))
         rows = connection.execute(INPUT_ROWS.format(**names)).to_arrow_table().cast(INPUTS)
         listed = connection.execute("select count(*) from shops").fetchone()
         missing = connection.execute(

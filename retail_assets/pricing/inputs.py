@@ -30,6 +30,7 @@ INPUTS = pa.schema(
         pa.field("family_high", pa.int64()),
         pa.field("base_demand_source", pa.string()),
         pa.field("demand_deviation", pa.float64()),
+        pa.field("cost_weight", pa.float64()),
         pa.field("previous_price", pa.int64(), nullable=False),
         pa.field("previous_price_at", pa.date32()),
         pa.field("week_price", pa.int64()),
@@ -46,7 +47,7 @@ INPUTS = pa.schema(
         pa.field("on_hand_at", pa.date32()),
     ]
 )
-LATER = {"week_price", "demand_deviation"}
+LATER = {"week_price", "demand_deviation", "cost_weight"}
 """Fields that rows written before they existed lack: not known."""
 PLAIN = tuple(n for n in INPUTS.names if n not in MEASURED and n.removesuffix("_at") not in MEASURED)
 
@@ -61,7 +62,8 @@ class DecisionInputs(BaseModel):
     `previous_price` is the list price in force, `week_price` the one seven days before the decided price takes effect,
     `reference_price` the mean list price of the last 180 days, `base_demand` the units expected per day at the previous
     price and `demand_deviation` the standard deviation of one day of it, `family_low` and `family_high` bounds from the
-    price family. `costs_delivered` says whether the retailer delivers costs at all.
+    price family, `cost_weight` what a margin target shared with the rest of its category asks of an item (see
+    `shared_targets`). `costs_delivered` says whether the retailer delivers costs at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,7 @@ class DecisionInputs(BaseModel):
     family_high: int | None = None
     base_demand_source: str | None = None
     demand_deviation: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cost_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     previous_price: int = Field(gt=0, lt=2**40)
     previous_price_at: date | None = None
     week_price: int | None = Field(default=None, gt=0, lt=2**40)

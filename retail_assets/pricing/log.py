@@ -6,7 +6,8 @@ row points at the one it corrects.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +17,8 @@ import pyarrow.compute as pc
 from retail_assets.pricing.model import PRODUCT
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
+
+CONTENT_AT = 13  # where the part of a batch decision id begins that follows from its content
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,24 @@ def is_decided(lake: Lake, state: str) -> bool:
     return lake.open("decisions", PRODUCT).transaction_version(state) is not None
 
 
-def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date, state: str) -> Appended:
-    """Appends the rows whose decision id is not in the table yet, in one commit that remembers `state`.
+def stands(lake: Lake, business_date: date, policy_hash: str, versions: Callable[[str], str | None]) -> bool:
+    """Whether the newest batch decisions of a date are, in every store, of this policy and of `versions(store_id)`.
 
-    A row of a store-SKU that has a batch decision for this date already names the newest of them in `corrects`.
+    They are not where a store decided with another version since, and then went back.
+    """
+    rows = lake.query(
+        f"""select store_id, arg_max(model_version, "at") as version, arg_max(policy_hash, "at") as policy
+            from {lake.scan("decisions", PRODUCT)}
+            where business_date = date '{business_date.isoformat()}' and mode = 'batch' group by store_id"""
+    ).to_pylist()
+    return all(row["policy"] == policy_hash and versions(row["store_id"]) in (None, row["version"]) for row in rows)
+
+
+def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date, state: str) -> Appended:
+    """Appends the rows that do not stand in the table yet, in one commit that remembers `state`.
+
+    A row of a store-SKU that has a batch decision for this date already names the newest of them in `corrects`. A
+    decision that was made before and replaced since is appended again, its id one millisecond on.
     """
     from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
@@ -77,10 +94,20 @@ class _Known:
     keys: pa.Array
 
     def correcting(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows of `batch` that are not known, each with the newest known row of its store-SKU as `corrects`."""
-        new = batch.filter(pc.invert(pc.is_in(batch["decision_id"], value_set=self.ids)))
-        corrects = self.ids.take(pc.index_in(_key(new["store_id"], new["sku"]), value_set=self.keys))
-        return new.set_column(new.schema.get_field_index("corrects"), "corrects", corrects)
+        """The rows of `batch` that do not stand, each with the newest known row of its store-SKU as `corrects`."""
+        newest = self.ids.take(pc.index_in(_key(batch["store_id"], batch["sku"]), value_set=self.keys))
+        fresh = pc.fill_null(pc.not_equal(_content(newest), _content(batch["decision_id"])), True)
+        new = batch.filter(fresh)
+        new = new.set_column(new.schema.get_field_index("decision_id"), "decision_id", self._unused(new["decision_id"]))
+        return new.set_column(new.schema.get_field_index("corrects"), "corrects", newest.filter(fresh))
+
+    def _unused(self, ids: pa.Array) -> pa.Array:
+        """`ids`, those of a content that is known moved on by a millisecond for each time it was decided."""
+        known = _content(self.ids)
+        if not pc.any(pc.is_in(_content(ids), value_set=known)).as_py():
+            return ids
+        times = Counter(known.to_pylist())
+        return pa.array([_later(decision_id, times[decision_id[CONTENT_AT:]]) for decision_id in ids.to_pylist()])
 
 
 def _known(lake: Lake, business_date: date) -> _Known:
@@ -91,6 +118,16 @@ def _known(lake: Lake, business_date: date) -> _Known:
     ).combine_chunks()
     ids, stores, skus = (_whole(rows[name]) for name in ("decision_id", "store_id", "sku"))
     return _Known(ids, _key(stores, skus))
+
+
+def _content(ids: pa.Array) -> pa.Array:
+    """The part of batch decision ids that follows from inputs, model and policy; the rest is the business date."""
+    return pc.utf8_slice_codeunits(ids, CONTENT_AT)
+
+
+def _later(decision_id: str, milliseconds: int) -> str:
+    instant = f"{int(decision_id[:8] + decision_id[9:13], 16) + milliseconds:012x}"
+    return f"{instant[:8]}-{instant[8:]}{decision_id[CONTENT_AT:]}"
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
+from retail_assets.pricing.cross import Cross
 from retail_assets.pricing.exploration import Candidates
 from retail_assets.pricing.frames import ResponseFrame
 from retail_assets.pricing.local import Differences
@@ -25,10 +26,12 @@ PRODUCT = "pricing"
 RESPONSE_FILE = "response.json"
 BASE_FILE = "base_demand.txt"
 STORES_FILE = "store_elasticities.txt"
-FORMAT = 2
-READABLE = (1, FORMAT)  # 1 knew no stores
+FORMAT = 3
+READABLE = (1, 2, FORMAT)  # 1 knew no stores, 2 no substitution
 SOURCES = ("sku", "category", "chain", "store")
 MEASURES = ("elasticity", "standard_error", "lo", "hi", "prior", "weight")
+SUBSTITUTION = ("mean", "standard_error", "lo", "hi")
+NORMAL_95 = 1.96
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
@@ -45,6 +48,8 @@ class Response:
     `elasticity` is the percentage change of units for one percent of price, below zero; `lo` and `hi` its 95 %
     interval; `prior` what the category alone says; `weight` the share of the SKU's own sales in it (0 to 1); `source`
     an index into SOURCES: whether the SKU, only its category, or neither was learnt from, or the SKU in this store.
+    `substitution` is the percentage by which its category's others sell more for one percent of its price (summed over
+    them, as a share of its own units where items are alike), at least 0; 0 where nothing is known.
     """
 
     elasticity: Floats
@@ -54,6 +59,7 @@ class Response:
     prior: Floats
     weight: Floats
     source: npt.NDArray[np.int8]
+    substitution: Floats
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,9 @@ class PriceModel:
     """Demand response per SKU, with its category and the whole chain as what is known of SKUs never seen.
 
     `table` has a row per SKU, then one per category, then one for the chain; its columns are MEASURES. `local` has rows
-    where answers that differ by store predict held-back weeks better than those of the SKU.
+    where answers that differ by store predict held-back weeks better than those of the SKU. `substitution` has a row
+    per category, columns SUBSTITUTION: the cross-elasticity within it and its 95 % interval, cut off at 0; it is empty
+    where none could be learnt.
     """
 
     version: str
@@ -92,6 +100,7 @@ class PriceModel:
     table: Floats
     base: pa.Table
     local: Local = field(default_factory=Local)
+    substitution: Floats = field(default_factory=lambda: np.zeros((0, len(SUBSTITUTION))))
 
     @classmethod
     def load(cls, path: Path | str) -> "PriceModel":
@@ -116,6 +125,7 @@ class PriceModel:
             table=np.column_stack([np.array(document[name], dtype=np.float64) for name in MEASURES]),
             base=base,
             local=local,
+            substitution=_read_substitution(document),
         )
 
     def files(self) -> dict[str, bytes]:
@@ -123,6 +133,7 @@ class PriceModel:
         document: dict[str, Any] = {"format": FORMAT, "until": self.until}
         document |= {"skus": list(self.skus), "categories": list(self.categories), "stores": list(self.local.stores)}
         document |= {name: self.table[:, i].tolist() for i, name in enumerate(MEASURES)}
+        document["substitution"] = {name: self.substitution[:, i].tolist() for i, name in enumerate(SUBSTITUTION)}
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         files = {RESPONSE_FILE: text.encode(), BASE_FILE: _write_base(self.base)}
         return files | ({STORES_FILE: _write_local(self.local)} if self.local.stores else {})
@@ -142,7 +153,7 @@ class PriceModel:
             picked = np.where((found >= 0)[:, None], self.local.table[found], picked)
             source[found >= 0] = SOURCES.index("store")
         measures = {name: np.ascontiguousarray(picked[:, i]) for i, name in enumerate(MEASURES)}
-        return Response(**measures, source=source)
+        return Response(**measures, source=source, substitution=self._cross[category_row])
 
     def _local_rows(self, stores: Sequence[str] | Texts, sku_row: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """The row of `local.table` of each store and SKU, -1 where there is none."""
@@ -163,6 +174,17 @@ class PriceModel:
         wrong = np.flatnonzero(~sound)
         rows = np.r_[np.arange(len(self.skus)), np.full(len(self.table) - len(self.skus), -1), self.local.sku]
         return len(wrong), [self.skus[row] for row in np.unique(rows[wrong]).tolist() if row >= 0]
+
+    @property
+    def substitutes(self) -> bool:
+        """Whether any category's others are known to win what one of its items loses."""
+        return bool(self.substitution[:, 0].any())
+
+    @cached_property
+    def _cross(self) -> Floats:
+        """The cross-elasticity of each category; the last is 0, of those not known (index -1)."""
+        known = self.substitution[:, 0] if len(self.substitution) else np.zeros(len(self.categories))
+        return np.append(known, 0.0)
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -192,11 +214,18 @@ class PriceModel:
 
 
 def model_of(
-    frame: ResponseFrame, fit: Fit, base: pa.Table, until: str, ceiling: float, by_store: Differences | None = None
+    frame: ResponseFrame,
+    fit: Fit,
+    base: pa.Table,
+    until: str,
+    ceiling: float,
+    by_store: Differences | None = None,
+    cross: Cross | None = None,
 ) -> PriceModel:
     """The model that a fit gives: posteriors cut off at `ceiling`, so that every elasticity is below zero.
 
-    `by_store` moves the elasticity of each store-SKU of the frame away from its SKU's.
+    `by_store` moves the elasticity of each store-SKU of the frame away from its SKU's; `cross` is what the rest of a
+    category wins.
     """
     posterior, prior = fit.posterior, fit.posterior.prior
     mean = np.concatenate([posterior.mean[:, 0], prior.mean[:, 0], prior.chain_mean[:1]])
@@ -215,7 +244,17 @@ def model_of(
         table=table,
         base=base,
         local=Local() if by_store is None else _local(frame, posterior, by_store, table, ceiling),
+        substitution=np.zeros((0, len(SUBSTITUTION))) if cross is None else _substitution(cross),
     )
+
+
+def _substitution(cross: Cross) -> Floats:
+    """Columns SUBSTITUTION of each category, six decimals; no item sells less when others get dearer."""
+    error = np.sqrt(cross.variance)
+    columns = (cross.mean, error, cross.mean - NORMAL_95 * error, cross.mean + NORMAL_95 * error)
+    table = np.round(np.column_stack(columns), 6)
+    table[:, [0, 2, 3]] = np.maximum(table[:, [0, 2, 3]], 0.0)
+    return table.astype(np.float64, copy=False)
 
 
 def _local(frame: ResponseFrame, posterior: Posterior, by_store: Differences, table: Floats, ceiling: float) -> Local:
@@ -251,6 +290,11 @@ def _read_local(folder: Path, document: dict[str, Any]) -> Local:
     values = np.loadtxt(folder / STORES_FILE, delimiter=",", skiprows=1, ndmin=2)
     store, sku = (values[:, i].astype(np.int64) for i in (0, 1))
     return Local(tuple(document["stores"]), store, sku, np.ascontiguousarray(values[:, 2:]))
+
+
+def _read_substitution(document: dict[str, Any]) -> Floats:
+    columns = document.get("substitution", dict.fromkeys(SUBSTITUTION, []))
+    return np.column_stack([np.array(columns[name], dtype=np.float64) for name in SUBSTITUTION])
 
 
 def _write_base(base: pa.Table) -> bytes:

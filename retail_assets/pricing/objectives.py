@@ -5,7 +5,8 @@ Demand of a store-SKU answers a price p with constant elasticity e: units(p) = b
 - `margin`: (p - cost) * units(p) per day. One peak at cost * e / (1 + e) for e < -1, growing with p otherwise; on a
   ladder of price endings the best rung is therefore next to it, within the price range.
 - `revenue`: p * units(p) among the prices that leave the margin target. It falls with p for e < -1 and grows otherwise,
-  so the best price lies at one end.
+  so the best price lies at one end. Where the items of a category share the target, (p - w * cost) * units(p) with one
+  weight w for all of them (`shared_targets`), from 0 (revenue alone) over 1 (margin) to 1 / (1 - target).
 - `clearance`: among paths of prices that sell the stock by the date, demand of constant elasticity earns most at one
   constant price, that at which the stock just runs out (Gallego and van Ryzin 1994). Where guardrails do not let the
   price get there at once, the best path falls as fast as they allow until one constant price sells what is then left:
@@ -33,7 +34,7 @@ class Item:
     """What objectives look at, arrays of shape (rows,). Prices and cost in minor units, cost 0 where unknown.
 
     `plan` is the number of units that a clearance counts on at the previous price until its last day, 0 elsewhere;
-    `stock` the units on hand (0 where not known).
+    `stock` the units on hand (0 where not known); `cost_weight` is w of a shared target, NaN where there is none.
     """
 
     elasticity: Floats
@@ -42,6 +43,17 @@ class Item:
     cost: Ints
     plan: Floats
     stock: Ints
+    cost_weight: Floats
+
+    @property
+    def shared(self) -> Flags:
+        """Where a margin target is shared."""
+        return ~np.isnan(self.cost_weight)
+
+    def weighed_cost(self, objective: Ints) -> Floats:
+        """The cost that a price is held against: weighed for a shared target, none for revenue, else as it is."""
+        own = np.where(objective == REVENUE, 0.0, self.cost)
+        return np.where(self.shared, self.cost_weight * self.cost, own)
 
 
 def clearance_plan(rules: Rules, demand: Floats, deviation: Floats) -> Floats:
@@ -60,7 +72,8 @@ def best_price(rulebook: Rulebook, rules: Rules, item: Item, free: Flags) -> Int
     """The rung of the ladder that serves the objective best inside the price range; the previous price if not free."""
     low, high = _bounds(rules, item)
     objective = rules["objective"]
-    wanted = np.where(objective == REVENUE, np.clip(_target_floor(rules, item), low, high), low)
+    alone = (objective == REVENUE) & ~item.shared
+    wanted = np.where(alone, np.clip(_target_floor(rules, item), low, high), low)
     target = np.clip(_target(objective, item, wanted, high), wanted, high)
     below = rulebook.ladder.at_or_below(target, rules["market"])
     above = rulebook.ladder.at_or_above(target, rules["market"])
@@ -76,7 +89,8 @@ def best_price(rulebook: Rulebook, rules: Rules, item: Item, free: Flags) -> Int
 def worth(rules: Rules, item: Item, price: Ints) -> Floats:
     """What the objective gains at `price` over the previous price, minus 1; infinite where that serves it not at all.
 
-    Margin and revenue per day; of a clearance the units sold by its last day.
+    Margin and revenue per day; of a clearance the units sold by its last day; with a shared target revenue less weighed
+    cost, as a share of the revenue before.
     """
     objective = rules["objective"]
     before = _value(objective, item, item.previous)
@@ -85,13 +99,14 @@ def worth(rules: Rules, item: Item, price: Ints) -> Floats:
     if clearing.any():
         before = np.where(clearing, np.minimum(item.stock, item.plan), before)
         after = np.where(clearing, np.minimum(item.stock, item.plan * _answer(item, price)), after)
-    usable = (before > 0) & ~misses_target(rules, item)
-    return np.divide(after - before, before, where=usable, out=np.full(len(before), np.inf))
+    base = np.where(item.shared, item.previous, before)
+    usable = (base > 0) & ~misses_target(rules, item)
+    return np.divide(after - before, base, where=usable, out=np.full(len(before), np.inf))
 
 
 def misses_target(rules: Rules, item: Item) -> Flags:
-    """Where the objective is revenue and the previous price leaves less than the margin target."""
-    return (rules["objective"] == REVENUE) & (item.previous < _target_floor(rules, item))
+    """Where the objective is revenue and the previous price leaves less than a margin target of its own."""
+    return (rules["objective"] == REVENUE) & ~item.shared & (item.previous < _target_floor(rules, item))
 
 
 def _bounds(rules: Rules, item: Item) -> tuple[Ints, Ints]:
@@ -110,8 +125,9 @@ def _target_floor(rules: Rules, item: Item) -> Ints:
 def _target(objective: Ints, item: Item, low: Ints, high: Ints) -> Ints:
     """The best price on a ladder of every price, rounded down."""
     elastic = item.elasticity < -1.0
-    best = np.divide(item.cost * item.elasticity, 1.0 + item.elasticity, where=elastic, out=np.full(len(low), np.inf))
-    best = np.where(objective == REVENUE, np.where(elastic, low, high), best)
+    cost = item.weighed_cost(objective)
+    best = np.divide(cost * item.elasticity, 1.0 + item.elasticity, where=elastic, out=np.full(len(low), np.inf))
+    best = np.where((objective == REVENUE) & ~item.shared, np.where(elastic, low, high), best)
     clearing = objective == CLEARANCE
     if clearing.any():
         covered = np.divide(item.stock, item.plan, where=item.plan > 0, out=np.full(len(low), np.inf))
@@ -121,9 +137,8 @@ def _target(objective: Ints, item: Item, low: Ints, high: Ints) -> Ints:
 
 
 def _value(objective: Ints, item: Item, price: Ints) -> Floats:
-    """Margin (or revenue) at `price` in units of demand at the previous price."""
-    earned = price - np.where(objective == REVENUE, 0, item.cost)
-    return earned * _answer(item, price)
+    """Margin (or revenue, or revenue less weighed cost) at `price` in units of demand at the previous price."""
+    return (price - item.weighed_cost(objective)) * _answer(item, price)
 
 
 def _answer(item: Item, price: Ints) -> Floats:

@@ -5,7 +5,6 @@ price.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from retail_assets.core import guardrails
 from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, NO_LOW, Flags, Ints, Line
-from retail_assets.core.money import digits
+from retail_assets.pricing.columns import COST_SOURCES, UNKNOWN, Columns, costs
 from retail_assets.pricing.exploration import Trial, try_elasticities
 from retail_assets.pricing.model import PriceModel, Response
 from retail_assets.pricing.objectives import (
@@ -27,7 +26,7 @@ from retail_assets.pricing.objectives import (
     misses_target,
     worth,
 )
-from retail_assets.pricing.rulebook import UNSET, Kind, Rulebook, Rules
+from retail_assets.pricing.rulebook import UNSET, Rulebook, Rules
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
@@ -46,8 +45,6 @@ REASONS = (
     "clearance_over",
 )
 KEEP, PROMOTION, COST_UNKNOWN, UNSOUND, STOCK_UNKNOWN, SOLD_OUT, DEMAND_UNKNOWN, CLEARANCE_OVER = range(1, 9)
-COST_SOURCES = ("recorded", "assumed_cost", "unknown")
-UNKNOWN = -1
 LEAST_ANSWER = -0.1
 
 
@@ -61,7 +58,9 @@ class Batch:
     margin target. `clear_days`, `stock` and `plan` are what a clearance is planned from (0 elsewhere). `units` and
     `margin` are expected per day at the previous and the decided price, NaN where not known. `broken[k]` says whether
     the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off),
-    `won_back` the cross-elasticity that a price for margin counts on, times 10,000 (None: no price does).
+    `won_back` the cross-elasticity that a price for margin counts on, times 10,000, and `won_back_learnt` where the
+    model has learnt it (None: no price does), `cost_weight` what each unit's cost counts where a category shares a
+    margin target (NaN elsewhere; None: none does).
     """
 
     price: Ints
@@ -83,6 +82,8 @@ class Batch:
     lines: tuple[Line, ...]
     trial: Trial | None
     won_back: Ints | None
+    won_back_learnt: Flags
+    cost_weight: Floats | None
     broken: tuple[Flags, ...]
     gain: Floats
     minimum_gain: Floats
@@ -94,28 +95,29 @@ class Batch:
 
 def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Batch:
     """Decides every row of `inputs` (schema INPUTS) on its own; rows do not see each other."""
-    data = _Columns(inputs)
+    data = Columns(inputs)
     rules = rulebook.rules(*data.kinds())
     answered = model.response(data.text("store_id"), data.text("sku"), data.text("category"))
     response, sound = _sound(answered)
     previous, reference = data.ints("previous_price"), data.ints("reference_price", 0)
-    cost, cost_source = _costs(data, rules, reference)
+    cost, cost_source = costs(data, rules, reference)
     demand = data.floats("base_demand")
+    won_back, learnt = _won_back(rules, response)
     item = Item(
-        elasticity=_with_neighbours(response.elasticity, rules),
+        elasticity=_with_neighbours(response.elasticity, won_back),
         previous=previous,
         reference=reference,
         cost=cost,
         plan=clearance_plan(rules, demand, data.floats("demand_deviation")),
         stock=np.maximum(data.ints("on_hand", 0), 0),
+        cost_weight=np.where(rules["shared_target"] == 1, data.floats("cost_weight"), np.nan),
     )
     reason = _reasons(data, rules, cost, sound, demand)
     proposal = best_price(rulebook, rules, item, reason == 0)
     trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
     if trial is not None:
-        tried = best_price(
-            rulebook, rules, replace(item, elasticity=_with_neighbours(trial.elasticity, rules)), reason == 0
-        )
+        drawn = replace(item, elasticity=_with_neighbours(trial.elasticity, won_back))
+        tried = best_price(rulebook, rules, drawn, reason == 0)
         trial, proposal = trial.only(tried != proposal, response), tried
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
@@ -146,7 +148,9 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         response=response,
         lines=lines,
         trial=trial,
-        won_back=rules["substitution"] * (rules["objective"] == MARGIN) if rulebook.policy.substitutes else None,
+        won_back=won_back if _counts_on_neighbours(rulebook, model) else None,
+        won_back_learnt=learnt,
+        cost_weight=item.cost_weight if rulebook.policy.shares_targets else None,
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -157,94 +161,41 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
     )
 
 
-class _Columns:
-    """Numpy views of the inputs, with nulls replaced."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def ints(self, name: str, null: int = 0) -> Ints:
-        column = self.table[name]
-        filled = column.fill_null(null) if column.null_count else column
-        return filled.to_numpy().astype(np.int64, copy=False)
-
-    def floats(self, name: str) -> Floats:
-        return self.table[name].to_numpy().astype(np.float64, copy=False)
-
-    def flags(self, name: str) -> Flags:
-        column = self.table[name]
-        flags: Flags = (column.fill_null(False) if column.null_count else column).to_numpy().astype(bool)
-        return flags
-
-    def text(self, name: str) -> npt.NDArray[np.object_]:
-        return self.table[name].to_numpy()
-
-    def kinds(self) -> tuple[list[Kind], Ints]:
-        """The distinct kinds of items, and the code of each row's kind."""
-        names = ("country", "department", "category", "currency", "business_date")
-        parts = [_dictionary(self.table[name]) for name in names]
-        code = np.zeros(self.table.num_rows, dtype=np.int64)
-        for values, codes in parts:
-            code = code * (len(values) + 1) + codes
-        _, first, kind = np.unique(code, return_index=True, return_inverse=True)
-        kinds: list[Any] = [tuple(values[codes[row]] for values, codes in parts) for row in first]
-        return kinds, kind
-
-    def digits(self) -> Ints:
-        values, codes = _dictionary(self.table["currency"])
-        return np.array([digits(currency) for currency in values], dtype=np.int64)[codes]
-
-
-def _dictionary(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
-    """Distinct values (null: "") and the code of each row; a single price, as a service asks for, needs no encoding."""
-    if len(column) == 1:
-        value = column[0].as_py()
-        return ["" if value is None else value], np.zeros(1, dtype=np.int64)
-    encoded = column.combine_chunks().dictionary_encode()
-    values = [value if value is not None else "" for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices
-    if codes.null_count:
-        values, codes = [*values, ""], codes.fill_null(len(values))
-    return values, codes.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _costs(data: _Columns, rules: Rules, reference: Ints) -> tuple[Ints, Codes]:
-    """Cost with tax in minor units, rounded up, and where it comes from.
-
-    A retailer who delivers no costs at all gets the assumed margin of the category; a single missing cost of one who
-    does is a fault in the data, and no price is changed on it.
-    """
-    recorded = data.ints("unit_cost", UNKNOWN)
-    assumed = rules["assumed_margin"]
-    guess = -(-reference * (BASIS_POINTS - assumed) // BASIS_POINTS)
-    taxed = -(-recorded * (BASIS_POINTS + rules["tax"]) // BASIS_POINTS)
-    may_assume = ~data.flags("costs_delivered") & (assumed != UNSET) & (reference > 0)
-    source = np.select([recorded > 0, (recorded == UNKNOWN) & may_assume], [0, 1], 2).astype(np.int8)
-    return np.select([source == 0, source == 1], [taxed, guess], 0), source
-
-
 def _sound(response: Response) -> tuple[Response, Flags]:
     """The response with zeros where it is not a finite number below zero, and where it is one."""
     sound = np.isfinite(response.elasticity + response.standard_error + response.lo + response.hi + response.prior)
-    sound &= np.isfinite(response.weight) & (response.elasticity < 0)
+    sound &= np.isfinite(response.weight + response.substitution) & (response.elasticity < 0)
     if sound.all():
         return response, sound
     measures = {f.name: getattr(response, f.name) for f in fields(response) if f.name != "source"}
     return replace(response, **{name: np.where(sound, values, 0.0) for name, values in measures.items()}), sound
 
 
-def _with_neighbours(elasticity: Floats, rules: Rules) -> Floats:
+def _counts_on_neighbours(rulebook: Rulebook, model: PriceModel) -> bool:
+    """Whether any price of this policy and model is decided with a view to the rest of its category."""
+    return rulebook.policy.assumes_substitution or (rulebook.policy.learns_substitution and model.substitutes)
+
+
+def _won_back(rules: Rules, response: Response) -> tuple[Ints, Flags]:
+    """The cross-elasticity that each price counts on, times 10,000: what the policy says, else (flag) the model's."""
+    said, margin = rules["substitution"], rules["objective"] == MARGIN
+    learnt = margin & (said == UNSET)
+    known = np.round(response.substitution * BASIS_POINTS).astype(np.int64)
+    return np.where(learnt, known, np.where(margin, said, 0)), learnt
+
+
+def _with_neighbours(elasticity: Floats, won_back: Ints) -> Floats:
     """The elasticity of what a price for margin earns in its category: own plus cross, below zero.
 
     Where items of a category are alike, u units that a price sends away bring u * cross / |own| units to the others at
     the same margin, and (p - c) * u^(own + cross) has the best point of the category's margin.
     """
-    shift = np.where(rules["objective"] == MARGIN, rules["substitution"], 0) / BASIS_POINTS
+    shift = won_back / BASIS_POINTS
     return np.where(shift > 0, np.minimum(elasticity + shift, np.maximum(elasticity, LEAST_ANSWER)), elasticity)
 
 
 def _trial(
-    model: PriceModel, rulebook: Rulebook, data: _Columns, rules: Rules, response: Response, free: Flags
+    model: PriceModel, rulebook: Rulebook, data: Columns, rules: Rules, response: Response, free: Flags
 ) -> Trial | None:
     """Which rows explore: priced for margin, under no cap, with a recorded cost. None where exploration is off."""
     exploration = rulebook.policy.exploration
@@ -259,7 +210,7 @@ def _trial(
     return try_elasticities(model, exploration, rulebook.policy_hash, days, *where, response, allowed)
 
 
-def _reasons(data: _Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:
+def _reasons(data: Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:
     """Why a price is held; 0 where it is decided."""
     objective, clearing = rules["objective"], rules["objective"] == CLEARANCE
     reason = np.where(sound, 0, UNSOUND)
@@ -275,7 +226,7 @@ def _reasons(data: _Columns, rules: Rules, cost: Ints, sound: Flags, demand: Flo
 
 
 def _guard(
-    rulebook: Rulebook, rules: Rules, data: _Columns, proposal: Ints, reason: Codes, cost: Ints
+    rulebook: Rulebook, rules: Rules, data: Columns, proposal: Ints, reason: Codes, cost: Ints
 ) -> tuple[Ints, tuple[Line, ...]]:
     """The proposal after every guardrail in the order of guardrails.RULES, and their trail."""
     reference, market = data.ints("reference_price", 0), rules["market"]
@@ -290,7 +241,7 @@ def _guard(
     competitor = data.ints("competitor_price", 0)
     corridor, band = guardrails.competitor_band(corridor, competitor, rules["band_low"], rules["band_high"])
     family_low, family_high = data.ints("family_low", NO_LOW), data.ints("family_high", NO_HIGH)
-    corridor, family = guardrails.family_order(corridor, family_low, family_high)
+    corridor, family = guardrails.family_order(corridor, family_low, family_high, rules["family_steps"] == 1)
     corridor, ending = guardrails.price_ending(corridor, rulebook.ladder, market)
     corridor, floor = guardrails.margin_floor(corridor, cost, rules["floor"], rulebook.ladder, market)
     return corridor.price, (legal, in_range, step, week, band, family, ending, floor)

@@ -96,6 +96,7 @@ def _write(folder: Path, store_id: str, prices: pa.Table, batches: dict[str, dic
             "sha256": sha256,
             "currencies": sorted(set(prices["currency"].to_pylist())),
             "batches": [{name: str(row[name]) for name in row} for row in used],
+            "model_versions": sorted(set(prices["model_version"].drop_null().to_pylist())),
             "git_commit": git_commit(),
             "written_at": datetime.now(UTC).isoformat(),
         }

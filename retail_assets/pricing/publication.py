@@ -2,14 +2,16 @@
 
 - `ops/price_batches`: the numbers of each batch by scope and what the circuit breaker said of them.
 - `ops/price_alerts`: one row per number that tripped it.
-- `ops/price_proposals`: the price that a batch decided for each store-SKU, with its decision id.
+- `ops/price_proposals`: the price that a batch decided for each store-SKU, with its decision id and model version.
 - `ops/price_publications`: what became of a batch in each store; the newest row counts.
 
 The published price of a store-SKU is that of the newest batch whose newest row says `published`, so that every way of
 not publishing leaves the last good price in place. All tables are append-only.
 """
 
+import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -57,6 +59,7 @@ PROPOSAL_SCHEMA = pa.schema(
         *(pa.field(n, TEXT) for n in ("batch_id", "store_id", "sku", "category", "decision_id", "currency")),
         *(pa.field(n, MONEY) for n in ("price", "previous_price")),
         *(pa.field(n, pa.date32()) for n in ("effective_from", "business_date")),
+        pa.field("model_version", TEXT),
     ]
 )
 
@@ -128,6 +131,24 @@ def is_recorded(lake: Lake, state: str) -> bool:
     return _was_appended(lake, PUBLICATIONS, state)
 
 
+def state_to_record(lake: Lake, state: str) -> str | None:
+    """The name to record the batch of `state` under; None where the newest batch is just that.
+
+    A batch that another one has replaced since (a release that was rolled back) is recorded again, under a name of its
+    own that follows from `state` and the number of times.
+    """
+    log = publications(lake) if is_recorded(lake, state) else []
+    first = {row.batch_id: row.at for row in reversed(log)}
+    newest = max(first, key=lambda batch_id: (first[batch_id], batch_id), default=None)
+    name, times = state, 0
+    while is_recorded(lake, name):
+        if batch_id_of(name) == newest:
+            return None
+        times += 1
+        name = "pricing-batch-" + hashlib.sha256(f"{state}|{times}".encode()).hexdigest()[:32]
+    return name
+
+
 def batch_id_of(state: str) -> str:
     """The short name of a batch that people type: 12 hex characters."""
     return state.rsplit("-", 1)[-1][:12]
@@ -137,15 +158,18 @@ def earlier_numbers(lake: Lake) -> dict[str, list[Numbers]]:
     """Numbers of good batches by scope, oldest first: those that passed, and those that a person released."""
     if not lake.exists("ops", BATCHES) or not lake.exists("ops", PUBLICATIONS):
         return {}
+    there = lake.open("ops", BATCHES).to_pyarrow_dataset().schema.names
+    names = [name if name in there else f"'nan'::double as {name}" for name in Numbers.__annotations__]
     rows = lake.query(
-        f"""select {", ".join(Numbers.__annotations__)} from {lake.scan("ops", BATCHES)}
+        f"""select {", ".join(names)} from {lake.scan("ops", BATCHES)}
             where not tripped or batch_id in (
                 select batch_id from {lake.scan("ops", PUBLICATIONS)} where status = 'published')
             order by "at", batch_id"""
     ).to_pylist()
     found: dict[str, list[Numbers]] = {}
     for row in rows:
-        found.setdefault(row["scope"], []).append(Numbers(**row))
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        found.setdefault(row["scope"], []).append(Numbers(**known))
     return found
 
 
@@ -175,7 +199,7 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
     first = max(row.business_date for row in rows).toordinal() - LOOK_BACK_DAYS
     with lake.connect() as connection:
         connection.register("good", publication_rows(rows))
-        return connection.execute(
+        found = connection.execute(
             f"""select p.*, g."at" as published_at, g."by" as published_by
                 from {lake.scan("ops", PROPOSALS)} p
                 join good g on g.batch_id = p.batch_id and g.store_id = p.store_id
@@ -187,6 +211,9 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
                 order by p.store_id, p.sku""",
             {"store": store_id, "sku": sku},
         ).to_arrow_table()
+    if "model_version" not in found.column_names:  # proposals of before versions were told apart
+        found = found.append_column("model_version", pa.nulls(found.num_rows, TEXT))
+    return found
 
 
 def _first_publications(
@@ -223,7 +250,7 @@ def _append_once(lake: Lake, name: str, rows: pa.Table, state: str, by_day: bool
         return
     lake.ensure("ops", name, rows.schema, partition_by=["business_date"] if by_day else [])
     commit = CommitProperties(app_transactions=[Transaction(state, 1)])
-    write_deltalake(lake.open("ops", name), rows, mode="append", commit_properties=commit)
+    write_deltalake(lake.open("ops", name), rows, mode="append", schema_mode="merge", commit_properties=commit)
 
 
 def _was_appended(lake: Lake, name: str, state: str) -> bool:

@@ -12,13 +12,13 @@ from retail_assets.pricing.integrity import REPORT, integrity, wrong_share
 from retail_assets.pricing.log import batch_state, is_decided
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.price_files import write_price_files
-from retail_assets.pricing.publication import batch_id_of, is_recorded
+from retail_assets.pricing.publication import state_to_record
 from retail_assets.pricing.publishing import Published, publish
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.training import newest_day
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.assignment import Assignment
 from retail_assets.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
-DECISION_CODE = "2"
+DECISION_CODE = "3"
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 
@@ -46,19 +46,23 @@ def price_publications(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
 ) -> dg.MaterializeResult:
     """Judges the newest batch and publishes it as the modes of its stores say, once."""
-    live = Ledger(lake).live(PRODUCT)
-    if live is None or newest_day(lake) is None:
+    assigned = Assignment.now(lake, PRODUCT)
+    if not assigned.versions or newest_day(lake) is None:
         return dg.MaterializeResult(metadata={"status": "nothing is decided yet"})
     config, gold = load_config(), gold_versions(lake)
     rulebook = Rulebook.of(config.policy)
-    state = batch_state(gold, live.version, rulebook.policy_hash, DECISION_CODE)
-    if is_recorded(lake, state):
-        return unchanged(batch=batch_id_of(state))
-    if not is_decided(lake, state):
+    decided = batch_state(gold, assigned.name, rulebook.policy_hash, DECISION_CODE)
+    if not is_decided(lake, decided):
         return dg.MaterializeResult(metadata={"status": "the newest inputs are not decided yet"})
-    model = PriceModel.load(model_store.path(PRODUCT, live.version))
+    state = state_to_record(lake, decided)
+    if state is None:
+        return unchanged(model_version=", ".join(assigned.versions))
+    models = assigned.load(model_store, PriceModel.load)
     inputs = read_inputs(lake, gold)
-    done = publish(lake, model, rulebook, inputs, state, config.publication, context.run.run_id)
+    shares, day = assigned.shares(inputs.rows), inputs.business_date
+    if not shares:
+        return dg.MaterializeResult(metadata={"status": "no store with prices has a release"})
+    done = publish(lake, models, shares, rulebook, day, state, config.publication, context.run.run_id)
     return dg.MaterializeResult(metadata=_metadata(done))
 
 
@@ -135,13 +139,13 @@ def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
 
 def _metadata(done: Published) -> dict[str, Any]:
     chain = done.numbers[0]
-    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk |"
+    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk | promised gain |"
     table = (
         head
-        + "\n|---|---|---|---|---|---|---|"
+        + "\n|---|---|---|---|---|---|---|---|"
         + "".join(
             f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} | {n.at_guardrail:.1%} "
-            f"| {n.revenue_at_risk:.2%} |"
+            f"| {n.revenue_at_risk:.2%} | {n.promised_gain:.2%} |"
             for n in done.numbers
         )
     )

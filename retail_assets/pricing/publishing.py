@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from retail_assets.pricing.breaker import Finding, Numbers, RowNumbers, judge, measure
 from retail_assets.pricing.config import PublicationConfig
-from retail_assets.pricing.gold_inputs import BatchInputs
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.policy import decide_batch
 from retail_assets.pricing.publication import (
@@ -23,7 +22,9 @@ from retail_assets.pricing.publication import (
     record_batch,
 )
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.assignment import Share
 
 CHUNK_ROWS = 200_000
 ONE_CENT = pa.scalar(Decimal("0.01"), pa.decimal128(2, 2))
@@ -32,10 +33,12 @@ DECIDED = """
 select t.*, d.decision_id
 from decided t
 left join (
-    select store_id, sku, price, decision_id from {decisions}
-    where business_date = date '{day}' and mode = 'batch' and model_version = $model and policy_hash = $policy
-    qualify row_number() over (partition by store_id, sku, price order by "at" desc, decision_id desc) = 1
-) d on d.store_id = t.store_id and d.sku = t.sku and d.price = t.price
+    select store_id, sku, model_version, price, decision_id from {decisions}
+    where business_date = date '{day}' and mode = 'batch' and policy_hash = $policy
+      and list_contains($models, model_version)
+    qualify row_number() over (
+        partition by store_id, sku, model_version, price order by "at" desc, decision_id desc) = 1
+) d on d.store_id = t.store_id and d.sku = t.sku and d.price = t.price and d.model_version = t.model_version
 order by t.store_id, t.sku
 """
 
@@ -58,46 +61,51 @@ class Published:
 
 def publish(
     lake: Lake,
-    model: PriceModel,
+    models: Mapping[str, PriceModel],
+    shares: Sequence[Share],
     rulebook: Rulebook,
-    inputs: BatchInputs,
+    business_date: date,
     state: str,
     config: PublicationConfig,
     run_id: str | None,
 ) -> Published:
     """Publishes, or holds back, the batch that `state` names; its decisions are in `decisions/pricing`.
 
+    `shares` are the inputs of the business date by the version that decides them, which is in `models`.
     Raises PublicationError when a price has no row there: what is not logged does not leave the house.
     """
-    rows, prices = _decide(model, rulebook, inputs.rows)
+    decided = [_decide_share(models[share.version], rulebook, share.rows) for share in shares]
+    rows, prices = RowNumbers.joined([numbers for numbers, _ in decided]), pa.concat_tables([p for _, p in decided])
     numbers = measure(rows)
     findings = judge(numbers, earlier_numbers(lake), config.breaker)
-    batch_id, effective = batch_id_of(state), inputs.business_date + timedelta(days=1)
+    batch_id, effective = batch_id_of(state), business_date + timedelta(days=1)
     batch = {
         "batch_id": batch_id,
-        "model_version": model.version,
+        "model_version": ", ".join(sorted({share.version for share in shares})),
         "policy_hash": rulebook.policy_hash,
         "dagster_run_id": run_id,
-        "business_date": inputs.business_date,
+        "business_date": business_date,
         "effective_from": effective,
         "at": datetime.now(UTC),
     }
     proposals = _with_decision_ids(lake, prices, batch)
-    stores = inputs.rows["store_id"].unique().to_pylist()
+    stores = prices["store_id"].unique().to_pylist()
     modes = {store_id: config.mode_of(store_id) for store_id in stores}
     made = record_batch(lake, state, batch, numbers, findings, proposals, modes)
     return Published(batch_id, numbers, findings, made)
 
 
-def _decide(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> tuple[RowNumbers, pa.Table]:
+def _decide_share(model: PriceModel, rulebook: Rulebook, rows: pa.Table) -> tuple[RowNumbers, pa.Table]:
     """The numbers of every row and its price; the same prices as the decisions, as deciding is pure."""
+    inputs = with_shared_targets(model, rulebook, rows)
     parts, prices = [], []
     for start in range(0, inputs.num_rows, CHUNK_ROWS):
         chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
         batch = decide_batch(model, rulebook, chunk)
-        parts.append(RowNumbers.of(batch, chunk["department"].to_numpy(), chunk["currency"].to_numpy()))
+        parts.append(RowNumbers.of(batch, chunk))
         scale = np.where(batch.digits == 2, 1, 100)
         columns: dict[str, Any] = {name: chunk[name] for name in ("store_id", "sku", "category", "currency")}
+        columns |= {"model_version": pa.array([model.version] * chunk.num_rows)}
         columns |= {"price": _money(batch.price * scale), "previous_price": _money(batch.previous * scale)}
         prices.append(pa.table(columns))
     return RowNumbers.joined(parts), pa.concat_tables(prices)
@@ -114,7 +122,7 @@ def _with_decision_ids(lake: Lake, prices: pa.Table, batch: Mapping[str, Any]) -
         connection.register("decided", prices)
         found = connection.execute(
             DECIDED.format(decisions=lake.scan("decisions", PRODUCT), day=day),
-            {"model": batch["model_version"], "policy": batch["policy_hash"]},
+            {"models": prices["model_version"].unique().to_pylist(), "policy": batch["policy_hash"]},
         ).to_arrow_table()
     missing = found["decision_id"].null_count
     if missing:

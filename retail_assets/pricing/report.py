@@ -34,12 +34,17 @@ class ReportError(RetailError):
 
 
 def response_table(model: PriceModel, lake: Lake) -> pd.DataFrame:
-    """One row per SKU: sku, category, the model's MEASURES, and mean units per day and price over its stores."""
+    """One row per SKU: sku, category, the model's MEASURES, mean units per day and price over its stores, and what its
+    category's others win (`others`, `others_lo`, `others_hi`; NaN where it was not learnt).
+    """
     table = pd.DataFrame(model.table[: len(model.skus)], columns=list(MEASURES))
     table.insert(0, "sku", list(model.skus))
     products = lake.open("gold", "dim_product").to_pyarrow_table(columns=["sku", "category"]).to_pandas()
     base = model.base.to_pandas().groupby("sku", as_index=False)[["units_per_day", "price"]].mean()
-    return table.merge(products, on="sku", how="left").merge(base, on="sku", how="left")
+    table = table.merge(products, on="sku", how="left").merge(base, on="sku", how="left")
+    known = model.categories[: len(model.substitution)]
+    others = pd.DataFrame(model.substitution[:, [0, 2, 3]], columns=["others", "others_lo", "others_hi"])
+    return table.merge(others.assign(category=known), on="category", how="left")
 
 
 def contender_table(metrics: dict[str, float]) -> str:
@@ -60,12 +65,17 @@ def category_table(responses: pd.DataFrame) -> str:
     table = groups.agg(
         skus=("sku", "size"), elasticity=("elasticity", "median"), lowest=("elasticity", "min"),
         highest=("elasticity", "max"), width=("width", "median"), own=("weight", "median"),
+        others=("others", "first"), others_lo=("others_lo", "first"), others_hi=("others_hi", "first"),
     ).sort_values("elasticity")  # fmt: skip
-    lines = ["| category | SKUs | median | from | to | interval | own sales |", "|---|---|---|---|---|---|---|"]
+    heads = ("category", "SKUs", "median", "from", "to", "interval", "own sales", "its others win")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     table = table.head(MOST_CATEGORIES)
     for name, row in zip(table.index, table.to_dict("records"), strict=True):
         shown = [f"{row[c]:.2f}" for c in ("elasticity", "lowest", "highest", "width")]
-        lines.append(f"| {name} | {row['skus']} | {' | '.join(shown)} | {row['own']:.0%} |")
+        won = (
+            f"{row['others']:.2f} ({row['others_lo']:.2f} to {row['others_hi']:.2f})" if pd.notna(row["others"]) else ""
+        )
+        lines.append(f"| {name} | {row['skus']} | {' | '.join(shown)} | {row['own']:.0%} | {won} |")
     return "\n".join(lines)
 
 

@@ -33,6 +33,8 @@ COLUMNS = (
     "cap_price",
     "cap_increase",
     "substitution",
+    "shared_target",
+    "family_steps",
 )
 UNSET = -1
 
@@ -104,7 +106,9 @@ class Rulebook:
             _bp(float(self.policy.markets[name].tax)),
             min(prices, default=NO_HIGH),
             min(increases, default=UNSET),
-            _bp(rules.substitution),
+            UNSET if rules.substitution == "learnt" else _bp(rules.substitution),
+            int(rules.objective == "revenue" and rules.target_level == "category"),
+            int(rules.family_steps),
         ]
         return row, rules.minimum_gain
 

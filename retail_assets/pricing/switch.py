@@ -92,7 +92,8 @@ def turn(lake: Lake, action: Literal["stop", "resume"], scope: Scope, name: str,
     if not by.strip() or not reason.strip():
         raise SwitchError("a stop and a resume need who and why", todo="give --by and --reason")
     if action == "resume" and (scope, name) not in {(t.scope, t.name) for t in stopped(lake).turns}:
-        raise SwitchError(f"{scope} {name} is not stopped".replace("  ", " "), todo="see `retail prices stopped`")
+        place = "the chain" if scope == "chain" else f"{scope} {name}"
+        raise SwitchError(f"{place} is not stopped", todo="see `retail prices stopped`")
     if action == "stop":
         _require_known(lake, scope, name)
     row = Turn(scope=scope, name=name, action=action, by=by, reason=reason)

@@ -69,6 +69,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "the units sold by the last day change by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the price before misses the margin target",
         "an exploration may cost margin: it is worth what is learnt",
+        "revenue less weighed costs changes by {gain_pct:f} % of the revenue, at least {minimum_pct:f} % is worth a "
+        "new price",
     ),
 }
 EXPLORES = (
@@ -79,12 +81,22 @@ WINS_BACK = (
     "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), of which {won_back:f} % goes to the "
     "rest of the category, and a unit costs {cost:m}: the best price is {after:m}"
 )
+LEARNT_BACK = (
+    "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), of which {won_back:f} % goes to the "
+    "rest of the category by what its sales showed, and a unit costs {cost:m}: the best price is {after:m}"
+)
+SHARES = (
+    "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}), a unit costs {cost:m} and the "
+    "category has to leave a margin of {margin_target_bp:p} in this store, for which its costs count {cost_weight:f} "
+    "times: the best price is {after:m}"
+)
 OUTCOMES: Mapping[int, str] = {
     Status.PASSED: "",
     Status.MOVED: ": {before:m} becomes {after:m}",
     Status.NOT_APPLICABLE: "",
     Status.CONFLICT: "; this and {against:r} cannot both hold: the price stays at {after:m}",
     Status.SKIPPED: ": not applied, the price stays",
+    Status.NEARER: ": {before:m} becomes {after:m}, as near as {against:r} lets it come in one step",
 }
 NO_OUTCOME: Mapping[int, str] = dict.fromkeys(OUTCOMES, "")
 HELD_STATEMENTS = np.array([0, 2, 3, 4, 7, 8, 9, 10, 11])
@@ -174,8 +186,12 @@ def _objective(batch: Batch) -> Step:
     also_said: tuple[str, ...] = ()
     if batch.won_back is not None:
         told = (statement == 0) & (batch.won_back > 0)
-        statement = np.where(told, len(STATEMENTS["objective"]), statement)
-        numbers, also_said = {**numbers, "won_back": batch.won_back / 10_000}, (WINS_BACK,)
+        statement = np.where(told, len(STATEMENTS["objective"]) + batch.won_back_learnt, statement)
+        numbers, also_said = {**numbers, "won_back": batch.won_back / 10_000}, (WINS_BACK, LEARNT_BACK)
+    if batch.cost_weight is not None:
+        told = (statement == 5) & ~np.isnan(batch.cost_weight)
+        statement = np.where(told, len(STATEMENTS["objective"]) + len(also_said), statement)
+        numbers, also_said = {**numbers, "cost_weight": np.nan_to_num(batch.cost_weight)}, (*also_said, SHARES)
     if batch.trial is not None:
         statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]) + len(also_said), statement)
         numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (*also_said, EXPLORES)
@@ -206,8 +222,9 @@ def _minimum_gain(batch: Batch) -> Step:
     gain = np.where(np.isfinite(batch.gain), np.clip(batch.gain, -10.0, 10.0), 10.0)
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
     explores = np.zeros_like(idle) if batch.trial is None else batch.trial.chosen
-    kinds = [idle, explores, forced, batch.target_missed, batch.objective == REVENUE, batch.objective == CLEARANCE]
-    statement = np.select(kinds, [1, 6, 2, 5, 3, 4], 0)
+    shares = np.zeros_like(idle) if batch.cost_weight is None else ~np.isnan(batch.cost_weight)
+    kinds = [idle, explores, forced, batch.target_missed, shares, batch.objective == REVENUE]
+    statement = np.select([*kinds, batch.objective == CLEARANCE], [1, 6, 2, 5, 7, 3, 4], 0)
     return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 

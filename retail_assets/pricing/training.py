@@ -16,8 +16,7 @@ from retail_assets.pricing.response import fit
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
-CODE_VERSION = "2"
-CROSS_HOLDOUTS = 2  # one figure for the chain is held against more weeks than elasticities are
+CODE_VERSION = "3"
 READS = ("fct_sales_daily", "dim_store", "dim_product", "dim_promotion")
 
 
@@ -53,11 +52,11 @@ def train(lake: Lake, config: PricingConfig, gold: dict[str, int], until: date) 
     holdout = held_out(frame, response)
     base = read_base_demand(lake, until, gold)
     learnt = fit(frame, response)
-    cross = cross_elasticity(frame, learnt, CROSS_HOLDOUTS * response.holdout_days // 7)
-    if cross is not None and cross.holds:
+    cross = cross_elasticity(frame, learnt)
+    if cross is not None:
         learnt = without_others(learnt, frame.category_of_sku, cross)
     by_store = differences(frame, learnt) if holdout.kept == "store_level" else None
-    model = model_of(frame, learnt, base, until.isoformat(), response.elasticity_ceiling, by_store)
+    model = model_of(frame, learnt, base, until.isoformat(), response.elasticity_ceiling, by_store, cross)
     first = frame.week.min().astype(date)
     return Training(model, frame, holdout, metrics(model, holdout, cross), gold, first, until)
 

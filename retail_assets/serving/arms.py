@@ -6,26 +6,29 @@ shopper must find one price on one shelf; services and batches route alike.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from retail_assets.serving.ledger import Release, live_rows, trial_rows
+from retail_assets.serving.ledger import TRIALS, Release, live_rows, trial_rows
 from retail_assets.serving.targets import STORE, Targets
 
 Trial = Literal["canary", "shadow"]
+Arm = Literal["champion", "canary", "shadow"]
 
 
 @dataclass(frozen=True)
 class Routes:
     """The release of each store, and of every other store (`default`, None before the first release).
 
-    `shadows` are versions that are asked beside the one that answers, by store and for every other store.
+    `shadows` are versions that are asked beside the one that answers, by store and for every other store; `champions`
+    what would answer in each store that a canary has drawn.
     """
 
     default: Release | None
     stores: Mapping[str, Release]
     default_shadows: tuple[Release, ...]
     shadows: Mapping[str, tuple[Release, ...]]
+    champions: Mapping[str, Release] = field(default_factory=dict)
 
     def of(self, store_id: str) -> Release | None:
         """What answers in a store."""
@@ -34,7 +37,8 @@ class Routes:
     def releases(self) -> list[Release]:
         """Every release that something is routed to, once."""
         shadows = [r for group in (self.default_shadows, *self.shadows.values()) for r in group]
-        found = [*([self.default] if self.default else []), *self.stores.values(), *shadows]
+        champions = self.champions.values()
+        found = [*([self.default] if self.default else []), *self.stores.values(), *champions, *shadows]
         return list({release.release_id: release for release in found}.values())
 
 
@@ -47,6 +51,7 @@ def routes(log: Sequence[Release], product: str, chain: Sequence[str], targets: 
         if chain[0] in targets.chain(f"{STORE}{store}") and not chain[0].startswith(STORE)
     }
     found = {store: _answers(rows, own, store) for store, own in stores.items()}
+    champions = {store: _champion(rows, own) for store, own in stores.items() if arm_of(found[store]) == "canary"}
     default = _champion(rows, chain)
     if chain[0].startswith(STORE):
         default = _answers(rows, chain, chain[0].removeprefix(STORE))
@@ -55,7 +60,15 @@ def routes(log: Sequence[Release], product: str, chain: Sequence[str], targets: 
         stores={store: release for store, release in found.items() if release is not None},
         default_shadows=_shadows(rows, chain),
         shadows={store: _shadows(rows, own) for store, own in stores.items()},
+        champions={store: release for store, release in champions.items() if release is not None},
     )
+
+
+def arm_of(release: Release | None) -> Arm:
+    """As what a release answers: a trial under its own name, everything else as the champion."""
+    if release is None or release.action not in TRIALS:
+        return "champion"
+    return "canary" if release.action == "canary" else "shadow"
 
 
 def in_share(release: Release, store_id: str) -> bool:

@@ -1,15 +1,23 @@
 """Assets of serving: the releases that the gates let through."""
 
-import dagster as dg
+from collections.abc import Sequence
 
+import dagster as dg
+import pyarrow as pa
+
+from retail_assets.core.manifest import sha256
+from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.ledger import Ledger, Release, live_rows, trial_rows
+from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
 from retail_assets.serving.policy import ReleaseDecision
 from retail_assets.serving.releases import ReleaseConfig, release_if_passed
+from retail_assets.unchanged import unchanged
 
 PRODUCTS = ("forecasting", "pricing")
 BY = "retail refresh"
+NEWEST_ROWS = 50
 
 
 @dg.asset(
@@ -22,13 +30,18 @@ BY = "retail refresh"
     description="ops/releases, one row per release: the newest version of each product goes live on the cloud when its "
     "gates pass.",
 )
-def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
+def releases(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
+) -> dg.MaterializeResult:
     """Holds the newest version of every product against its gates and what is live."""
-    decisions = newest_decisions(lake, model_store)
+    decisions = newest_decisions(lake, model_store, context.run.run_id)
     ledger = Ledger(lake)
+    log = ledger.log()
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(ledger.log()),
+            "dagster/row_count": len(log),
+            "live": dg.MetadataValue.md(release_table([*live_rows(log), *trial_rows(log)])),
+            "newest": dg.MetadataValue.md(release_table(log[: -1 - NEWEST_ROWS : -1])),
             "delta_version": ledger.version() if ledger.version() is not None else "no release yet",
             "decisions": dg.MetadataValue.md(decision_table(decisions)),
             "comparisons": dg.MetadataValue.md(comparison_table(decisions)),
@@ -36,15 +49,83 @@ def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelSt
     )
 
 
-def newest_decisions(lake: Lake, model_store: ModelStore) -> list[ReleaseDecision]:
+@dg.asset(
+    key=["serving", "bentos"],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"bentoml"},
+    code_version="1",
+    description="One Bento per product, of this code and exact package versions, for the cloud and every store; what "
+    "they serve is named by the release ledger. Not part of a refresh: materialise it when the code is released.",
+)
+def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Builds what has changed."""
+    from retail_assets.serving.bentos import build_all
+
+    built = build_all(home.models)
+    lines = [f"| {product} | {tag} | {'yes' if new else 'no'} |" for product, (tag, _, new) in built.items()]
+    table = "\n".join(["| product | Bento | built now |", "|---|---|---|", *lines])
+    return dg.MaterializeResult(metadata={"bentos": dg.MetadataValue.md(table), "dagster/row_count": len(built)})
+
+
+@dg.asset(
+    key=["serving", "live_quality"],
+    deps=[["gold", "fct_sales_daily"], ["forecasting", "forecasts"], ["pricing", "price_decisions"]],
+    group_name="serving",
+    owners=["team:data-platform"],
+    kinds={"deltalake", "duckdb"},
+    code_version="1",
+    description="reports/live_quality: one row per product, source, version, arm, store and outcome day: what was "
+    "answered for the day against what was sold on it.",
+)
+def live_quality(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Joins answers with outcomes for the days whose sales are new."""
+    days = days_to_judge(lake)
+    if not days:
+        return dg.MaterializeResult(metadata={"status": "no sales yet"})
+    rows = judge(lake, days)
+    seen = {"sales": str(lake.version("gold", "fct_sales_daily")), "rows": str(hash_of(rows))}
+    if lake.exists("reports", REPORT):
+        before = lake.open("reports", REPORT).history(1)[0]
+        if all(before.get(name) == value for name, value in seen.items()):
+            return unchanged(days=len(days))
+    version = lake.overwrite_days("reports", REPORT, rows, days, metadata=seen)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "judged",
+            "days": len(days),
+            "dagster/row_count": rows.num_rows,
+            "delta_version": version,
+            "by_arm": dg.MetadataValue.md(quality_table(by_arm(lake))),
+        }
+    )
+
+
+def hash_of(rows: pa.Table) -> str:
+    """A short name for the content of a table."""
+    return sha256(repr(rows.to_pydict()).encode())[:12]
+
+
+def newest_decisions(lake: Lake, model_store: ModelStore, run_id: str | None = None) -> list[ReleaseDecision]:
     """Decides on, and where it passed releases, the newest version of each product that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
     stored = {product: model_store.versions(product) for product in PRODUCTS}
     return [
-        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY)
+        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY, run_id=run_id)
         for product, versions in stored.items()
         if versions
     ]
+
+
+def release_table(rows: Sequence[Release]) -> str:
+    """A markdown table of rows of the ledger, with a link to the run that made each, where one did."""
+    lines = [
+        f"| {r.at:%Y-%m-%d %H:%M:%S} | {r.product} | {r.target} | {r.action} | {r.version} | {r.share:.0%} "
+        f"| {r.previous or '-'} | {r.by} | {r.reason} | {f'[{r.run_id[:8]}](/runs/{r.run_id})' if r.run_id else '-'} |"
+        for r in rows
+    ]
+    head = "| at (UTC) | product | target | action | version | share | before | by | reason | run |"
+    return "\n".join([head, "|" + "---|" * 10, *lines])
 
 
 def decision_table(decisions: list[ReleaseDecision]) -> str:
@@ -59,12 +140,19 @@ def decision_table(decisions: list[ReleaseDecision]) -> str:
 def comparison_table(decisions: list[ReleaseDecision]) -> str:
     """A markdown table of every number that was compared."""
     lines = [
-        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} | {'yes' if c.passed else '**no**'} |"
+        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} "
+        f"| {'' if c.bound is None else f'{c.bound:.4g}'} | {'yes' if c.passed else '**no**'} |"
         for d in decisions
         if d.report
         for c in d.report.comparisons
     ]
-    return "\n".join(["| product | metric | against | value | limit | passed |", "|---|---|---|---|---|---|", *lines])
+    return "\n".join(
+        [
+            "| product | metric | against | value | limit | bound at its confidence | passed |",
+            "|---|---|---|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
-ASSETS = [releases]
+ASSETS = [releases, live_quality, bentos]

@@ -11,6 +11,7 @@ from retail_assets.core.gates import GateReport, evaluate
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import routes
+from retail_assets.serving.fitness import evidence
 from retail_assets.serving.ledger import Action, Ledger, LedgerError, Release, answering, versions_of
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.targets import Targets
@@ -69,9 +70,9 @@ class Desk:
         chain = self.targets.chain(target)
         version, now = self.resolve(product, version), self.answers(product, target)
         self.ledger.refuse_pinned(product, target)
-        metrics = self.store.manifest(product, version).metrics
-        live = self.store.manifest(product, now.version).metrics if now else None
-        report = evaluate(self.config.gates(product), metrics, live)
+        gates = self.config.gates(product)
+        measured = evidence(self.ledger.lake, self.store, product, version, now.version if now else None, gates)
+        report = evaluate(gates, *measured)
         return Change(product, chain, "promote", version, now, report, self._keep(product, target))
 
     def canary(self, product: str, version: str, target: str, share: float) -> Change:

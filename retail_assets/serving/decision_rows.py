@@ -1,8 +1,9 @@
 """One decision as a row: the columns every product's log shares, its text form and its identifier.
 
 `gold_versions` and `bronze_versions` are JSON objects of table name to Delta version, `warehouse_code` the hash of the
-dbt project that made that gold, `corrects` the decision id of the row that this one replaces. Tables that were written
-before a column existed get it with the next append.
+dbt project that made that gold, `corrects` the decision id of the row that this one replaces. `arm` is champion, canary
+or shadow, `latency_ms` the wall time that a service took to decide (null in batches). Tables that were written before a
+column existed get it with the next append.
 """
 
 import secrets
@@ -41,6 +42,8 @@ DECISION_SCHEMA = pa.schema(
         ("bronze_versions", pa.string()),
         ("warehouse_code", pa.string()),
         ("corrects", pa.string()),
+        ("arm", pa.string()),
+        ("latency_ms", pa.float64()),
     ]
 )
 _AS_TEXT = pa.schema([(name, pa.string()) for name in DECISION_SCHEMA.names])

@@ -1,9 +1,12 @@
 """Answers of the forecasting service: online features and the live model, or the last batch forecast; each a row."""
 
 import json
+import logging
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +22,23 @@ from retail_assets.forecasting.training import FEATURE_TABLE, PRODUCT, SERVICE
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.arms import arm_of
+from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
 from retail_assets.serving.feature_vectors import FeatureVectors
+from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
-from retail_assets.serving.runtime import Runtime
+from retail_assets.serving.naive import NAIVE, SALES, SeasonalNaive
+from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.verdicts import Pair
 from retail_assets.serving.versions import Versions
 
 if TYPE_CHECKING:
     from retail_assets.features.online import OnlineRow
+
+logger = logging.getLogger(__name__)
 
 CONTEXT_TABLES = ("dim_calendar", "dim_promotion", "dim_store", "dim_product")
 
@@ -41,6 +51,7 @@ class Known:
     day: date
     at: datetime
     age_s: float
+    cache_age_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,7 @@ class Made:
     age_s: float | None
     git_commit: str
     fallback: str | None = None
+    cache_age_s: float | None = None
 
 
 class ForecastDesk:
@@ -67,6 +79,7 @@ class ForecastDesk:
         self._lake = environment.lake
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
         self._versions = Versions(environment.lake)
+        self._naive = SeasonalNaive(environment.lake)
         self._context: ForecastContext | None = None
         self._context_versions: dict[str, int | None] = {}
         self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
@@ -90,28 +103,36 @@ class ForecastDesk:
     def _refresh(self) -> None:
         self.clock.poll()
         self.vectors.poll()
+        self._naive.poll(self.clock.newest_day)
         versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
             self._context = ForecastContext.read(self._lake)
             self._context_versions = versions
 
-    def forecast(self, store_id: str, sku: str, horizon: int) -> dict[str, Any]:
+    def forecast(self, store_id: str, sku: str, horizon: int, late: bool = False) -> dict[str, Any]:
         """One answer (see ForecastAnswer); its row is in the decision log before this returns.
 
+        With `late`, when there is more to do than time, a seasonal naive forecast is answered.
         Raises UnknownKey, NothingLive, NoAnswer, DecisionLogError.
         """
-        live = self.runtime.live.require(store_id)
+        begun, live = perf_counter(), self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
-        known = self._known(store_id, sku)
-        if isinstance(known, str):
+        naive = self._naive.of(store_id, sku, self.clock.newest_day, horizon) if late else None
+        known = self._known(store_id, sku) if naive is None else ""
+        if naive is not None:
+            self.runtime.metrics.fallback("busy")
+            made = self._naively(naive, horizon, "there is more to do than time")
+        elif isinstance(known, str):
             made = self._fall_back(store_id, sku, horizon, known)
         else:
-            made = self._make(live, store_id, sku, horizon, known)
+            live, made = self._made(live, store_id, sku, horizon, known)
             for shadow in self.runtime.live.shadows(store_id):
                 self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, store_id, sku, horizon, known)])  # type: ignore[misc]
         answer = self._answered(made, store_id, sku)
-        self.runtime.log.record([_row(made, answer)])
-        self.runtime.metrics.decided()
+        arm = "fallback" if made.fallback else arm_of(live.release)
+        took = round(1000 * (perf_counter() - begun), 3)
+        self.runtime.log.record([_row(made, answer) | {"arm": arm_of(live.release), "latency_ms": took}])
+        self.runtime.metrics.decided(1, made.model_version, arm)
         return answer
 
     def _answered(self, made: Made, store_id: str, sku: str) -> dict[str, Any]:
@@ -122,7 +143,53 @@ class ForecastDesk:
     ) -> dict[str, Any]:
         """The row of a forecast that reaches nobody."""
         made = self._make(shadow, store_id, sku, horizon, known)
-        return _row(made, self._answered(made, store_id, sku)) | {"mode": "shadow"}
+        return _row(made, self._answered(made, store_id, sku)) | {"mode": "shadow", "arm": "shadow"}
+
+    def _made(
+        self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known
+    ) -> tuple[Live[DemandForecaster], Made]:
+        """By the canary in a store it has drawn, and by the champion where that one cannot answer."""
+        champion, watch = self.runtime.live.champion(store_id), self.runtime.watch
+        if champion is None or live.release.action != "canary":
+            return live, self._make(live, store_id, sku, horizon, known)
+        if watch.suspended(live.release):
+            return champion, self._make(champion, store_id, sku, horizon, known)
+        begun = thread_time()
+        try:
+            made = self._make(live, store_id, sku, horizon, known)
+            if not np.isfinite(made.days["mean"].to_numpy(float)).all():
+                raise ForecastModelError(f"{live.release.version} forecasts no number for {store_id} {sku}")
+        except (*FAILED, ForecastModelError):
+            logger.exception("canary %s cannot forecast %s %s", live.release.version, store_id, sku)
+            watch.failed(live.release)
+            return champion, self._make(champion, store_id, sku, horizon, known)
+        ms = 1000 * (thread_time() - begun)
+        asked = (store_id, sku, horizon)
+        if watch.answered(live.release, (*asked, known.day)):
+            self.runtime.beside(lambda: self._compared(live.release, made, ms, champion, asked, known))
+        return live, made
+
+    def _compared(
+        self,
+        canary: Release,
+        made: Made,
+        ms: float,
+        champion: Live[DemandForecaster],
+        asked: tuple[str, str, int],
+        known: Known,
+    ) -> list[dict[str, Any]]:
+        """Asks the champion what the canary was asked; no row, as nobody gets its answer."""
+        begun = thread_time()
+        try:
+            other = self._make(champion, *asked, known)
+        except (*FAILED, ForecastModelError):
+            self.runtime.watch.champion_failed(canary)
+            raise
+        champion_ms = 1000 * (thread_time() - begun)
+        units, expected = (float(days["mean"].sum()) for days in (made.days, other.days))
+        scores = (math.log1p(units / asked[2]), math.log1p(expected / asked[2]))
+        self.runtime.watch.compared(canary, Pair(ms, champion_ms, *scores, units, expected))
+        return []
 
     def _known(self, store_id: str, sku: str) -> Known | str:
         """The features of a key, or why they cannot be used."""
@@ -138,7 +205,7 @@ class ForecastDesk:
             ages = [f"{view} ({row.beliefs[view].age_seconds or 0:.0f} s)" for view in row.stale_views]
             return f"stale: features of {', '.join(ages)} are too old"
         at = row.event_timestamps[self._base_view]
-        return Known(row, context.origin_of(store_id, at), at, row.age_seconds or 0.0)
+        return Known(row, context.origin_of(store_id, at), at, row.age_seconds or 0.0, self.runtime.cache_age_s())
 
     def _make(self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known) -> Made:
         """The batch's rule: days count from the retailer's newest day, also where a store's own features are older."""
@@ -154,20 +221,47 @@ class ForecastDesk:
             "origin": origin.isoformat(),
             "horizon": horizon,
         }
-        return Made(origin, days, live.release.version, inputs, known.at, known.age_s, self._commit)
+        return Made(
+            origin,
+            days,
+            live.release.version,
+            inputs,
+            known.at,
+            known.age_s,
+            self._commit,
+            cache_age_s=known.cache_age_s,
+        )
 
     def _fall_back(self, store_id: str, sku: str, horizon: int, why: str) -> Made:
-        """The newest batch forecast of the days after the retailer's newest day, marked as such."""
-        days = newest_batch_forecast(self._lake, store_id, sku, self.clock.newest_day, horizon)
+        """The newest batch forecast of the days after the retailer's newest day, else a seasonal naive one; marked."""
+        days, naive = self._batch(store_id, sku, horizon), None
+        if days is None or days.empty:
+            naive = self._naive.of(store_id, sku, self.clock.newest_day, horizon)
+        if naive is not None:
+            self.runtime.metrics.fallback("stale" if why.startswith("stale") else "missing")
+            return self._naively(naive, horizon, f"{why}; no batch forecast")
         if days is None or days.empty:
             raise NoAnswer(
-                f"{store_id} {sku} has no forecast: {why}, and no batch forecast to fall back to",
+                f"{store_id} {sku} has no forecast: {why}, and no batch forecast or sales to fall back to",
                 todo="refresh the data: `retail run`",
             )
         self.runtime.metrics.fallback("stale" if why.startswith("stale") else "missing")
         origin, version = days["origin_date"].iloc[0].date(), str(days["model_version"].iloc[0])
         inputs = {"gold": "forecasts", "origin": origin.isoformat(), "horizon": horizon, "why": why}
         return Made(origin, days, version, inputs, None, None, self._commit, fallback=why)
+
+    def _batch(self, store_id: str, sku: str, horizon: int) -> pd.DataFrame | None:
+        try:
+            return newest_batch_forecast(self._lake, store_id, sku, self.clock.newest_day, horizon)
+        except LAKE_ERRORS as error:
+            logger.error("the batch forecast of %s %s cannot be read: %s", store_id, sku, error)
+            return None
+
+    def _naively(self, days: pd.DataFrame, horizon: int, why: str) -> Made:
+        assert self.clock.newest_day is not None
+        inputs = {"gold": SALES, "origin": self.clock.newest_day.isoformat(), "horizon": horizon, "why": why}
+        reason = f"{why}: a seasonal naive forecast"
+        return Made(self.clock.newest_day, days, NAIVE, inputs, None, None, self._commit, fallback=reason)
 
 
 def newest_batch_forecast(lake: Lake, store_id: str, sku: str, after: date | None, horizon: int) -> pd.DataFrame | None:
@@ -191,6 +285,7 @@ def _base_view() -> str:
 
 
 def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime, levels: list[str]) -> dict[str, Any]:
+    levels = levels if made.model_version != NAIVE else []
     columns = made.days[["mean", *levels]].to_numpy().tolist()
     targets = pd.to_datetime(made.days["target_date"]).dt.date
     return {
@@ -213,6 +308,7 @@ def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime,
         "feature_age_s": made.age_s,
         "fallback": made.fallback is not None,
         "fallback_reason": made.fallback,
+        "cache_age_s": made.cache_age_s,
     }
 
 

@@ -6,9 +6,10 @@ runs beside it until it is withdrawn or the target gets another release. Needs n
 command line read it directly.
 """
 
+import logging
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -21,12 +22,14 @@ from retail_assets.resources.lake import Lake
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+logger = logging.getLogger(__name__)
 Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow", "withdraw"]
 LIVE_ACTIONS = ("promote", "rollback", "pin", "unpin")
 FOLLOW: Literal["follow"] = "follow"
 TRIALS = ("canary", "shadow")
 CLOUD = "cloud"
 ATTEMPTS = 20
+CLOCKS_DIFFER, TICK = timedelta(minutes=1), timedelta(microseconds=1)
 
 
 class LedgerError(RetailError):
@@ -43,7 +46,10 @@ def release_id() -> str:
 
 
 class Release(BaseModel):
-    """One row of the ledger. `previous` is the version that answered before it; `share` is its share of traffic."""
+    """One row of the ledger. `previous` is the version that answered before it; `share` is its share of traffic.
+
+    `run_id` is the Dagster run that made it, None where a person or a service did.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,6 +64,7 @@ class Release(BaseModel):
     reason: str
     previous: str | None = None
     gate_report: str | None = None
+    run_id: str | None = None
 
 
 class Ledger:
@@ -81,7 +88,8 @@ class Ledger:
                 self.lake.ensure("ops", "releases", releases_schema())
                 table = self.lake.open("ops", "releases")
                 _check_follows(release, _releases(_rows(table)))
-                write_deltalake(table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=0))
+                alone = CommitProperties(max_commit_retries=0)
+                write_deltalake(table, row, mode="append", schema_mode="merge", commit_properties=alone)
             except CommitFailedError:  # somebody wrote, or made the table, in this moment: look again
                 continue
             return release
@@ -97,13 +105,14 @@ class Ledger:
         target: str = CLOUD,
         wider: Sequence[str] = (),
         gate_report: str | None = None,
+        run_id: str | None = None,
     ) -> Release:
         """Makes `version` live on `target`; `gate_report` is the JSON text of the gates it passed.
 
         `wider` are the targets that `target` followed so far. Raises LedgerError where `target` is pinned.
         """
         self.refuse_pinned(product, target)
-        return self._release(product, (target, *wider), version, "promote", by, reason, gate_report)
+        return self._release(product, (target, *wider), version, "promote", by, reason, gate_report, run_id=run_id)
 
     def refuse_pinned(self, product: str, target: str) -> None:
         """Raises LedgerError where `target` is pinned."""
@@ -195,14 +204,24 @@ class Ledger:
         return self._release(product, (target, *wider), version, "shadow", by, reason, share=0.0)
 
     def withdraw(
-        self, product: str, *, by: str, reason: str, target: str = CLOUD, wider: Sequence[str] = ()
+        self,
+        product: str,
+        *,
+        by: str,
+        reason: str,
+        target: str = CLOUD,
+        wider: Sequence[str] = (),
+        verdict: str | None = None,
     ) -> Release:
-        """Ends the canary and the shadow of `target`; what is live stays. Raises LedgerError where there is none."""
+        """Ends the canary and the shadow of `target`; what is live stays. Raises LedgerError where there is none.
+
+        `verdict` is the JSON text of the numbers that spoke against the canary, kept as the row's gate report.
+        """
         answers = self.answers(product, (target, *wider))
         running = [r for r in trial_rows(self.log()) if (r.product, r.target) == (product, target)]
         if not running or answers is None:
             raise LedgerError(f"{product} has no canary and no shadow on {target}", todo="see `retail models`")
-        return self._release(product, (target, *wider), answers.version, "withdraw", by, reason)
+        return self._release(product, (target, *wider), answers.version, "withdraw", by, reason, verdict)
 
     def _release(
         self,
@@ -214,6 +233,7 @@ class Ledger:
         reason: str,
         gate_report: str | None = None,
         share: float = 1.0,
+        run_id: str | None = None,
     ) -> Release:
         answers = self.answers(product, chain)
         return self.append(
@@ -223,12 +243,22 @@ class Ledger:
                 version=version,
                 action=action,
                 share=share,
+                at=self._moment(product, chain[0]),
                 by=by,
                 reason=reason,
                 previous=answers.version if answers else None,
                 gate_report=gate_report,
+                run_id=run_id,
             )
         )
+
+    def _moment(self, product: str, target: str) -> datetime:
+        """Now, or just after the newest row of the target where a machine whose clock is ahead wrote that one."""
+        now = datetime.now(UTC)
+        newest = max((r.at for r in self.log() if (r.product, r.target) == (product, target)), default=now)
+        if newest > now + CLOCKS_DIFFER:
+            logger.warning("%s on %s has a row of %s: two clocks differ", product, target, newest)
+        return max(now, newest + TICK) if newest >= now else now
 
     def answers(self, product: str, chain: Sequence[str], at: datetime | None = None) -> Release | None:
         """The release that decides what the first target of `chain` answers with, now or at the instant `at`."""
@@ -312,7 +342,7 @@ def releases_schema() -> pa.Schema:
     """The Arrow schema of `ops/releases`."""
     text, instant = pa.string(), pa.timestamp("us", tz="UTC")
     special = {"share": pa.float64(), "at": instant}
-    optional = ("previous", "gate_report")
+    optional = ("previous", "gate_report", "run_id")
     return pa.schema([pa.field(n, special.get(n, text), nullable=n in optional) for n in Release.model_fields])
 
 
@@ -335,6 +365,12 @@ def _check_follows(release: Release, log: list[Release]) -> None:
         raise LedgerConflict(
             f"{release.product} on {release.target} is at {live}, not at {release.previous}: released meanwhile",
             todo="read the ledger again and decide again",
+        )
+    ahead = release.at > datetime.now(UTC) + CLOCKS_DIFFER
+    if ahead and not (same and release.at <= same[-1].at + TICK):
+        raise LedgerError(
+            f"a release of {release.at}, which is not yet",
+            todo="check the clock of this machine: releases are of now",
         )
     if same and release.at < same[-1].at:
         raise LedgerError(

@@ -44,6 +44,11 @@ class Live(Generic[Model]):
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+def arm_of(release: Release) -> str:
+    """`canary`, or `champion` for a release that came to answer by any other action."""
+    return "canary" if release.action == "canary" else "champion"
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A released version that this process does not serve, and why."""
@@ -61,6 +66,7 @@ class _Table(Generic[Model]):
     stores: Mapping[str, Live[Model]] = field(default_factory=dict)
     default_shadows: tuple[Live[Model], ...] = ()
     shadows: Mapping[str, tuple[Live[Model], ...]] = field(default_factory=dict)
+    champions: Mapping[str, Live[Model]] = field(default_factory=dict)
 
     def of(self, store_id: str) -> Live[Model] | None:
         return self.stores.get(store_id, self.default)
@@ -68,7 +74,8 @@ class _Table(Generic[Model]):
     def loaded(self) -> dict[str, Live[Model]]:
         """By release id and by version."""
         shadows = [live for group in (self.default_shadows, *self.shadows.values()) for live in group]
-        everything = [*([self.default] if self.default else []), *self.stores.values(), *shadows]
+        champions = self.champions.values()
+        everything = [*([self.default] if self.default else []), *self.stores.values(), *champions, *shadows]
         return {key: live for live in everything for key in (live.release.release_id, live.release.version)}
 
 
@@ -144,6 +151,15 @@ class LiveModel(Generic[Model]):
         table = self._table
         return table.shadows.get(store_id, table.default_shadows)
 
+    def champion(self, store_id: str) -> Live[Model] | None:
+        """What would answer in a store that a canary has drawn; None in every other store."""
+        return self._table.champions.get(store_id)
+
+    def canaries(self) -> tuple[Release, ...]:
+        """The canaries that answer somewhere in this process, each once."""
+        running = [live.release for live in self._table.stores.values() if live.release.action == "canary"]
+        return tuple({release.release_id: release for release in running}.values())
+
     def poll(self) -> None:
         """Reads the ledger once and swaps when it says another thing; keeps what serves when it cannot be read."""
         self._polls_since_refusal += 1
@@ -183,6 +199,7 @@ class LiveModel(Generic[Model]):
             shadows={
                 s: tuple(taken[r.release_id] for r in g if r.release_id in taken) for s, g in wanted.shadows.items()
             },
+            champions={s: taken[r.release_id] for s, r in wanted.champions.items() if r.release_id in taken},
         )
         if refused is not None and self.refused is None:
             logger.info("%s %s is refused no longer", self.product, refused.version)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retail_assets.core.gates import Gate, GateReport, evaluate
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release
+from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release, trial_rows
 
 Outcome = Literal["promote", "already live", "withheld", "rejected"]
 
@@ -38,8 +38,9 @@ def decide(
 ) -> ReleaseDecision:
     """Promote when every gate passes and nobody has decided otherwise.
 
-    `live_metrics` are those of the live version, None when nothing is live. A version that somebody rolled back from is
-    withheld for good, and a pinned target keeps its version: both were decisions of a person.
+    `live_metrics` are those of the live version, None when nothing is live. A version that somebody rolled back from,
+    or whose canary was withdrawn, is withheld for good; one whose canary runs waits for its verdict; a pinned target
+    keeps its version.
     """
     rows = [r for r in log if (r.product, r.target) == (product, target) and r.action in LIVE_ACTIONS]
     live = rows[-1] if rows else None
@@ -52,5 +53,19 @@ def decide(
     if undone:
         reason = f"{undone[-1].by} rolled back from it: {undone[-1].reason}"
         return ReleaseDecision(product, version, before, "withheld", (reason,), None)
+    mine = [r for r in log if (r.product, r.target) == (product, target)]
+    if waits := _canary_of(version, mine):
+        return ReleaseDecision(product, version, before, "withheld", (waits,), None)
     report = evaluate(gates, metrics, live_metrics)
     return ReleaseDecision(product, version, before, "promote" if report.passed else "rejected", report.reasons, report)
+
+
+def _canary_of(version: str, log: Sequence[Release]) -> str | None:
+    """Why a version waits, or does not come back, where it is or was a canary; `log` is that of one target."""
+    if any(trial.action == "canary" and trial.version == version for trial in trial_rows(log)):
+        return "its canary runs: the verdict on it decides"
+    for place, row in enumerate(log):
+        ran = trial_rows(log[:place]) if row.action == "withdraw" else []
+        if any(trial.action == "canary" and trial.version == version for trial in ran):
+            return f"{row.by} withdrew its canary: {row.reason}"
+    return None

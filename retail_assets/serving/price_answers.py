@@ -1,10 +1,12 @@
 """Answers of the pricing service: the batch's own inputs and decision code, one price at a time, each a logged row."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter, thread_time
 from typing import Any
 
 from retail_assets.core.errors import RetailError
@@ -32,18 +34,23 @@ from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
+from retail_assets.serving.arms import Arm, arm_of
+from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.catalogue import NotListed, UnknownKey
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
-from retail_assets.serving.runtime import Runtime
+from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
+from retail_assets.serving.verdicts import Pair
 from retail_assets.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
 
 MADE_FROM = ("gold_versions", "bronze_versions", "warehouse_code")
 OLDEST_INPUTS_DAYS = 3
+FALLBACK = "fallback"
 REMEMBERED = 100_000
 BLOCK_ROWS, MOST_BLOCKS = 64, 256
 MOST_VERSIONS = 4  # that decisions are remembered of
@@ -62,11 +69,20 @@ class Priced:
         row = decision_row(decision, provenance, decision_id="")
         return cls(row, _answer(row, decision, fallback))
 
-    def again(self) -> "Priced":
-        """The same decision taken now, under an id of its own."""
+    def again(self, arm: Arm = "champion", begun: float | None = None, cache_age_s: float | None = None) -> "Priced":
+        """The same decision taken now, under an id of its own, as the arm that answers.
+
+        `begun` is a perf_counter; `cache_age_s` is given where gold cannot be looked at.
+        """
         at, decision_id = datetime.now(UTC), new_decision_id()
-        row = self.row | {"decision_id": decision_id, "at": at}
-        return Priced(row, self.answer | {"decision_id": decision_id, "decided_at": at})
+        took = None if begun is None else round(1000 * (perf_counter() - begun), 3)
+        row = self.row | {"decision_id": decision_id, "at": at, "arm": arm, "latency_ms": took}
+        answer = self.answer | {"decision_id": decision_id, "decided_at": at, "cache_age_s": cache_age_s}
+        return Priced(row, answer)
+
+    def as_fallback(self, why: str) -> "Priced":
+        """The same decision, answered because a newer one could not be."""
+        return Priced(self.row | {"mode": FALLBACK}, self.answer | {"fallback": True, "fallback_reason": why})
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,7 @@ class _Memory:
 
     model: PriceModel
     book: InputBook
+    inputs: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
     blocks: dict[int, tuple[Decided, list[dict[str, Any]]]] = field(default_factory=dict)
 
@@ -85,7 +102,7 @@ class _Memory:
         """The decision of a row of the book."""
         block = self.blocks.get(row // BLOCK_ROWS)
         if block is None:
-            rows = self.book.rows.slice(row - row % BLOCK_ROWS, BLOCK_ROWS)
+            rows = self.inputs.rows.slice(row - row % BLOCK_ROWS, BLOCK_ROWS)
             block = self.blocks[row // BLOCK_ROWS] = (Decided.of(self.model, rulebook, rows), rows.to_pylist())
             if len(self.blocks) > MOST_BLOCKS:
                 del self.blocks[next(iter(self.blocks))]
@@ -108,6 +125,7 @@ class PriceDesk:
         self._rows: tuple[Gate, dict[tuple[str, str], dict[str, Any] | None]] | None = None
         self._book: InputBook | None = None
         self._memories: dict[str, _Memory] = {}
+        self._good: dict[tuple[str, str], Priced] = {}
         self._commit = git_commit()
 
     def _load(self, folder: Path, _: Manifest) -> PriceModel:
@@ -132,13 +150,14 @@ class PriceDesk:
             record_policy(self._lake, self.rulebook)
             self._book = book
 
-    def price(self, store_id: str, sku: str) -> dict[str, Any]:
+    def price(self, store_id: str, sku: str, late: bool = False) -> dict[str, Any]:
         """One answer (see PriceAnswer); its decision is in the log before this returns.
 
+        With `late`, when there is more to do than time, the last good price is answered instead of deciding anew.
         Raises UnknownKey or NotListed, NothingLive, NoAnswer, DecisionLogError.
         """
-        priced = self._decide(store_id, sku)
-        self._record([priced.row])
+        priced = self._decide(store_id, sku, late)
+        self._record([priced])
         return priced.answer
 
     def prices(self, items: Sequence[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[RetailError | None]]:
@@ -151,20 +170,22 @@ class PriceDesk:
         errors: list[RetailError | None] = []
         for store_id, sku in items:
             try:
-                made.append(self._decide(store_id, sku))
+                made.append(self._decide(store_id, sku, late=False))
             except (UnknownKey, NoAnswer) as error:
                 errors.append(error)
             else:
                 errors.append(None)
-        self._record([priced.row for priced in made])
+        self._record(made)
         return [priced.answer for priced in made], errors
 
-    def _record(self, rows: list[dict[str, Any]]) -> None:
-        self.runtime.log.record(rows)
-        self.runtime.metrics.decided(len(rows))
+    def _record(self, made: list[Priced]) -> None:
+        self.runtime.log.record([priced.row for priced in made])
+        for priced in made:
+            arm = FALLBACK if priced.row["mode"] == FALLBACK else priced.row["arm"]
+            self.runtime.metrics.decided(1, priced.row["model_version"], arm)
 
-    def _decide(self, store_id: str, sku: str) -> Priced:
-        live = self.runtime.live.require(store_id)
+    def _decide(self, store_id: str, sku: str, late: bool) -> Priced:
+        begun, live = perf_counter(), self.runtime.live.require(store_id)
         self.runtime.catalogue.require(store_id, sku)
         book = self._book
         age = None if book is None else self.clock.days_since(book.business_date)
@@ -172,22 +193,71 @@ class PriceDesk:
             return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
         if age > OLDEST_INPUTS_DAYS:
             return self._fall_back(store_id, sku, "stale", f"the inputs are {age} days old")
-        priced = self._priced(live, book, store_id, sku)
         category = book.category_of(store_id, sku)
         if unpublished := self._published.why_not(store_id, category):
             return self._fall_back(store_id, sku, "unpublished", unpublished)
+        if late and (good := self._last_good(live, book, store_id, sku)) is not None:
+            self.runtime.metrics.fallback("busy")
+            return good.again(arm_of(live.release), begun, self.runtime.cache_age_s())
+        live, priced = self._answered(live, book, store_id, sku)
         for shadow in self.runtime.live.shadows(store_id):
             self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, book, store_id, sku)])  # type: ignore[misc]
-        return priced.again()
+        return priced.again(arm_of(live.release), begun, self.runtime.cache_age_s())
+
+    def _last_good(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced | None:
+        """The newest price decided here before, if what is live has not decided it yet and it is not too old."""
+        memory, good = self._memories.get(live.release.version), self._good.get((store_id, sku))
+        if good is None or (memory is not None and memory.model is live.model and memory.book is book
+                            and (store_id, sku) in memory.priced):  # fmt: skip
+            return None
+        age = self.clock.days_since(good.row["business_date"])
+        if age is None or age > OLDEST_INPUTS_DAYS:
+            return None
+        return good.as_fallback("there is more to do than time: the last price decided here")
+
+    def _answered(
+        self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str
+    ) -> tuple[Live[PriceModel], Priced]:
+        """By the canary in a store it has drawn, and by the champion where that one cannot answer."""
+        champion, watch = self.runtime.live.champion(store_id), self.runtime.watch
+        if champion is None or live.release.action != "canary":
+            return live, self._priced(live, book, store_id, sku)
+        if watch.suspended(live.release):
+            return champion, self._priced(champion, book, store_id, sku)
+        begun = thread_time()
+        try:
+            priced = self._priced(live, book, store_id, sku)
+        except FAILED:
+            logger.exception("canary %s cannot price %s %s", live.release.version, store_id, sku)
+            watch.failed(live.release)
+            return champion, self._priced(champion, book, store_id, sku)
+        ms = 1000 * (thread_time() - begun)
+        if watch.answered(live.release, (store_id, sku)):
+            self.runtime.beside(lambda: self._compared(live.release, priced, ms, champion, book))
+        return live, priced
+
+    def _compared(
+        self, canary: Release, priced: Priced, ms: float, champion: Live[PriceModel], book: InputBook
+    ) -> list[dict[str, Any]]:
+        """Asks the champion what the canary was asked; no row, as nobody gets its answer."""
+        begun = thread_time()
+        try:
+            other = self._priced(champion, book, priced.row["store_id"], priced.row["sku"])
+        except FAILED:
+            self.runtime.watch.champion_failed(canary)
+            raise
+        pair = pair_of(decision_of(priced.row), decision_of(other.row), ms, 1000 * (thread_time() - begun))
+        self.runtime.watch.compared(canary, pair)
+        return []
 
     def _shadowed(self, shadow: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> dict[str, Any]:
         """The row of a decision that reaches nobody."""
-        return self._priced(shadow, book, store_id, sku).again().row | {"mode": "shadow"}
+        return self._priced(shadow, book, store_id, sku).again("shadow").row | {"mode": "shadow"}
 
     def _priced(self, live: Live[PriceModel], book: InputBook, store_id: str, sku: str) -> Priced:
         memory = self._memories.get(live.release.version)
         if memory is None or memory.model is not live.model or memory.book is not book:
-            memory = _Memory(live.model, book)
+            memory = _Memory(live.model, book, book.decided_by(live.model, self.rulebook))
             kept = {version: m for version, m in self._memories.items() if m.book is book}
             self._memories = dict(list(kept.items())[1 - MOST_VERSIONS :]) | {live.release.version: memory}
         priced = memory.priced.get((store_id, sku))
@@ -200,6 +270,8 @@ class PriceDesk:
             priced = Priced.of(decision, Provenance(now, "service", None, self._commit, book.made_from))
             if len(memory.priced) < REMEMBERED:
                 memory.priced[store_id, sku] = priced
+            if len(self._good) < REMEMBERED or (store_id, sku) in self._good:
+                self._good[store_id, sku] = priced
         return priced
 
     def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:
@@ -212,7 +284,7 @@ class PriceDesk:
             )
         self.runtime.metrics.fallback(kind)
         made = MadeFrom(**{name: row.get(name) for name in MADE_FROM})
-        provenance = Provenance(row["at"], "fallback", row["dagster_run_id"], row["git_commit"], made)
+        provenance = Provenance(row["at"], FALLBACK, row["dagster_run_id"], row["git_commit"], made)
         return Priced.of(decision_of(row), provenance, fallback=why).again()
 
     def _last_published(self, store_id: str, sku: str) -> dict[str, Any] | None:
@@ -221,9 +293,37 @@ class PriceDesk:
         if self._rows is None or self._rows[0] is not gate or len(self._rows[1]) >= REMEMBERED:
             self._rows = (gate, {})
         rows = self._rows[1]
-        if (store_id, sku) not in rows:
-            rows[store_id, sku] = newest_published_row(self._lake, store_id, sku)
-        return rows[store_id, sku]
+        if (store_id, sku) in rows:
+            return rows[store_id, sku]
+        try:
+            found = newest_published_row(self._lake, store_id, sku)
+        except LAKE_ERRORS as error:
+            logger.error("the last published price of %s %s cannot be read: %s", store_id, sku, error)
+            return None
+        if self.runtime.cache_age_s() is None:  # else an empty answer may only mean that the lake is away
+            rows[store_id, sku] = found
+        return found
+
+
+def pair_of(canary: Decision, champion: Decision, ms: float, champion_ms: float) -> Pair:
+    """Both answers to one question: relative price changes, and the margin a day that the champion expects of each.
+
+    The champion's response judges both, as a wild model would expect wonders of its own prices.
+    """
+    said, previous, elasticity = champion.output, champion.previous_price, champion.output["elasticity"]
+    known = said["units_before"] is not None and said["cost_source"] != "unknown"
+
+    def margin(price: int) -> float | None:
+        return (price - said["cost"]) * said["units_before"] * (price / previous) ** elasticity if known else None
+
+    return Pair(
+        ms=ms,
+        champion_ms=champion_ms,
+        score=math.log(canary.price / previous),
+        champion_score=math.log(champion.price / previous),
+        value=margin(canary.price),
+        champion_value=margin(champion.price),
+    )
 
 
 def newest_published_row(lake: Lake, store_id: str, sku: str) -> dict[str, Any] | None:
@@ -257,4 +357,5 @@ def _answer(row: dict[str, Any], decision: Decision, fallback: str | None) -> di
         "business_date": row["business_date"],
         "fallback": fallback is not None,
         "fallback_reason": fallback,
+        "cache_age_s": None,
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
+from retail_assets.serving.tracing import ENDPOINTS
 
 LOOPBACK = "127.0.0.1"
 LOOK_EVERY_S = 0.2
@@ -25,6 +26,7 @@ SERVICES = {
     "forecasting": "bento.forecasting.service:ForecastingService",
     "pricing": "bento.pricing.service:PricingService",
 }
+PORTS = {"forecasting": 3001, "pricing": 3002}
 Say = Callable[[str], None]
 
 
@@ -73,8 +75,9 @@ def service_spec(product: str, home: Home, port: int, project: Path) -> ServerSp
         "RETAIL_HOME": str(home.root),
         "BENTOML_HOME": str(home.root / "services" / product),
         "BENTOML_DO_NOT_TRACK": "True",
-        "OTEL_SDK_DISABLED": "true",  # spans that nobody receives would cost a third of a request
     }
+    if not any(os.environ.get(name) for name in ENDPOINTS):
+        private["OTEL_SDK_DISABLED"] = "true"  # spans that nobody receives would cost a third of a request
     command = [sys.executable, "-m", "bentoml", "serve", SERVICES[product], "--host", LOOPBACK, "--port", str(port)]
     return ServerSpec(
         name=product,

@@ -10,8 +10,10 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.fitness import evidence
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.policy import ReleaseDecision, decide
+from retail_assets.serving.verdicts import Limits
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "releases.yaml"
 
@@ -21,13 +23,17 @@ class ReleaseConfigError(RetailError):
 
 
 class ReleaseConfig(BaseModel):
-    """The gates of each product, and the segments of stores that releases can be aimed at."""
+    """The gates of each product, what its canaries may do, and the segments of stores that releases can be aimed at.
+
+    A canary of a product without `verdicts` is ended by people only.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     forecasting: list[Gate]
     pricing: list[Gate]
     segments: dict[str, list[str]] = {}
+    verdicts: dict[str, Limits] = {}
 
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> "ReleaseConfig":
@@ -48,7 +54,7 @@ class ReleaseConfig(BaseModel):
     @classmethod
     def products(cls) -> tuple[str, ...]:
         """The products that can be released."""
-        return tuple(name for name in cls.model_fields if name != "segments")
+        return tuple(name for name in cls.model_fields if name not in ("segments", "verdicts"))
 
 
 def decide_newest(
@@ -56,13 +62,20 @@ def decide_newest(
 ) -> ReleaseDecision:
     """What is to be done with a stored version now; changes nothing."""
     live = ledger.live(product, target)
-    metrics = store.manifest(product, version).metrics
-    live_metrics = store.manifest(product, live.version).metrics if live else None
+    metrics, live_metrics = evidence(ledger.lake, store, product, version, live.version if live else None, gates)
     return decide(product, version, metrics, live_metrics, gates, ledger.log(), target)
 
 
 def release_if_passed(
-    product: str, version: str, store: ModelStore, ledger: Ledger, gates: list[Gate], *, by: str, target: str = CLOUD
+    product: str,
+    version: str,
+    store: ModelStore,
+    ledger: Ledger,
+    gates: list[Gate],
+    *,
+    by: str,
+    target: str = CLOUD,
+    run_id: str | None = None,
 ) -> ReleaseDecision:
     """Decides on a stored version and promotes it in the ledger when it passed; a rejected one changes nothing.
 
@@ -73,7 +86,9 @@ def release_if_passed(
     if decision.outcome == "promote" and decision.report is not None:
         store.path(product, version)
         report = json.dumps(decision.report.as_dict(), sort_keys=True)
-        ledger.promote(product, version, by=by, reason=_reason(decision), target=target, gate_report=report)
+        ledger.promote(
+            product, version, by=by, reason=_reason(decision), target=target, gate_report=report, run_id=run_id
+        )
     return decision
 
 

@@ -6,26 +6,39 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
+import duckdb
+from deltalake.exceptions import DeltaError
+
+from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
-from retail_assets.environments import Environment
+from retail_assets.environments import Environment, workers
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.background import Beside, Every
+from retail_assets.serving.canary_watch import WATCH_EVERY_S, CanaryWatch
 from retail_assets.serving.catalogue import Catalogue
+from retail_assets.serving.counts import Siblings
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.store_link import decision_sender
-from retail_assets.serving.targets import Targets
+from retail_assets.serving.targets import STORE, Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
 REFRESH_EVERY_S = 5.0
+LAKE_ERRORS = (DeltaError, duckdb.Error, OSError, RetailError)
+UNREACHED_AFTER_S = 4 * REFRESH_EVERY_S
 TARGET_VARIABLE = "RETAIL_TARGET"
+
+
+class GoldGone(RetailError):
+    """Gold was there and is not: what is in memory is better than what an empty lake says."""
 
 
 class Runtime(Generic[Model]):
@@ -56,7 +69,18 @@ class Runtime(Generic[Model]):
         self.log = DecisionLog(
             lake, product, home.root / "spool" / "decisions", send=decision_sender(environment, target)
         )
-        self.metrics = ServiceMetrics(product, self._gauges, self._version_labels)
+        siblings = Siblings(home.root / "spool" / "counts", product) if workers() > 1 else None
+        self.metrics = ServiceMetrics(product, self._gauges, self._version_labels, siblings)
+        self.refreshed_at = monotonic()
+        self._lake, self._gold_seen = lake, False
+        limits = ReleaseConfig.load().verdicts.get(product) if not chain[0].startswith(STORE) else None
+        self.watch = CanaryWatch(
+            Ledger(lake),
+            limits,
+            self.live.canaries,
+            lambda aimed: Targets.of(lake, segments).chain(aimed)[1:],
+        )
+        self._watching = Every(WATCH_EVERY_S, self.watch.look, f"watch-{product}")
         self._also_poll = also_poll
         self._beside = Beside(self.log.record, f"shadow-{product}")
         self._parent = os.getppid()
@@ -69,14 +93,21 @@ class Runtime(Generic[Model]):
         for loop in (self._refreshing, self._following):
             loop.once()
             loop.start()
+        self._watching.start()
 
     def _refresh(self) -> None:
+        there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
+        if self._gold_seen and not there:
+            raise GoldGone("gold cannot be reached: answers rest on what is in memory", where=self._lake.uri)
+        self._gold_seen = there
         self.catalogue.poll()
         if self._also_poll is not None:
             self._also_poll()
+        self.refreshed_at = monotonic()
 
     def _follow(self) -> None:
         self.live.poll()
+        self.metrics.publish()
         if os.getppid() != self._parent:
             logger.error("the process that started this service is gone: it stops too")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -110,6 +141,15 @@ class Runtime(Generic[Model]):
             "started_at": self.started_at,
         }
 
+    def cache_age_s(self) -> float | None:
+        """Seconds since gold was last looked at, once that is longer than it should be: gold cannot be reached."""
+        age = monotonic() - self.refreshed_at
+        return age if age > UNREACHED_AFTER_S else None
+
+    def about(self) -> dict[str, str]:
+        """What every log line of this process says."""
+        return {"product": self.product} | self._version_labels()
+
     def _version_labels(self) -> dict[str, str]:
         live = self.live.current
         return {"version": live.release.version if live else "none", "target": self.live.target}
@@ -126,6 +166,7 @@ class Runtime(Generic[Model]):
             "decision_log_shipped_rows": ("Decisions moved to the lake since the start", backlog.shipped_rows),
             "decision_log_recovered_rows": ("Decisions found from a process that died", backlog.recovered_rows),
             "decision_log_failures": ("Attempts to reach the lake that failed", backlog.failures),
+            "cache_age_seconds": ("Time since gold was last looked at", monotonic() - self.refreshed_at),
             "refresh_failures": ("Looks at gold that failed", self._refreshing.failures),
             "shadow_rows": ("Decisions of shadow versions logged since the start", self._beside.rows),
             "shadow_dropped": (
@@ -133,11 +174,15 @@ class Runtime(Generic[Model]):
                 self._beside.dropped,
             ),
             "shadow_failures": ("Questions that a shadow could not answer", self._beside.failures),
+            "canaries_withdrawn": ("Canaries that this process found unsafe", self.watch.withdrawn),
+            "canaries_promoted": ("Canaries that this process promoted after good traffic", self.watch.promoted),
+            "watch_failures": ("Verdicts that could not be carried out", self._watching.failures),
             "follow_failures": ("Looks at the ledger that failed", self._following.failures),
         }
 
     def close(self) -> None:
         """Stops following, moves what is logged to the lake and gives the spool back."""
+        self._watching.stop()
         self._following.stop()
         self._refreshing.stop()
         self._beside.close()

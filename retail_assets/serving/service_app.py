@@ -1,20 +1,31 @@
-"""The HTTP face that all products share: errors as clear JSON, /version, and requests counted without access logs."""
+"""The HTTP face that all products share: errors as clear JSON, /version, /metrics, and how BentoML runs it."""
 
-import logging
-from time import perf_counter
+import os
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from retail_assets.core.errors import RetailError
+from retail_assets.environments import current, keys_file, workers
+from retail_assets.serving import logs
+from retail_assets.serving.bentos import REQUIREMENTS
 from retail_assets.serving.catalogue import UnknownKey
+from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
+from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
+from retail_assets.serving.front import ANSWER, LATE, Guard
+from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
+from retail_assets.serving.places import needs
 from retail_assets.serving.runtime import Runtime
+from retail_assets.serving.tracing import Spans
+
+LOG_REQUESTS = "RETAIL_LOG_REQUESTS"
 
 
 class NoAnswer(RetailError):
@@ -26,36 +37,150 @@ RETRY_AFTER_S = "5"
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "Unknown store or SKU; `unknown` names it"},
     422: {"description": "The request breaks the schema; `detail[].loc` names the field"},
-    503: {"description": "No model is live, features are missing without fallback, or decisions cannot be logged"},
+    503: {
+        "description": "No model is live, features are missing without fallback, decisions cannot be logged, or there "
+        "is more to do than this process can; `Retry-After` says when to try again"
+    },
+}
+REFUSALS: dict[str, dict[str, str]] = {
+    "401": {"description": "No API key, or one that is unknown, expired or revoked"},
+    "403": {"description": "The key lacks the scope of this route"},
+    "413": {"description": "The body is too large"},
+    "415": {"description": "The body is not JSON"},
+    "429": {"description": "More requests than the key may make; `Retry-After` says when to try again"},
 }
 
 
 def create_app(product: str, description: str) -> FastAPI:
-    """An application with /version and the shared error answers; `attach` gives it its runtime."""
+    """An application with /version, /metrics and the shared error answers; `attach` gives it its runtime."""
     app = FastAPI(title=f"retail-assets {product}", description=description)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UnknownKey, _unknown)
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _unavailable)
 
+    @app.get("/", include_in_schema=False)
+    async def routes() -> dict[str, Any]:
+        """In place of BentoML's page, which loads a tracker."""
+        operations = [
+            (m.upper(), p, o["summary"]) for p, item in app.openapi()["paths"].items() for m, o in item.items()
+        ]
+        return {"product": product, "routes": {f"{method} {path}": said for method, path, said in operations},
+                "contract": "/openapi.json", "page": "/docs"}  # fmt: skip
+
     @app.get("/version", summary="What answers, since when, and what was refused")
     async def version(request: Request) -> dict[str, Any]:
         return request.app.state.runtime.version()
 
+    @app.get(
+        "/metrics", summary="Counts for Prometheus", response_class=PlainTextResponse, openapi_extra=needs("metrics")
+    )
+    async def metrics(request: Request) -> Response:
+        return Response(request.app.state.runtime.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: every route asks for a key and may refuse a request."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+        made.setdefault("components", {})["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "An API key, made with `retail keys add`"}
+        }
+        for operation in (o for path in made["paths"].values() for o in path.values()):
+            operation.setdefault("security", [{"key": []}])
+            operation["responses"] |= {status: said for status, said in REFUSALS.items() if _may(operation, status)}
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _may(operation: dict[str, Any], status: str) -> bool:
+    if status == "403":
+        return any(choice["key"] for choice in operation["security"])
+    return "requestBody" in operation or status not in ("413", "415")
+
+
+def service_options(port: int) -> dict[str, Any]:
+    """Options of `@bentoml.service`: loopback unless told otherwise, and nothing on the path of a request but ours.
+
+    BentoML's own metrics would keep a series per path that anybody asks for, and its spans cost whether or not they are
+    sent; Front counts and traces instead.
+    """
+    return {
+        "workers": workers(),
+        "http": {"host": "127.0.0.1", "port": port},
+        "logging": {"access": {"enabled": False}},
+        "metrics": {"enabled": False},
+        "tracing": {"excluded_urls": ".*"},
+        "image": _image(),
+        "traffic": {"timeout": ServingConfig.load_file().load.slow_deadline_s * 2},
+    }
+
+
+def _image() -> Any:
+    """What a container of a service is made of; `bentoml containerize` and `bentoml deploy` read it from the Bento."""
+    from bentoml.images import Image
+
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    delta = "from duckdb_extensions import import_extension; import_extension('delta')"
+    image = Image(python_version="3.11", lock_python_packages=False)
+    image.run("apt-get update && apt-get install -q -y --no-install-recommends libgomp1")  # LightGBM needs it
+    return image.python_packages(*packages).run(
+        f'HOME=/home/bentoml python -c "{delta}" && chown -R bentoml:bentoml /home/bentoml/.duckdb'
+    )
+
+
+def refuse_exposed() -> None:
+    """Ends `bentoml serve` before anything starts when it would answer the network without keys."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    try:
+        require_keys([stated_host() or BentoMLContainer.http.host.get()], keys_file(current().home))
+    except RetailError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
 def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
-    """Binds the application to the runtime of its process, and our log lines to where BentoML's go."""
+    """Binds the application and its front to the runtime of its process, and the log to JSON lines.
+
+    Raises ExposedError when this process listens beyond loopback and no key was ever made.
+    """
+    keys = keys_file(current().home)
+    require_keys(listening_hosts(), keys)
+    logs.configure(runtime.about)
     app.state.runtime = runtime
-    ours, bentoml = logging.getLogger("retail_assets"), logging.getLogger("bentoml")
-    ours.handlers, ours.propagate = bentoml.handlers, bentoml.propagate
-    ours.setLevel(logging.INFO)
+    app.state.guard = Guard(
+        keys=KeyRing(keys),
+        limits=ServingConfig.load_file().load,
+        metrics=runtime.metrics,
+        spans=Spans.configured(runtime.product, os.environ),
+        log_all=os.environ.get(LOG_REQUESTS) == "all",
+    )
 
 
-def answer(content: dict[str, Any]) -> Response:
-    """A JSON answer without a second validation: tests hold what the desks answer against the published schemas."""
+def detach(app: FastAPI) -> None:
+    """Moves the last decisions to the lake and sends the last spans."""
+    app.state.runtime.close()
+    if app.state.guard.spans is not None:
+        app.state.guard.spans.close()
+
+
+def answer(content: dict[str, Any], request: Request | None = None) -> Response:
+    """A JSON answer without a second validation: tests hold what the desks answer against the published schemas.
+
+    With `request`, what was decided is told to the front, for spans and the log.
+    """
+    if request is not None:
+        request.scope[ANSWER] = content
     return Response(orjson.dumps(content), media_type="application/json")
+
+
+def is_late(request: Request) -> bool:
+    """Whether the request has waited so long that a prepared answer is better than a new one."""
+    return LATE in request.scope
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -74,31 +199,3 @@ async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RetailError)
     body = {"detail": error.what, "where": error.where, "todo": error.todo}
     return JSONResponse(body, status_code=503, headers={"Retry-After": RETRY_AFTER_S})
-
-
-class CountRequests:
-    """ASGI middleware: route, status and time of each answer into the runtime's metrics. Labels are a fixed set."""
-
-    def __init__(self, app: ASGIApp, owner: FastAPI, routes: frozenset[str]) -> None:
-        self._app = app
-        self._owner = owner
-        self._routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = perf_counter(), 500
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watch)
-        finally:
-            route = scope["path"] if scope["path"] in self._routes else "other"
-            self._owner.state.runtime.metrics.request(route, status, perf_counter() - started)

@@ -80,3 +80,39 @@ def test_a_lone_series_that_loses_is_harm() -> None:
     one = np.zeros(3, dtype=np.int64)
     assert accuracy.harm(np.ones(3), np.zeros(3), np.ones(3), one) == math.inf
     assert accuracy.harm(np.ones(3), np.ones(3), np.zeros(3), one) == 0.0
+
+
+def test_the_error_of_a_ratio_by_hand() -> None:
+    loss, other, unit = np.array([1.0, 1.0, 3.0]), np.array([2.0, 2.0, 4.0]), np.array([0, 0, 1])
+    residual = np.array([2.0 - 0.625 * 4.0, 3.0 - 0.625 * 4.0])
+    assert accuracy.ratio_error(loss, other, unit) == pytest.approx(math.sqrt(2 * residual.var(ddof=1)) / 8.0)
+
+
+def test_a_lone_series_and_a_perfect_baseline_have_no_error() -> None:
+    one = np.zeros(3, dtype=np.int64)
+    assert math.isnan(accuracy.ratio_error(np.ones(3), np.ones(3), one))
+    assert math.isnan(accuracy.ratio_error(np.ones(3), np.zeros(3), np.arange(3)))
+    assert math.isnan(accuracy.rmse_ratio_error(np.ones(3), np.zeros(3), np.ones(3), np.arange(3)))
+
+
+@pytest.mark.parametrize("measure", ["rmse", "wape"])
+def test_intervals_of_a_ratio_cover_what_they_claim(measure: str) -> None:
+    """Series differ in level and their days depend on each other; 90 % intervals over 400 samples of 150 series."""
+    chance = np.random.default_rng(7)
+    unit = np.repeat(np.arange(150), 7)
+
+    def sample(series: int) -> tuple[float, float]:
+        codes = np.repeat(np.arange(series), 7)
+        level = chance.lognormal(0.5, 0.6, series)[codes] * chance.lognormal(0, 0.3, series)[codes]
+        actual = chance.poisson(level).astype(float)
+        forecast, other = level * 1.1, level + chance.normal(0, 1.0, series)[codes]
+        if measure == "rmse":
+            ratio = accuracy.rmse(actual, forecast) / accuracy.rmse(actual, other)
+            return ratio, accuracy.rmse_ratio_error(actual, forecast, other, codes)
+        ratio = accuracy.wape(actual, forecast) / accuracy.wape(actual, other)
+        return ratio, accuracy.wape_ratio_error(actual, forecast, other, codes)
+
+    truth, _ = sample(60_000)
+    found = [sample(len(np.unique(unit))) for _ in range(400)]
+    covered = np.mean([abs(ratio - truth) <= 1.645 * error for ratio, error in found])
+    assert 0.84 <= covered <= 0.94

@@ -137,3 +137,86 @@ def test_lower_and_higher_mirror_each_other(value: float, naive: float, live: fl
 def test_passed_means_no_reasons_and_no_failed_comparison(value: float, naive: float, live: float) -> None:
     report = evaluate([LOWER], {"wape": value, "naive": naive}, {"wape": live})
     assert report.passed is (not report.reasons) is all(c.passed for c in report.comparisons)
+
+
+SURE = Gate(metric="ratio", better="lower", floor=1.0, live_gain=-0.1, error="ratio_error", confidence=0.95)
+DOUBT = SURE.model_copy(update={"confidence": 0.05})
+Z = 1.6448536269514722
+
+
+@pytest.mark.parametrize(
+    ("ratio", "error", "sure", "doubt"),
+    [
+        (0.90, 0.01, True, True),  # clearly better
+        (0.98, 0.02, False, True),  # better, but not proven
+        (1.00, 0.00, True, True),  # without any error a plain comparison: the floor itself passes
+        (1.02, 0.02, False, True),  # worse, but not proven to be
+        (1.10, 0.02, False, False),  # clearly worse
+        (0.50, nan, False, False),  # how sure one may be is not known
+        (0.50, inf, False, False),
+        (0.50, -0.1, False, False),
+        (nan, 0.01, False, False),
+    ],
+)
+def test_confidence_asks_for_proof_or_gives_the_benefit_of_the_doubt(
+    ratio: float, error: float, sure: bool, doubt: bool
+) -> None:
+    metrics = {"ratio": ratio, "ratio_error": error}
+    assert (evaluate([SURE], metrics).passed, evaluate([DOUBT], metrics).passed) == (sure, doubt)
+
+
+def test_without_its_error_a_metric_is_not_sure() -> None:
+    report = evaluate([SURE], {"ratio": 0.5})
+    assert report.reasons == ("ratio has no standard error to be sure of its floor",)
+    live = {"ratio": 0.5}
+    assert not evaluate([SURE], {"ratio": 0.5, "ratio_error": 0.0}, live).passed
+
+
+@pytest.mark.parametrize(("loss", "passed"), [(0.015, True), (0.05, False), (0.10, False), (-0.3, True)])
+def test_both_errors_count_against_the_live_version(loss: float, passed: bool) -> None:
+    candidate, live = {"ratio": 0.7 + loss, "ratio_error": 0.03}, {"ratio": 0.7, "ratio_error": 0.04}
+    report = evaluate([SURE], candidate, live)
+    assert report.passed is passed
+    (held,) = [c for c in report.comparisons if c.side == "live"]
+    assert held.bound == pytest.approx(0.7 + loss + Z * 0.05) and held.limit == pytest.approx(0.8)
+
+
+def test_a_bound_that_meets_its_floor_is_a_tie_and_passes() -> None:
+    gate = Gate(metric="m", better="higher", floor=0.25, error="e", confidence=0.5)
+    assert evaluate([gate], {"m": 0.25, "e": 9.0}).passed, "at even odds the bound is the value"
+    assert not evaluate([gate], {"m": 0.2499, "e": 9.0}).passed
+
+
+def test_no_segment_may_be_worse_than_its_bound_although_the_mean_improves() -> None:
+    gates = [SURE, Gate(metric="ratio/*", better="lower", floor=1.1, error="ratio_error/*", confidence=0.05)]
+    mean = {"ratio": 0.7, "ratio_error": 0.01}
+    segments = {"ratio/us": 0.6, "ratio_error/us": 0.01, "ratio/de": 1.3, "ratio_error/de": 0.02}
+    report = evaluate(gates, mean | segments, {"ratio": 0.9, "ratio_error": 0.01})
+    assert [c.metric for c in report.comparisons if not c.passed] == ["ratio/de"]
+    assert evaluate(gates, mean | segments | {"ratio_error/de": 0.2}).passed, "within what chance alone would give"
+    assert not evaluate(gates, mean | segments | {"ratio_error/de": nan}).passed
+
+
+def test_a_segment_that_is_new_passes_where_that_is_allowed() -> None:
+    gate = Gate(metric="ratio/*", better="lower", floor=1.0, live_gain=0.0)
+    new, live = {"ratio/us": 0.5, "ratio/new store": 0.6}, {"ratio/us": 0.5}
+    assert not evaluate([gate], new, live).passed
+    lenient = gate.model_copy(update={"new_passes": True})
+    assert evaluate([lenient], new, live).passed
+    assert not evaluate([lenient], new | {"ratio/new store": 1.1}, live).passed, "its floor holds for the new one too"
+    assert not evaluate([lenient], new, {"ratio/us": 0.4}).passed
+
+
+def test_an_error_belongs_to_one_metric_and_not_to_a_baseline() -> None:
+    with pytest.raises(ValidationError, match="floor of 1"):
+        Gate(metric="rmse", better="lower", baseline="naive", error="rmse_error")
+    with pytest.raises(ValidationError, match="in the error only"):
+        Gate(metric="rmse", better="lower", floor=1.0, error="error/*")
+
+
+@given(NUMBERS, st.floats(0, 100), st.floats(0, 100))
+def test_more_doubt_never_opens_a_gate_that_asks_for_proof(value: float, error: float, more: float) -> None:
+    for better in ("lower", "higher"):
+        gate = Gate(metric="m", better=better, floor=3.0, error="e", confidence=0.9)  # type: ignore[arg-type]
+        if evaluate([gate], {"m": value, "e": error + more}).passed:
+            assert evaluate([gate], {"m": value, "e": error}).passed

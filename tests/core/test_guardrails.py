@@ -15,6 +15,10 @@ def ints(*values: int) -> g.Ints:
     return np.array(values, dtype=np.int64)
 
 
+def flags(*values: bool) -> g.Flags:
+    return np.array(values, dtype=bool)
+
+
 def corridor(proposal: int, previous: int, held: bool = False) -> Corridor:
     return g.enter(ints(proposal), ints(previous), np.array([held]))
 
@@ -77,10 +81,45 @@ def test_a_conflict_keeps_the_price_and_names_both_rules() -> None:
 def test_rules_after_a_conflict_are_recorded_and_skipped() -> None:
     stepped, _ = g.max_change(corridor(430, 400), ints(1000))
     stopped, _ = g.competitor_band(stepped, ints(200), ints(8000), ints(12000))
-    _, line = g.family_order(stopped, ints(0), ints(100))
+    _, line = g.family_order(stopped, ints(0), ints(100), flags(True))
     assert told(line) == (400, 400, "SKIPPED")
     assert line.high[0] == 100
     assert line.broken_by(ints(400))[0]
+
+
+@pytest.mark.parametrize(
+    ("previous", "low", "high", "expected"),
+    [
+        (400, 0, 300, (360, "NEARER")),  # out of order by more than a step: as far down as one step goes
+        (400, 500, 900, (440, "NEARER")),
+        (400, 0, 380, (380, "MOVED")),  # one step is enough
+        (400, 390, 900, (400, "PASSED")),
+        (400, 500, 300, (400, "CONFLICT")),  # no price is in order
+    ],
+)
+def test_a_pack_out_of_order_comes_nearer_by_steps(
+    previous: int, low: int, high: int, expected: tuple[int, str]
+) -> None:
+    stepped, _ = g.max_change(corridor(previous, previous), ints(1000))
+    after, line = g.family_order(stepped, ints(low), ints(high), flags(True))
+    assert told(line)[1:] == expected
+    assert (line.low[0], line.high[0]) == (low, high)
+    if expected[1] == "NEARER":
+        assert RULES[line.against[0]] == "max_change"
+        assert line.broken_by(after.price)[0]
+        stays, alone = g.family_order(stepped, ints(low), ints(high), flags(False))
+        assert told(alone)[1:] == (previous, "CONFLICT")
+
+
+def test_a_pack_that_came_nearer_is_not_taken_back_by_a_later_rule() -> None:
+    stepped, _ = g.max_change(corridor(350, 350), ints(2000))
+    nearer, _ = g.family_order(stepped, ints(0), ints(200), flags(True))
+    ended, line = g.price_ending(nearer, LADDER, ints(0))
+    assert told(line) == (280, 299, "MOVED")
+    kept, _ = g.margin_floor(ended, ints(310), ints(0), LADDER, ints(0))
+    assert kept.price[0] == 349  # dearer than the step, and still below the price before
+    stopped, line = g.margin_floor(ended, ints(350), ints(0), LADDER, ints(0))
+    assert told(line)[1:] == (350, "CONFLICT")
 
 
 def test_the_margin_floor_raises_to_a_rung_that_holds_it() -> None:
@@ -144,9 +183,11 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
     reference, floor = rng.integers(0, 500, n), rng.integers(0, 5000, n)
     day, week = rng.integers(0, 3000, n), rng.integers(0, 4000, n)
     last_week = np.where(rng.random(n) < 0.1, 0, np.maximum(previous * rng.uniform(0.6, 1.5, n), 1).astype(np.int64))
-    competitor, cost = rng.integers(0, 500, n), rng.integers(0, 400, n)
+    competitor = np.where(rng.random(n) < 0.5, 0, rng.integers(0, 500, n))
+    reference, cost = np.where(rng.random(n) < 0.5, 0, reference), rng.integers(0, 400, n)
     family_low = np.where(rng.random(n) < 0.3, rng.integers(1, 300, n), NO_LOW)
     family_high = np.where(rng.random(n) < 0.3, rng.integers(200, 600, n), NO_HIGH)
+    by_steps = rng.random(n) < 0.7
     market, held = rng.integers(0, 2, n), rng.random(n) < 0.1
     low_share, high_share = rng.integers(5000, 10001, n), rng.integers(10000, 15001, n)
     state = g.enter(proposal, previous, held)
@@ -157,7 +198,7 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
         lambda c: g.max_change(c, day),
         lambda c: g.max_change_week(c, last_week, week),
         lambda c: g.competitor_band(c, competitor, low_share, high_share),
-        lambda c: g.family_order(c, family_low, family_high),
+        lambda c: g.family_order(c, family_low, family_high, by_steps),
         lambda c: g.price_ending(c, LADDER, market),
         lambda c: g.margin_floor(c, cost, floor, LADDER, market),
     ):
@@ -167,12 +208,20 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
     conflict = np.any([line.status == Status.CONFLICT for line in lines], axis=0)
     assert [line.rule for line in lines] == list(RULES)
     assert not moved[held | conflict].any()
-    assert not np.any([line.broken_by(price)[moved] for line in lines])
+    family = lines[RULES.index("family_order")]
+    nearer = moved & (family.status == Status.NEARER)
+    inside = moved & ~nearer
+    assert not np.any([line.broken_by(price)[moved] for line in lines if line is not family])
+    assert not family.broken_by(price)[inside].any()
+    before, after = (np.maximum(family_low - p, p - family_high) for p in (previous, price))
+    assert by_steps[nearer].all()
+    assert (after < before)[nearer].all()
+    assert nearer.sum() > 200
     assert (price[moved] <= caps[moved]).all()
     assert (np.abs(price - previous) * 10_000 <= day * previous)[moved].all()
     assert (np.abs(price - last_week) * 10_000 <= week * last_week)[moved & (last_week > 0)].all()
-    assert (price >= family_low)[moved].all()
-    assert (price <= family_high)[moved].all()
+    assert (price >= family_low)[inside].all()
+    assert (price <= family_high)[inside].all()
     assert ((price - cost) * 10_000 >= floor * price)[moved & (cost > 0)].all()
     assert (LADDER.at_or_below(price, market) == price)[moved].all()
     stands = ~held & ~conflict & ~moved

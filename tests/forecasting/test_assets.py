@@ -11,9 +11,9 @@ from retail_assets.forecasting import assets, checks, training
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assets import releases
 from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import NEWEST, SKUS, STORES, Features, write_gold
+from tests.serving.stored import materialise_releases
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def refresh(lake: Lake, features: Features, store: ModelStore) -> dict[str, obje
     made = {
         "demand_model": assets.demand_model(lake=lake, feature_store=features, model_store=store),
         "backtest_report": assets.backtest_report(lake=lake),
-        "releases": releases(lake=lake, model_store=store),
+        "releases": materialise_releases(lake, store),
         "forecasts": assets.forecasts(lake=lake, feature_store=features, model_store=store),
     }
     return {name: (result.metadata or {}).get("status", "") for name, result in made.items()}
@@ -115,6 +115,38 @@ def test_new_data_make_a_new_version(
     made = assets.demand_model(lake=own_lake, feature_store=feature_store, model_store=store)
     assert "fct_sales_daily is at version 1" in str((made.metadata or {})["status"])
     assert len(store.versions("forecasting")) == 2
+
+
+def test_each_store_is_forecast_by_the_version_that_it_is_routed_to(
+    own_lake: Lake, feature_store: Features, store: ModelStore, small: ForecastingConfig
+) -> None:
+    refresh(own_lake, feature_store, store)
+    force_release(own_lake, store)
+    old = Ledger(own_lake).live("forecasting")
+    assert old is not None
+    assets.forecasts(lake=own_lake, feature_store=feature_store, model_store=store)
+    before = forecasts_by_store(own_lake)
+    manifest = store.manifest("forecasting", old.version)
+    files = {name: (store.path("forecasting", old.version) / name).read_bytes() for name in manifest.files}
+    new = store.save("forecasting", files, manifest.model_copy(update={"seed": 99}))
+    Ledger(own_lake).promote(
+        "forecasting", new, by="ann", reason="try", target="store-UK-001", wider=("region-UK", "cloud")
+    )
+    assets.forecasts(lake=own_lake, feature_store=feature_store, model_store=store)
+    made = forecasts_by_store(own_lake)
+    assert {store_id: set(rows["model_version"]) for store_id, rows in made.items()} == {
+        "DE-001": {old.version}, "UK-001": {new}, "US-001": {old.version}
+    }  # fmt: skip
+    for store_id, rows in made.items():
+        assert rows["mean"].tolist() == before[store_id]["mean"].tolist(), "the same bytes under another name"
+    assert check(own_lake, store)["every_active_series_is_forecast"]
+    again = assets.forecasts(lake=own_lake, feature_store=feature_store, model_store=store)
+    assert (again.metadata or {})["status"] == "unchanged"
+
+
+def forecasts_by_store(lake: Lake) -> dict[str, pd.DataFrame]:
+    rows = lake.open("gold", "forecasts").to_pyarrow_table().to_pandas().sort_values(["sku", "horizon"])
+    return {str(store_id): part for store_id, part in rows.groupby("store_id")}
 
 
 def test_without_a_live_model_nothing_is_forecast_and_the_check_says_so(

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.lineage.agreement import agreement, first_difference
+from retail_assets.lineage.days import days_of, observed_prices
 from retail_assets.lineage.evidence import Evidence
-from retail_assets.lineage.recompute import days_of, lowest_competitor, observed_prices, recompute
+from retail_assets.lineage.families import Pack, bounds_of
+from retail_assets.lineage.recompute import lowest_competitor, recompute
 from retail_assets.lineage.sources import ORIGINS, dbt_path
+from retail_assets.lineage.surroundings import StoreFacts
 from retail_assets.pricing.inputs import DecisionInputs
 
 TODAY = date(2026, 3, 10)
@@ -54,7 +57,8 @@ def inputs(**changes: Any) -> DecisionInputs:
 def evidence(raw: dict[str, list[dict[str, Any]]], **rest: Any) -> Evidence:
     """Evidence of raw rows alone."""
     shop = {"stores": [{"country": "DE", "currency": "EUR"}]}
-    return Evidence(gold=rest.pop("gold", {}), raw=shop | raw, quarantined={}, **rest)
+    family = rest.pop("family", {})
+    return Evidence(rest.pop("gold", {}), shop | raw, {}, family, StoreFacts(**rest))
 
 
 def test_lines_of_a_day_add_up_with_each_line_rounded_once() -> None:
@@ -86,6 +90,61 @@ def test_prices_come_from_the_list_in_the_currency_of_the_store() -> None:
     assert (found["previous_price"], found["previous_price_at"]) == (500, ago(5))
     assert (found["unit_cost"], found["unit_cost_at"]) == (201, ago(89)), "the newest cost delivered, rounded up"
     assert found["reference_price"] == round(100 * (9 * 90 + 4 * 84 + 5 * 6) / 180)
+    assert (found["week_price"], found["week_price_at"], found["reference_price_at"]) == (400, ago(6), TODAY)
+    assert found["costs_delivered"] is True
+
+
+@pytest.mark.parametrize(("elsewhere", "delivered"), [(True, True), (False, False), (None, False)])
+def test_costs_are_delivered_where_anything_in_the_country_has_one(elsewhere: bool | None, delivered: bool) -> None:
+    raw = {"price_list": [listed(ago(3), "4.00", None)]}
+    found = recompute(evidence(raw, costs_elsewhere=elsewhere), inputs())
+    assert (found["unit_cost"], found["costs_delivered"], found["week_price"]) == (None, delivered, None)
+
+
+def test_the_country_of_a_store_no_file_names_is_the_only_one_planned_for() -> None:
+    def found(*countries: str) -> str:
+        unnamed = {"stores": [], "pos_lines": [line(TODAY, "1", "2.00")]}
+        return str(recompute(evidence(unnamed, countries=countries), inputs())["country"])
+
+    assert (found("DE"), found(), found("DE", "FR")) == ("DE", "", "")
+
+
+def pack(sku: str, size: float, price: str, **changes: Any) -> dict[str, list[dict[str, Any]]]:
+    """A pack of the family F: its catalogue row, its list price, its newest count."""
+    named = {"sku": sku, "country": "DE", "department": "d", "category": "c", "price_family": "F", "unit": "kg"}
+    product = named | {"pack_size": size, "discontinued_on": None} | changes
+    day = changes.get("counted", TODAY)
+    return {
+        "products": [product],
+        "price_list": [listed(ago(9), price) | {"sku": sku}],
+        "stock_levels": [count(day, 1) | {"sku": sku}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high"),
+    [
+        ({}, 350, 450),
+        ({"counted": ago(7)}, 350, None),
+        ({"discontinued_on": TODAY}, 350, None),
+        ({"price_list": []}, 350, None),
+    ],
+    ids=["listed", "no longer counted", "discontinued", "without a price"],
+)
+def test_a_pack_stays_half_way_between_its_neighbours_that_the_store_lists(
+    changes: dict[str, Any], low: int | None, high: int | None
+) -> None:
+    own, larger, smaller = pack("K1", 2.0, "4.00"), pack("K2", 4.0, "6.00"), pack("K0", 1.0, "2.50", **changes)
+    smaller |= {name: rows for name, rows in changes.items() if name == "price_list"}
+    rows = {name: [*larger[name], *smaller[name]] for name in own}
+    found = recompute(evidence(own, family=rows, last_count=TODAY), inputs())
+    assert (found["family_low"], found["family_high"]) == (low, high)
+
+
+def test_packs_of_one_size_share_their_borders() -> None:
+    packs = {"a": Pack(1, 300), "b": Pack(1, 200), "c": Pack(2, 500), "d": Pack(2, 300)}
+    assert [bounds_of(packs, sku) for sku in "abcd"] == [(225, None), (225, None), (None, 450), (None, 450)]
+    assert bounds_of({"a": Pack(1, 300)}, "a") == bounds_of({}, "a") == (None, None)
 
 
 def test_without_a_list_the_price_is_what_the_till_recorded() -> None:
@@ -130,10 +189,11 @@ def test_recent_demand_leaves_out_days_without_stock() -> None:
 
 
 def test_a_forecast_is_the_mean_of_its_days() -> None:
-    rows = [{"exact_mean": Decimal("1.000001"), "origin_date": TODAY}, {"exact_mean": Decimal(2), "origin_date": TODAY}]
-    found = recompute(evidence({"promotions": [{"promo_code": "P"}]}, gold={"forecasts": rows}),
-                      inputs(base_demand_source="forecast"))  # fmt: skip
+    days = [("1.000001", "2.25"), ("2", "6.25")]
+    rows = [{"exact_mean": Decimal(m), "exact_variance": Decimal(v), "origin_date": TODAY} for m, v in days]
+    found = recompute(evidence({"promotions": [{"promo_code": "P"}]}, gold={"forecasts": rows}), inputs())
     assert (found["base_demand"], found["base_demand_at"], found["on_promotion"]) == (1.5, TODAY, True)
+    assert (found["base_demand_source"], found["demand_deviation"]) == ("forecast", 2.0616)
 
 
 def test_without_raw_rows_nothing_is_recomputed() -> None:

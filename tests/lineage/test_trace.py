@@ -24,6 +24,8 @@ def test_a_sample_of_prices_is_equal_to_the_cent(environment: Environment) -> No
     assert [t.replay.verdict for t in traces if t.replay and not t.replay.equal] == []
     assert all(t.sums_agree for t in traces)
     assert all(t.replay and len(t.replay.fields) >= 15 for t in traces)
+    assert {name for t in traces if t.replay for name in t.replay.as_recorded} == set(), "no input is taken on trust"
+    assert any(t.family for t in traces)
 
 
 def test_a_trace_leads_to_files_and_lines_that_are_there(trace: Trace, environment: Environment) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.breaker import CHAIN, NUMBERS, Finding, Numbers, RowNumbers, judge, measure
+from retail_assets.pricing.breaker import CATEGORY, CHAIN, NUMBERS, Finding, Numbers, RowNumbers, judge, measure
 from retail_assets.pricing.config import BreakerConfig, PricingConfig
 from retail_assets.pricing.inputs import INPUTS
 from retail_assets.pricing.model import PriceModel
@@ -19,7 +19,7 @@ from tests.pricing.conftest import model_with
 from tests.pricing.test_objectives import with_rules
 
 DAY = date(2026, 5, 24)
-USUAL = Numbers(CHAIN, 1000, 0, 0.30, 0.002, 0.25, 0.01)
+USUAL = Numbers(CHAIN, 1000, 0, 0.30, 0.002, 0.25, 0.01, 0.01)
 ELASTICITIES = [-1.6 - 0.05 * i for i in range(40)]
 
 
@@ -68,21 +68,22 @@ def test_prices_run_away_downwards_too(breaker: BreakerConfig) -> None:
 @pytest.mark.parametrize("number", NUMBERS)
 def test_leaving_the_usual_distribution_trips(breaker: BreakerConfig, number: str) -> None:
     before = days(20)
-    spread = max(float(np.std([getattr(n, number) for n in before[CHAIN]], ddof=1)), breaker.least_deviation)
-    centre = float(np.mean([getattr(n, number) for n in before[CHAIN]]))
+    past = np.array([getattr(n, number) for n in before[CHAIN]])
+    centre = float(np.median(past))
+    spread = max(1.4826 * float(np.median(np.abs(past - centre))), getattr(breaker.least_deviation, number))
     inside, outside = (replace(USUAL, **{number: centre + (breaker.sigma + more) * spread}) for more in (-0.1, 0.1))
     assert judge([inside], before, breaker) == ()
     assert (number, "sigma") in tripped(judge([outside], before, breaker))
 
 
 def test_fewer_changes_than_usual_are_harmless(breaker: BreakerConfig) -> None:
-    calm = Numbers(CHAIN, 1000, 0, 0.0, 0.0, 0.0, 0.0)
+    calm = Numbers(CHAIN, 1000, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
     busy = {CHAIN: [replace(USUAL, changed=0.8, at_guardrail=0.8)] * 10}
     assert judge([calm], busy, breaker) == ()
 
 
 def test_too_few_batches_say_nothing_about_what_is_usual(breaker: BreakerConfig) -> None:
-    odd = replace(USUAL, changed=0.9)
+    odd = replace(USUAL, changed=0.96)
     assert judge([odd], days(breaker.minimum_batches - 1), breaker) == ()
     assert tripped(judge([odd], days(breaker.minimum_batches), breaker)) == {("changed", "sigma")}
 
@@ -96,6 +97,35 @@ def test_a_runaway_department_trips_and_a_tiny_one_does_not(breaker: BreakerConf
     wild = replace(USUAL, scope="garden", mean_change=0.2)
     assert [f.scope for f in judge([USUAL, wild], {}, breaker)] == ["garden"]
     assert judge([USUAL, replace(wild, rows=breaker.minimum_rows - 1)], {}, breaker) == ()
+
+
+def test_the_first_batches_of_a_chain_do_not_hide_a_runaway_for_weeks(breaker: BreakerConfig) -> None:
+    """Two days move nearly everything, then calm; a mean and its deviation would let half of the prices change."""
+    calm = replace(USUAL, changed=0.03, at_guardrail=0.4)
+    before = [replace(calm, changed=0.9, mean_change=0.05, at_guardrail=0.83), replace(calm, changed=0.6), *[calm] * 6]
+    wild = replace(calm, changed=0.75, at_guardrail=0.70)
+    assert judge([calm], {CHAIN: before}, breaker) == ()
+    assert tripped(judge([wild], {CHAIN: before}, breaker)) == {("changed", "sigma"), ("at_guardrail", "sigma")}
+    past = np.array([n.changed for n in before])
+    assert wild.changed < past.mean() + breaker.sigma * past.std(ddof=1)
+
+
+def test_a_category_is_held_against_its_own_past_only(breaker: BreakerConfig) -> None:
+    calm = replace(USUAL, scope=CATEGORY + "coffee")
+    wild = replace(calm, mean_change=-0.09)
+    assert judge([USUAL, wild], {}, breaker) == ()  # no limits: one category may be priced anew
+    found = judge([USUAL, wild], {CATEGORY + "coffee": [calm] * 6}, breaker)
+    assert [(f.scope, f.number, f.kind) for f in found] == [("category coffee", "mean_change", "sigma")]
+    assert found[0].low == pytest.approx(
+        USUAL.mean_change - breaker.category_sigma * breaker.least_deviation.mean_change
+    )
+
+
+def test_batches_from_before_a_number_was_measured_say_nothing_of_it(breaker: BreakerConfig) -> None:
+    old = [replace(USUAL, promised_gain=math.nan)] * 9
+    much = replace(USUAL, promised_gain=0.11)
+    assert judge([much], {CHAIN: old}, breaker) == ()
+    assert tripped(judge([much], {CHAIN: [*old, *[USUAL] * 5]}, breaker)) == {("promised_gain", "sigma")}
 
 
 def shelf(rows: int, promoted: float, seed: int = 3) -> pa.Table:
@@ -127,7 +157,7 @@ def shelf(rows: int, promoted: float, seed: int = 3) -> pa.Table:
 
 def numbers(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> list[Numbers]:
     batch = decide_batch(model, rulebook, inputs)
-    return measure(RowNumbers.of(batch, inputs["department"].to_numpy(), inputs["currency"].to_numpy()))
+    return measure(RowNumbers.of(batch, inputs))
 
 
 def sane() -> PriceModel:
@@ -168,19 +198,26 @@ def test_a_planned_promotion_is_not_a_runaway(config: PricingConfig, breaker: Br
 def test_the_numbers_are_what_they_say(rulebook: Rulebook, random_inputs: Callable[[int, int], pa.Table]) -> None:
     inputs = random_inputs(5_000, 8)
     batch = decide_batch(model_with({"SKU-00000": -2.0}), rulebook, inputs)
-    rows = RowNumbers.of(batch, inputs["department"].to_numpy(), inputs["currency"].to_numpy())
-    chain, *departments = measure(rows)
+    rows = RowNumbers.of(batch, inputs)
+    chain, *parts = measure(rows)
+    departments = [part for part in parts if not part.scope.startswith(CATEGORY)]
+    categories = [part for part in parts if part.scope.startswith(CATEGORY)]
     free = ~inputs["on_promotion"].to_numpy()
+    gain = np.clip(batch.gain, 0.0, 1.0)
     assert (chain.rows, chain.planned) == (int(free.sum()), int((~free).sum()))
     assert chain.changed == pytest.approx((batch.price != batch.previous)[free].mean())
     assert chain.mean_change == pytest.approx((batch.price / batch.previous - 1)[free].mean())
     assert 0 < chain.revenue_at_risk < 1
+    assert chain.promised_gain == pytest.approx(np.where(batch.price != batch.previous, gain, 0.0)[free].mean())
     assert [d.scope for d in departments] == ["apparel", "garden", "grocery"]
+    assert [c.scope for c in categories] == ["category known", "category new", 'category odd "one"\\']
+    known = [c == "known" for c in inputs["category"].to_pylist()]
+    assert categories[0].changed == pytest.approx((batch.price != batch.previous)[free & known].mean())
     half = [
         RowNumbers(**{n: getattr(rows, n)[part] for n in RowNumbers.__annotations__})
         for part in (slice(2_000), slice(2_000, None))
     ]
-    assert measure(RowNumbers.joined(half)) == [chain, *departments]
+    assert measure(RowNumbers.joined(half)) == [chain, *parts]
 
 
 def test_a_price_that_stays_risks_nothing(rulebook: Rulebook) -> None:

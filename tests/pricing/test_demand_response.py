@@ -59,13 +59,17 @@ def test_held_back_weeks_are_predicted_better_than_without_a_response(training) 
 
 def test_the_metrics_are_those_that_the_gates_ask_for(training) -> None:
     from retail_assets.core.gates import evaluate
+    from retail_assets.serving.fitness import FACTS
     from retail_assets.serving.releases import ReleaseConfig
 
-    gates = ReleaseConfig.load().gates("pricing")
+    gates = [gate for gate in ReleaseConfig.load().gates("pricing") if gate.metric not in FACTS]
     assert evaluate(gates, training.metrics).passed
     for worse in ({"negative_share": 0.99}, {"holdout_skill": -0.5}, {"interval_share": float("nan")}):
         assert not evaluate(gates, training.metrics | worse).passed
     assert not evaluate(gates, training.metrics | {"holdout_deviance": 99.0}).passed
+    assert not evaluate(gates, training.metrics | {"deviance_ratio_error/all": 5.0}).passed
+    category = next(name for name in training.metrics if name.startswith("deviance_ratio/category="))
+    assert not evaluate(gates, training.metrics | {category: 2.0}).passed, "one category lost, though the mean wins"
 
 
 def test_days_that_sold_out_are_censored_and_empty_ones_left_out(planted: Callable, config: PricingConfig) -> None:

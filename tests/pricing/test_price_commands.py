@@ -1,9 +1,11 @@
 """`retail prices` as a category manager uses it, on a lake of real batches."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -45,7 +47,11 @@ def test_the_published_price_is_shown_with_its_decision(shop: Shop, run: Any) ->
         (("--store", US, "--sku", "SKU-00001"), "no price is published for US-000 SKU-00001"),
         (("approve", "nope", "--by", "maria"), "there is no batch 'nope'"),
         (("stop", "--store", "ZZ-404", *WHO), "there is no store 'ZZ-404'"),
-        (("resume", "--chain", *WHO), "chain is not stopped"),
+        (("resume", "--chain", *WHO), "the chain is not stopped"),
+        (("files", "--store", "ZZ-404"), "there is no store_id 'ZZ-404'"),
+        (("integrity",), "no till has been compared with its prices yet"),
+        (("release", "nope", *WHO), "there is no batch 'nope'"),
+        (("reject", "nope", *WHO), "there is no batch 'nope'"),
     ],
 )
 def test_what_makes_no_sense_is_a_named_error(shop: Shop, run: Any, arguments: tuple[str, ...], says: str) -> None:
@@ -100,3 +106,42 @@ def test_stopping_and_resuming_is_shown(shop: Shop, run: Any) -> None:
     assert [row["scope"] for row in json.loads(run("stopped", "--json").stdout)] == ["chain"]
     run("resume", "--chain", *WHO)
     assert "nothing is stopped" in run("stopped").stdout
+
+
+def test_files_are_listed_and_a_damaged_one_is_written_again(shop: Shop, run: Any) -> None:
+    assert "no store has a published price" in run("files").stdout
+    shop.batch()
+    first = json.loads(run("files", "--json").stdout)
+    assert [(row["store_id"], row["rows"], row["written"]) for row in first] == [(DE, 12, True), (US, 12, True)]
+    path = Path(first[1]["path"])
+    path.write_text("store_id\n")
+    again = run("files", "--store", US).stdout
+    assert again == f"{path}: 12 prices, {first[1]['changed']} changed, sha256 {first[1]['sha256']}, written now\n"
+    assert json.loads(run("files", "--store", US, "--json").stdout) == [first[1] | {"written": False}]
+
+
+def test_the_tills_are_shown_worst_first(shop: Shop, run: Any) -> None:
+    row = {"business_date": date(2026, 4, 26), "lines": 200, "wrong_share_listed": 0.0, "wrong_share_published": 0.0}
+    rows = [row | {"store_id": DE}, row | {"store_id": US, "wrong_share_listed": 0.077}]
+    shop.lake.overwrite("reports", "price_integrity", pa.Table.from_pylist(rows))
+    shown = run("integrity").stdout.splitlines()
+    assert (
+        shown[0] == f"{US}: 7.70% of prices wrong against those listed, 200 lines in the 7 days up to 2026-04-26, "
+        "more than allowed"
+    )
+    assert shown[1].startswith(f"{DE}: 0.00%")
+    assert [row["store_id"] for row in json.loads(run("integrity", "--json").stdout)] == [US, DE]
+
+
+def test_an_approval_is_undone_by_a_rejection(shop: Shop, run: Any, home: Home) -> None:
+    shop.batch(-3.5)
+    good = shop.prices(US)
+    done = shop.batch(-1.2, mode="approve")
+    run("approve", done.batch_id, "--by", "maria")
+    assert shop.prices(US) != good
+    undone = run("reject", done.batch_id, "--store", US, *WHO).stdout
+    assert f"{done.batch_id} {US}: withdrawn by maria" in undone
+    assert shop.prices(US) == good
+    assert "wrote " in undone
+    twice = run("reject", done.batch_id, "--store", US, *WHO)
+    assert f"batch {done.batch_id} is withdrawn: there is nothing to reject" in str(twice.exception)

@@ -8,13 +8,19 @@ from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from retail_assets.core.manifest import Manifest
-from retail_assets.environments import Home
-from retail_assets.pricing import assets, checks
+from retail_assets.environments import Environment, Home
+from retail_assets.pricing import assets, checks, publication_assets
+from retail_assets.pricing.commands import prices
 from retail_assets.pricing.config import PricingConfig
+from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.training import (
     gold_versions,
     is_due,
@@ -25,8 +31,14 @@ from retail_assets.pricing.training import (
 )
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.arms import in_share
 from retail_assets.serving.assets import releases
+from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.price_answers import PriceDesk
+from tests.pricing.test_price_inputs import rewrite
+from tests.services.releases import variation
 
 NODES = [*assets.ASSETS, releases, *checks.CHECKS]
 
@@ -120,6 +132,67 @@ def test_a_day_decided_again_with_other_inputs_points_at_what_it_corrects(refres
     assert all(row["corrects"] == before[row["sku"] + row["store_id"]]["decision_id"] for row in new)
     assert json.loads(new[0]["gold_versions"])["fct_price_history"] == costs.version()
     assert decided.open("ops", "policies").to_pyarrow_table()["hash"].to_pylist() == [new[0]["policy_hash"]]
+
+
+@pytest.fixture
+def wide(config: PricingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A circuit breaker that nothing trips."""
+    limits = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+    settings = config.model_dump()
+    settings["publication"]["breaker"] |= {"limits": limits, "minimum_batches": 50, "history": 60}
+    monkeypatch.setattr(publication_assets, "load_config", lambda: PricingConfig.model_validate(settings))
+
+
+def test_each_store_is_decided_by_its_version_and_goes_back(wide: None, refreshed: Home, decided: Lake) -> None:
+    old = variation(refreshed, "pricing", 1)
+    Ledger(decided).promote("pricing", old, by="ann", reason="a first batch under a wide breaker")
+    assert refresh(refreshed).success
+    before, new = published(decided), variation(refreshed, "pricing", 60)
+    there = {"by": "ann", "target": "store-DE-001", "wider": ("region-DE", "cloud")}
+    Ledger(decided).promote("pricing", new, reason="try it there", **there)
+    result = refresh(refreshed)
+    assert result.success
+    made = metadata(result, "pricing", "price_decisions")
+    assert (made["dagster/row_count"], made["new_rows"]) == (24, 12)
+    now = published(decided)
+    assert {store_id: row["model_version"] for (store_id, _), row in now.items()} == {"US-000": old, "DE-001": new}
+    changed = {key for key in now if now[key]["price"] != before[key]["price"]}
+    assert changed and {store_id for store_id, _ in changed} == {"DE-001"}
+    assert {row["decision_id"] for row in now.values()} == set(newest(decided).values())
+    assert metadata(refresh(refreshed), "pricing", "price_decisions")["status"] == "unchanged"
+
+    Ledger(decided).follow("pricing", by="ann", reason="no", target="store-DE-001", wider=("region-DE", "cloud"))
+    result = refresh(refreshed)
+    assert metadata(result, "pricing", "price_decisions")["new_rows"] == 12
+    back = published(decided)
+    assert {key: row["price"] for key, row in back.items()} == {key: row["price"] for key, row in before.items()}
+    assert {row["decision_id"] for row in back.values()} == set(newest(decided).values())
+    again = refresh(refreshed)
+    for name in ("price_decisions", "price_publications"):
+        assert metadata(again, "pricing", name)["status"] == "unchanged"
+
+
+def test_a_canary_decides_in_the_stores_it_has_drawn(refreshed: Home, decided: Lake) -> None:
+    new = variation(refreshed, "pricing", 60)
+    Ledger(decided).canary("pricing", new, 0.5, by="ann", reason="try it")
+    assert refresh(refreshed).success
+    drawn = {store_id for store_id in ("US-000", "DE-001") if in_share(Ledger(decided).trials()[0], store_id)}
+    rows = [
+        row for row in decided.open("decisions", "pricing").to_pyarrow_table().to_pylist() if row["arm"] == "canary"
+    ]
+    assert {row["store_id"] for row in rows} == drawn
+    assert {row["model_version"] for row in rows} <= {new}
+
+
+def published(lake: Lake) -> dict[tuple[str, str], dict[str, Any]]:
+    """The published price of each store-SKU."""
+    return {(row["store_id"], row["sku"]): row for row in published_prices(lake).to_pylist()}
+
+
+def newest(lake: Lake) -> dict[tuple[str, str], str]:
+    """The id of the newest decision of each store-SKU."""
+    rows = lake.open("decisions", "pricing").to_pyarrow_table().sort_by([("at", "ascending")]).to_pylist()
+    return {(row["store_id"], row["sku"]): row["decision_id"] for row in rows}
 
 
 def test_without_a_live_model_nothing_is_decided(planted: Callable, lake: Lake, home: Home) -> None:
@@ -275,3 +348,80 @@ def test_the_same_training_gives_the_same_bytes(planted: Callable, config: Prici
     store = ModelStore.at(home.models)
     versions = [save(t, config, store, datetime(2026, 6, day, tzinfo=UTC), "c") for day, t in ((1, first), (2, second))]
     assert versions[0] == versions[1]
+
+
+def gap(sku: str, column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Puts `value` into a column of one SKU."""
+    return lambda frame: frame.assign(**{column: frame[column].where(frame["sku"] != sku, value)})
+
+
+def test_bad_input_invents_no_price_in_batch_service_and_command(
+    refreshed: Home, decided: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cost, no competitor, less than nothing in stock, another currency, and names that nobody knows."""
+    published = {row["sku"]: row["price"] for row in published_prices(decided, "US-000").to_pylist()}
+    rewrite(decided, "fct_price_history", gap("SKU-00002", "unit_cost", None))
+    rewrite(decided, "fct_sales_daily", gap("SKU-00003", "competitor_price", None))
+    rewrite(decided, "fct_sales_daily", gap("SKU-00004", "on_hand", -7))
+    rewrite(decided, "fct_price_history", gap("SKU-00005", "currency", "CHF"))
+    rewrite(decided, "dim_promotion", lambda promotions: promotions.iloc[:0])
+    result = refresh(refreshed)
+    rows = decided.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    batch = {r["sku"]: r for r in rows if r["dagster_run_id"] == result.run_id and r["store_id"] == "US-000"}
+    check = next(c for c in result.get_asset_check_evaluations() if c.check_name == "every_listed_item_has_a_price")
+    assert not check.passed
+    assert check.metadata["without_a_known_price"].value == ["DE-001 SKU-00005", "US-000 SKU-00005"]
+    desk = PriceDesk(Environment(name="test", home=refreshed, lake=decided))
+    desk.runtime.start()
+    service = {sku: desk.price("US-000", sku) for sku in ("SKU-00002", "SKU-00003", "SKU-00004")}
+    with pytest.raises(UnknownKey) as unpriced:
+        desk.price("US-000", "SKU-00005")
+    assert unpriced.value.what == "store 'US-000' does not list SKU 'SKU-00005', or has no price for it"
+    for store_id, sku in (("ZZ-404", "SKU-00001"), ("US-000", "ZZ-404")):
+        with pytest.raises(UnknownKey, match="ZZ-404"):
+            desk.price(store_id, sku)
+    desk.runtime.close()
+    for sku, answer in service.items():
+        assert answer["price"] == str(batch[sku]["price"]), "the service says what the batch says"
+    assert batch["SKU-00002"]["price"] == batch["SKU-00002"]["previous_price"]
+    assert "stays, because its cost is not known" in service["SKU-00002"]["reasons"][0]
+    trails = {sku: json.loads(batch[sku]["guardrails"]) for sku in service}
+    band = next(line for line in trails["SKU-00003"] if line["rule"] == "competitor_band")
+    assert (band["status"], band["words"]) == ("not_applicable", "no recent price of a competitor is known")
+    assert json.loads(batch["SKU-00004"]["inputs"])["on_hand"]["value"] == -7
+    assert "SKU-00005" not in batch
+    monkeypatch.setenv("RETAIL_HOME", str(refreshed.root))
+    monkeypatch.setenv("RETAIL_ENV", "test")
+    shown = CliRunner().invoke(prices, ["--store", "US-000", "--sku", "SKU-00005", "--json"])
+    assert [Decimal(row["price"]) for row in json.loads(shown.stdout)] == [published["SKU-00005"]], "the last good one"
+
+
+def test_a_live_model_that_was_deleted_decides_nothing_and_is_named(refreshed: Home, decided: Lake) -> None:
+    version = ModelStore.at(refreshed.models).versions("pricing")[-1]
+    before = {name: decided.version(*name) for name in (("decisions", "pricing"), ("ops", "price_publications"))}
+    published = published_prices(decided)
+    shutil.rmtree(refreshed.models / "models" / "pricing" / version)
+    rewrite(decided, "dim_promotion", lambda promotions: promotions.iloc[:0])
+    resources = {"lake": decided, "model_store": ModelStore.at(refreshed.models), "home": refreshed}
+    result = dg.materialize([assets.price_decisions], resources=resources, raise_on_error=False)
+    failure = result.failure_data_for_node("pricing__price_decisions")
+    assert failure is not None
+    assert f"the model store has no pricing {version}" in str(failure.error)
+    assert {name: decided.version(*name) for name in before} == before
+    assert published_prices(decided) == published
+
+
+@pytest.mark.parametrize("damage", [np.nan, -np.inf, 0.0, 0.3])
+def test_a_model_whose_elasticities_are_not_finite_and_negative_fails_its_check(refreshed: Home, damage: float) -> None:
+    store = ModelStore.at(refreshed.models)
+    version = store.versions("pricing")[-1]
+    model = PriceModel.load(store.path("pricing", version))
+    assert checks.elasticities_are_negative(model_store=store).passed
+    model.table[3, [0, 2, 3]] = damage
+    later = store.manifest("pricing", version).model_copy(
+        update={"created_at": datetime.now(UTC) + timedelta(days=1), "files": {}, "version": ""}
+    )
+    store.save("pricing", model.files(), later)
+    found = checks.elasticities_are_negative(model_store=store)
+    assert not found.passed
+    assert found.metadata["wrong"].value == ["SKU-00003"]

@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -41,7 +43,9 @@ from retail_assets.pricing.publishing import Published, publish
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.switch import SwitchError, stopped, turn, turns
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.assignment import Share
 from tests.pricing.conftest import model_with
+from tests.pricing.test_exploration import exploring
 
 US, DE = "US-000", "DE-001"
 
@@ -64,12 +68,14 @@ class Shop:
         provenance = Provenance(datetime.now(UTC), "batch", "run", "commit")
         append_batch(self.lake, decide_rows(model, self.rulebook, inputs.rows, provenance), inputs.business_date, state)
         settings = PublicationConfig.model_validate(self.config.model_dump() | config)
-        return publish(self.lake, model, self.rulebook, inputs, state, settings, "run")
+        models, shares = {model.version: model}, [Share(model.version, "champion", inputs.rows)]
+        return publish(self.lake, models, shares, self.rulebook, inputs.business_date, state, settings, "run")
 
     def model(self, elasticity: float) -> PriceModel:
         """A model of its own version for each batch."""
         known = {f"SKU-{i:05d}": elasticity for i in range(12)}
-        return replace(model_with(known), version=f"model-{self.batches}")
+        sold = [{"store_id": s, "sku": k, "units_per_day": 3.0, "price": 5.0} for s in (US, DE) for k in known]
+        return replace(model_with(known), version=f"model-{self.batches}", base=pa.Table.from_pylist(sold))
 
     def prices(self, store_id: str) -> dict[str, Decimal]:
         """The published prices of a store."""
@@ -84,13 +90,13 @@ class Shop:
 @pytest.fixture
 def shop(planted: Callable, rulebook: Rulebook, config: PricingConfig) -> Shop:
     """Limits so wide that only what a test narrows can trip."""
-    wide = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+    wide = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
     settings = config.publication.model_dump()
     settings["breaker"] |= {"limits": wide, "minimum_batches": 50, "history": 60}
     return Shop(planted().lake, rulebook, PublicationConfig.model_validate(settings))
 
 
-TIGHT = {"changed": 0.01, "mean_change": 0.0001, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+TIGHT = {"changed": 0.01, "mean_change": 0.0001, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
 
 
 def tight(shop: Shop) -> dict[str, Any]:
@@ -183,6 +189,17 @@ def test_only_good_batches_say_what_is_usual(shop: Shop) -> None:
     assert len(earlier_numbers(shop.lake)["chain"]) == 2
 
 
+def test_batches_recorded_before_a_number_existed_are_still_read_and_added_to(shop: Shop) -> None:
+    shop.batch(-2.5)
+    old = shop.lake.open("ops", BATCHES).to_pyarrow_table().drop(["promised_gain"])
+    shutil.rmtree(shop.lake.table_uri("ops", BATCHES))
+    shop.lake.append("ops", BATCHES, old)
+    assert math.isnan(earlier_numbers(shop.lake)["chain"][0].promised_gain)
+    shop.batch(-2.5)
+    chain = earlier_numbers(shop.lake)["chain"]
+    assert [math.isfinite(numbers.promised_gain) for numbers in chain] == [False, True]
+
+
 def test_a_withdrawn_batch_brings_the_last_good_prices_back(shop: Shop) -> None:
     shop.batch(-3.5)
     good = shop.prices(US)
@@ -229,7 +246,8 @@ def test_what_is_not_logged_is_not_published(shop: Shop) -> None:
     shop.batch()
     other = replace(shop.model(-2.5), version="never decided")
     with pytest.raises(PublicationError, match="24 prices of .* are not in decisions/pricing"):
-        publish(shop.lake, other, shop.rulebook, inputs, "pricing-batch-x", shop.config, None)
+        shares, day = [Share(other.version, "champion", inputs.rows)], inputs.business_date
+        publish(shop.lake, {other.version: other}, shares, shop.rulebook, day, "pricing-batch-x", shop.config, None)
 
 
 def test_a_stopped_store_keeps_its_prices_and_the_other_goes_on(shop: Shop) -> None:
@@ -268,6 +286,25 @@ def test_a_stopped_category_keeps_its_prices_in_every_store(shop: Shop) -> None:
     assert Gate.read(shop.lake).why_not(US, "category-2") is None
 
 
+def test_a_stop_holds_for_prices_that_explore_too(shop: Shop, config: PricingConfig) -> None:
+    shop.batch(-3.5)
+    good = shop.prices(US)
+    shop.rulebook = exploring(config, share=0.9)
+    turn(shop.lake, "stop", "category", "category-1", by="maria", reason="court order")
+    shop.batch(-2.5)
+    rows = shop.lake.open("decisions", "pricing").to_pyarrow_table().to_pylist()
+    tried = {r["sku"] for r in rows if r["model_version"] == "model-2" and "exploration:" in r["guardrails"]}
+    stopped_skus = {f"SKU-{i:05d}" for i in range(12) if i % 4 == 1}
+    assert tried & stopped_skus, "explored, but not published"
+    now = shop.prices(US)
+    assert {sku: now[sku] for sku in stopped_skus} == {sku: good[sku] for sku in stopped_skus}
+    assert any(now[sku] != good[sku] for sku in tried - stopped_skus)
+    assert "court order" in str(Gate.read(shop.lake).why_not(US, "category-1"))
+    turn(shop.lake, "stop", "chain", "", by="ceo", reason="strike")
+    shop.batch(-1.5)
+    assert shop.prices(US) == now
+
+
 def test_the_switch_is_a_log_of_who_and_why(shop: Shop) -> None:
     turn(shop.lake, "stop", "chain", "", by="ceo", reason="strike")
     turn(shop.lake, "stop", "store", DE, by="maria", reason="fire")
@@ -281,7 +318,7 @@ def test_the_switch_is_a_log_of_who_and_why(shop: Shop) -> None:
     [
         ("stop", "store", "ZZ-404", "maria", "there is no store 'ZZ-404'"),
         ("stop", "category", "unicorns", "maria", "there is no category 'unicorns'"),
-        ("resume", "chain", "", "maria", "chain is not stopped"),
+        ("resume", "chain", "", "maria", "the chain is not stopped"),
         ("stop", "chain", "", " ", "who and why"),
     ],
 )

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy.stats import poisson
 
@@ -21,13 +22,22 @@ MONDAY = date(2025, 1, 6)
 
 
 def panel(
-    *, stores: int = 4, categories: int = 6, skus: int = 8, weeks: int = 80, cross: float = 0.0, apart: float = 0.0
+    *,
+    stores: int = 4,
+    categories: int = 6,
+    skus: int = 8,
+    weeks: int = 80,
+    cross: float = 0.0,
+    apart: float = 0.0,
+    promoted: float = 0.0,
+    seed: int = 11,
 ) -> tuple[pa.Table, np.ndarray]:
     """Weekly rows of a retailer whose list prices follow last week's demand, and the elasticity of each (store, SKU).
 
-    `cross` is the elasticity by the mean price of the category's others, `apart` how much odd stores answer more.
+    `cross` is the elasticity by the mean price of the category's others, `apart` how much odd stores answer more; of
+    every SKU and week the share `promoted` is on promotion, drawn in each of two countries.
     """
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(seed)
     count = categories * skus
     category = np.repeat(np.arange(categories), skus)
     own = rng.normal(-2.0, 0.3, count)[None, :] - apart * (np.arange(stores) % 2)[:, None]
@@ -39,9 +49,16 @@ def panel(
     price = 0.5 * seen[:, category] + 0.05 * rng.normal(size=(weeks, categories))[:, category]
     price = price + rng.normal(0, 0.12, shape)
     price = np.broadcast_to(price, (stores, weeks, count))
+    promotion = np.zeros((2, weeks, count), dtype=bool)
+    depth = np.zeros((2, weeks, count))
+    if promoted:
+        promotion = rng.random(promotion.shape) < promoted
+        depth = np.where(promotion, np.log(rng.choice([0.6, 0.7, 0.8], promotion.shape)), 0.0)
+    promotion, depth = promotion[np.arange(stores) % 2], depth[np.arange(stores) % 2]
+    listed, price = price, price + depth
     total = np.stack([price[..., category == c].sum(axis=-1) for c in range(categories)], axis=-1)
-    others = (total[..., category] - price) / (skus - 1)
-    mean = np.exp(3.0 + own[:, None, :] * price + cross * others + heat[None, :, category])
+    others = (total[..., category] - price) / max(skus - 1, 1)
+    mean = np.exp(3.0 + own[:, None, :] * price + cross * others + heat[None, :, category] + 0.3 * promotion)
     units = rng.poisson(mean)
     store, week, sku = (x.ravel() for x in np.meshgrid(range(stores), range(weeks), range(count), indexing="ij"))
     rows = len(store)
@@ -51,11 +68,12 @@ def panel(
             "sku": [f"SKU-{s:05d}" for s in sku.tolist()],
             "category": [f"category-{c}" for c in category[sku].tolist()],
             "department": ["grocery"] * rows,
-            "country": ["US"] * rows,
+            "country": [("US", "DE")[s % 2] if promoted else "US" for s in store.tolist()],
             "channel": [("store", "web")[s % 2] for s in store.tolist()],
             "week": pa.array([MONDAY + timedelta(days=7 * w) for w in week.tolist()], pa.date32()),
             "price": 5 * np.exp(price.ravel()),
-            "promo": np.zeros(rows, dtype=bool),
+            "promo": promotion.ravel(),
+            "listed": pa.array(5 * np.exp(listed.ravel()), mask=~promotion.ravel()),
             "sold_out_on": pa.nulls(rows, pa.date32()),
             "units": units.ravel().astype(float),
             "exposure": np.full(rows, 7.0),
@@ -108,13 +126,13 @@ def test_stores_that_do_not_differ_are_left_with_their_skus_answer(config: Prici
 
 
 def test_the_price_of_the_others_is_found_though_prices_follow_demand(config: PricingConfig) -> None:
-    table, own = panel(cross=0.6)
+    table, own = panel(cross=0.6, promoted=0.1)
     frame = frame_of(table, config.response)
     learnt = fit(frame, config.response)
-    cross = cross_elasticity(frame, learnt, 8)
+    cross = cross_elasticity(frame, learnt)
     assert cross is not None
-    assert cross.holds
-    assert abs(cross.mean - 0.6) < 3 * cross.variance**0.5
+    assert np.all(np.abs(cross.mean - 0.6) < 3 * cross.variance**0.5)
+    assert np.all(cross.mean > 1.96 * cross.variance**0.5)
     assert np.allclose(cross.others, 7)
     corrected = without_others(learnt, frame.category_of_sku, cross)
     bias = [np.mean(x.posterior.mean[:, 0] - own[0]) for x in (learnt, corrected)]
@@ -122,21 +140,69 @@ def test_the_price_of_the_others_is_found_though_prices_follow_demand(config: Pr
     assert abs(bias[1]) < 0.05
 
 
-def test_no_cross_elasticity_is_claimed_where_there_is_none(config: PricingConfig) -> None:
-    table, _ = panel()
-    frame = frame_of(table, config.response)
-    cross = cross_elasticity(frame, fit(frame, config.response), 8)
+def test_categories_that_differ_are_told_apart(config: PricingConfig) -> None:
+    kinds = {"alike": {"cross": 0.9, "seed": 11}, "apart": {"cross": 0.0, "seed": 12}}
+    tables = [_renamed(panel(promoted=0.2, categories=3, stores=2, weeks=156, **k)[0], n) for n, k in kinds.items()]
+    frame = frame_of(pa.concat_tables(tables), config.response)
+    cross = cross_elasticity(frame, fit(frame, config.response))
     assert cross is not None
-    assert not cross.holds
+    assert cross.mean[3:].max() < 0.3 < 0.5 < cross.mean[:3].min()
+    assert np.all(np.abs(cross.mean - np.repeat([0.9, 0.0], 3)) < 4 * cross.variance**0.5)
 
 
-@pytest.mark.parametrize(("weeks", "season_group_skus"), [(12, 8), (60, 9)])
-def test_too_few_weeks_of_categories_give_no_cross_elasticity(
-    weeks: int, season_group_skus: int, config: PricingConfig
+def _renamed(table: pa.Table, kind: str) -> pa.Table:
+    for name in ("sku", "category"):
+        values = pc.binary_join_element_wise(pa.scalar(kind), table[name], " ")
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
+
+
+def test_no_cross_elasticity_is_claimed_where_there_is_none(config: PricingConfig) -> None:
+    table, _ = panel(promoted=0.1)
+    frame = frame_of(table, config.response)
+    cross = cross_elasticity(frame, fit(frame, config.response))
+    assert cross is not None
+    assert np.all(np.abs(cross.mean) < 1.96 * cross.variance**0.5)
+
+
+@pytest.mark.parametrize("changed", [{"promoted": 0.0}, {"promoted": 0.1, "weeks": 12}, {"promoted": 0.1, "skus": 1}])
+def test_without_promotions_or_weeks_or_others_there_is_no_cross_elasticity(
+    config: PricingConfig, changed: dict[str, float]
 ) -> None:
-    table, _ = panel(weeks=weeks)
-    frame = frame_of(table, config.response.model_copy(update={"season_group_skus": season_group_skus}))
-    assert cross_elasticity(frame, fit(frame, config.response), 8) is None
+    table, _ = panel(**changed)  # type: ignore[arg-type]
+    frame = frame_of(table, config.response)
+    assert cross_elasticity(frame, fit(frame, config.response)) is None
+
+
+def test_one_country_alone_tells_of_its_substitution(config: PricingConfig) -> None:
+    table, _ = panel(cross=0.6, promoted=0.1, weeks=104)
+    table = table.filter(pc.equal(table["country"], "US"))
+    frame = frame_of(table, config.response)
+    cross = cross_elasticity(frame, fit(frame, config.response))
+    assert cross is not None
+    assert np.all(np.abs(cross.mean - 0.6) < 3 * cross.variance**0.5)
+
+
+def test_a_category_alone_in_its_kind_wins_nothing_back(config: PricingConfig) -> None:
+    table, _ = panel(cross=0.6, promoted=0.1)
+    lonely = pa.array(
+        [
+            "alone" if s.as_py() == "SKU-00000" else c.as_py()
+            for s, c in zip(table["sku"], table["category"], strict=True)
+        ]
+    )
+    frame = frame_of(table.set_column(2, "category", lonely), config.response)
+    learnt = fit(frame, config.response)
+    cross = cross_elasticity(frame, learnt)
+    assert cross is not None
+    alone = frame.categories.index("alone")
+    assert cross.mean[alone] == 0.0
+    assert cross.others[alone] == 0.0
+    base = pa.table({"store_id": ["US-000"], "sku": ["SKU-00000"], "units_per_day": [1.0], "price": [5.0]})
+    model = model_of(frame, learnt, base, "2025-12-31", -0.1, cross=cross)
+    assert model.substitution[alone].tolist() == [0.0] * 4
+    assert (model.substitution[:, 2] <= model.substitution[:, 0]).all()
+    assert (model.substitution[:, 0] <= model.substitution[:, 3]).all()
 
 
 def test_the_first_weeks_of_a_launch_are_left_out(planted: Callable, config: PricingConfig) -> None:

@@ -1,13 +1,12 @@
-"""A day arrives, a file comes late, nothing comes at all: each touches exactly the days it should."""
+"""A file comes late, nothing comes at all, a layout is unknown: each touches exactly the days it should."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from tests.scenarios.conftest import Retail, files_by_day, newest_day, one, rewritten_days
+from tests.scenarios.conftest import files_by_day, one, rewritten_days
 
 Refreshed = Callable[[Home], dict[str, Any]]
 
@@ -22,26 +21,6 @@ def test_nothing_new_writes_nothing(tiny_copy: Home, refreshed: Refreshed) -> No
     before = versions(lake)
     refreshed(tiny_copy)
     assert versions(lake) == before
-
-
-def test_a_day_arrives(tiny_copy: Home, refreshed: Refreshed, retail: Retail) -> None:
-    lake = Lake.at(tiny_copy.lake)
-    last, before = newest_day(lake), files_by_day(lake, "fct_sales_daily")
-    days = json.loads((tiny_copy.truth / "manifest.json").read_text())["days"]
-    retail(tiny_copy.root, "sample", "--scale", "tiny", "--days", str(days + 1))
-    status = refreshed(tiny_copy)
-    assert (newest_day(lake) - last).days == 1
-    changed = rewritten_days(before, files_by_day(lake, "fct_sales_daily"))
-    touched = one(
-        lake,
-        f"""select list(distinct d::varchar) from (select unnest(business_dates) d from {lake.scan("ops", "loads")}
-            where delivered_at > TIMESTAMP '{last} 00:00' + INTERVAL 1 DAY)""",
-    )
-    assert str(newest_day(lake)) in changed
-    assert changed <= set(touched), "days were rebuilt that no new file touched"
-    forecasts = {mart["mart"]: mart for mart in status["marts"]}["forecasts"]
-    assert forecasts["newest"] == str(newest_day(lake))
-    assert status["prices"]["business_date"] == str(newest_day(lake))
 
 
 def test_a_late_file_rebuilds_exactly_its_day(tiny_copy: Home, refreshed: Refreshed) -> None:

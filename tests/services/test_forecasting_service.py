@@ -1,6 +1,7 @@
 """The forecasting service over real HTTP: it answers what the batch wrote to gold/forecasts, and refuses the rest."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from retail_assets.environments import Environment, Home
 from retail_assets.forecasting.training import FEATURE_TABLE
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving import runtime
 from retail_assets.serving.forecast_answers import ForecastDesk
+from retail_assets.serving.naive import NAIVE, SeasonalNaive
 from retail_assets.serving.service_app import NoAnswer
 from tests.services.harness import Served, eventually
 from tests.services.releases import live_version, promote
@@ -132,7 +135,8 @@ def test_metrics_and_version(forecasting: Served, served_home: Home, question: d
     forecasting.client.post("/forecast", json=question)
     metrics, live = forecasting.metrics(), live_version(served_home, "forecasting")
     assert metrics[f'retail_model_info{{product="forecasting",target="cloud",version="{live}"}}'] == 1
-    assert metrics['retail_decisions_total{product="forecasting"}'] >= 1
+    made = f'retail_decisions_total{{arm="champion",product="forecasting",version="{live}"}}'
+    assert metrics[made] >= 1
     assert forecasting.client.get("/version").json()["version"] == live
 
 
@@ -179,9 +183,48 @@ class TestFallback:
         Lake.at(tiny_copy.lake).open("gold", "forecasts").delete()
         assert desk.clock.known_at is not None
         desk.clock.known_at += timedelta(days=30)
-        with pytest.raises(NoAnswer, match="no batch forecast to fall back to"):
+        naive = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 7))
+        desk._naive = SeasonalNaive(Lake.at(tiny_copy.lake))
+        with pytest.raises(NoAnswer, match="no batch forecast or sales to fall back to"):
             desk.forecast(store_id, sku, 7)
         desk.runtime.close()
+        assert naive.fallback_reason is not None and naive.fallback_reason.endswith("a seasonal naive forecast")
+        assert (naive.model_version, len(naive.days)) == (NAIVE, 7)
+
+    def test_gold_that_is_away_is_answered_from_memory_with_its_age(
+        self, desk: ForecastDesk, tiny_copy: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store_id, sku = next(iter(batch(tiny_copy)))
+        before = desk.forecast(store_id, sku, 7)
+        shutil.move(tiny_copy.lake / "gold", tiny_copy.root / "away")
+        monkeypatch.setattr(runtime, "UNREACHED_AFTER_S", -1.0)
+        during = desk.forecast(store_id, sku, 7)
+        assert desk.clock.known_at is not None
+        desk.clock.known_at += timedelta(days=30)
+        with pytest.raises(NoAnswer, match="stale"):
+            desk._naive = SeasonalNaive(Lake.at(tiny_copy.lake))
+            desk.forecast(store_id, sku, 7)
+        desk.runtime.close()
+        assert (during["days"], during["fallback"]) == (before["days"], False)
+        assert before["cache_age_s"] is None and during["cache_age_s"] >= 0
+
+    def test_a_late_question_gets_what_the_same_weekdays_sold(self, desk: ForecastDesk, tiny_copy: Home) -> None:
+        store_id, sku = next(iter(batch(tiny_copy)))
+        answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 14, late=True))
+        desk.runtime.close()
+        lake, newest = Lake.at(tiny_copy.lake), answer.origin_date
+        sold = lake.query(
+            f"""select business_date, gross_units, coalesce(is_stocked_out, false) as out
+                from {lake.scan("gold", "fct_sales_daily")}
+                where store_id = '{store_id}' and sku = '{sku}' and business_date > date '{newest}' - 28"""
+        ).to_pylist()
+        for day in answer.days:
+            same = [row for row in sold if row["business_date"].weekday() == day.date.weekday()]
+            units = sum(row["gross_units"] for row in same if not row["out"])
+            days = max(4 - sum(row["out"] for row in same), 1)
+            assert day.mean == pytest.approx(units / days, rel=1e-5)
+            assert day.quantiles == {}
+        assert answer.fallback and 'why="busy"} 1.0' in desk.runtime.metrics.text()
 
 
 def test_a_model_that_does_not_fit_this_code_is_refused(tiny_copy: Home) -> None:

@@ -2,8 +2,12 @@
 
 from datetime import UTC, date, datetime
 
+import dagster as dg
+
 from retail_assets.core.manifest import Manifest
+from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.assets import releases
 
 
 def saved(store: ModelStore, metrics: dict[str, float], day: int = 1, product: str = "forecasting") -> str:
@@ -14,3 +18,9 @@ def saved(store: ModelStore, metrics: dict[str, float], day: int = 1, product: s
         train_until=date(2026, 11, day), rows=1,
     )  # fmt: skip
     return store.save(product, {"model.json": b"{}"}, manifest)
+
+
+def materialise_releases(lake: Lake, store: ModelStore) -> dg.AssetMaterialization:
+    """Runs the asset serving/releases on an ephemeral instance."""
+    result = dg.materialize([releases], resources={"lake": lake, "model_store": store})
+    return result.asset_materializations_for_node("serving__releases")[0]

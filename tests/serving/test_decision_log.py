@@ -48,6 +48,8 @@ def decision(**changes: Any) -> dict[str, Any]:
         "bronze_versions": '{"pos_lines":7}',
         "warehouse_code": "a9d0bd9d2aac",
         "corrects": None,
+        "arm": "canary",
+        "latency_ms": 1.25,
     }
     return row | changes
 

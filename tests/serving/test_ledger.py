@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from retail_assets.serving.ledger import (
     Release,
     answering,
     release_id,
+    releases_schema,
     versions_of,
 )
 
@@ -107,6 +109,38 @@ def test_a_clock_that_runs_backwards_is_refused(ledger: Ledger) -> None:
     ledger.append(promoted("p1", None))
     with pytest.raises(LedgerError, match="clock"):
         ledger.append(promoted("p2", "p1", hours=-1))
+
+
+def test_a_clock_that_runs_ahead_is_refused(ledger: Ledger) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    with pytest.raises(LedgerError, match="which is not yet"):
+        ledger.append(Release(product="p", version="a", action="promote", by="t", reason="t", at=ahead))
+    assert ledger.log() == []
+
+
+def test_a_row_of_a_clock_that_is_ahead_blocks_nobody(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("retail_assets.serving.ledger.CLOCKS_DIFFER", timedelta(hours=3))
+        ahead = datetime.now(UTC) + timedelta(hours=1)
+        ledger.append(Release(product="p", version="a", action="promote", by="t", reason="t", at=ahead))
+    ledger.promote("p", "b", by="t", reason="t")
+    ledger.rollback("p", by="t", reason="wrong prices")
+    assert [row.version for row in ledger.log()] == ["a", "b", "a"]
+    assert "two clocks differ" in caplog.text
+    live = ledger.live("p")
+    assert live is not None and live.version == "a"
+
+
+def test_a_ledger_of_before_runs_were_named_takes_new_rows(ledger: Ledger) -> None:
+    old = pa.Table.from_pylist(
+        [Release(product="p", version="a", action="promote", by="t", reason="t").model_dump(exclude={"run_id"})],
+        schema=pa.schema([field for field in releases_schema() if field.name != "run_id"]),
+    )
+    ledger.lake.append("ops", "releases", old)
+    ledger.promote("p", "b", by="t", reason="t", run_id="1234")
+    assert [(row.version, row.run_id) for row in ledger.log()] == [("a", None), ("b", "1234")]
 
 
 def test_of_many_threads_that_release_the_same_product_one_wins(ledger: Ledger) -> None:

@@ -9,12 +9,13 @@ import pytest
 from retail_assets.core.gates import Gate
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions, releases
+from retail_assets.serving import fitness
+from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions
 from retail_assets.serving.checks import release_checks
 from retail_assets.serving.ledger import Ledger, Release
 from retail_assets.serving.policy import decide
 from retail_assets.serving.releases import ReleaseConfig, ReleaseConfigError, release_if_passed
-from tests.serving.stored import saved
+from tests.serving.stored import materialise_releases, saved
 
 GATES = [Gate(metric="wape", better="lower", floor=0.5, baseline="wape_baseline", live_gain=0.0)]
 GOOD, BETTER, WORSE = (
@@ -100,9 +101,25 @@ def test_another_target_and_another_product_are_other_matters() -> None:
     assert decide("q", "c", GOOD, None, GATES, log).outcome == "promote"
 
 
-def test_a_canary_is_not_live_and_may_be_promoted() -> None:
+def test_a_version_whose_canary_runs_waits_for_the_verdict_and_others_do_not() -> None:
     log = [row("a", "promote", None, 0), row("b", "canary", "a", 1)]
+    decision = decide("p", "b", BETTER, GOOD, GATES, log)
+    assert (decision.outcome, decision.live) == ("withheld", "a") and "its canary runs" in decision.reasons[0]
+    assert decide("p", "c", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
+def test_a_version_whose_canary_was_withdrawn_does_not_come_back_by_itself() -> None:
+    log = [row("a", "promote", None, 0), row("b", "canary", "a", 1), row("a", "withdraw", "a", 2)]
+    decision = decide("p", "b", BETTER, GOOD, GATES, log)
+    assert decision.outcome == "withheld" and decision.reasons == ("ann withdrew its canary: odd prices",)
+    assert decide("p", "c", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
+def test_a_canary_that_another_one_replaced_may_be_promoted() -> None:
+    log = [row("a", "promote", None, 0), row("b", "canary", "a", 1), row("c", "canary", "a", 2)]
     assert decide("p", "b", BETTER, GOOD, GATES, log).outcome == "promote"
+    shadowed = [row("a", "promote", None, 0), row("b", "shadow", "a", 1), row("a", "withdraw", "a", 2)]
+    assert decide("p", "b", BETTER, GOOD, GATES, shadowed).outcome == "promote"
 
 
 def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> None:
@@ -116,10 +133,19 @@ def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> No
         ReleaseConfig.load(file)
 
 
+@pytest.fixture
+def stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts are those that a manifest states among its metrics: these versions are no models that answer."""
+    monkeypatch.setattr(fitness, "facts", lambda *_: {})
+
+
 def proven(**changes: float) -> dict[str, float]:
     good = {
         "wape_median": 0.6, "wape_baseline": 0.7, "rmse": 1.0, "rmse_baseline": 1.2, "rmse_ratio/all": 0.83,
         "wape_ratio/all": 0.86, "absolute_bias": 0.02, "calibration_gap": 0.01, "harm/country=US": -4.0,
+        "rmse_ratio_error/all": 0.01, "wape_ratio_error/all": 0.01, "rmse_ratio/country=US": 0.9,
+        "rmse_ratio_error/country=US": 0.02, "answer_ms": 2.0, "size_mb": 0.5, "data_age_days": 0.0,
+        "manifest/rows": 1.0, "reproducible/bytes": 1.0,
     }  # fmt: skip
     return good | changes
 
@@ -133,37 +159,49 @@ def proven(**changes: float) -> dict[str, float]:
         (proven(rmse=1.3), "rejected"),
         ({k: v for k, v in proven().items() if k != "calibration_gap"}, "rejected"),
         (proven(**{"harm/country=US": 3.1}), "rejected"),
+        (proven(**{"rmse_ratio_error/all": 0.2}), "rejected"),
+        (proven(**{"rmse_ratio/country=US": 1.2}), "rejected"),
+        (proven(**{"rmse_ratio/country=US": 1.2, "rmse_ratio_error/country=US": 0.2}), "promote"),
+        (proven(answer_ms=51.0), "rejected"),
+        (proven(answer_ms=50.0), "promote"),
+        (proven(size_mb=201.0), "rejected"),
+        (proven(data_age_days=15.0), "rejected"),
+        (proven(data_age_days=float("nan")), "rejected"),
+        (proven(**{"manifest/rows": 0.0}), "rejected"),
+        (proven(**{"reproducible/bytes": 0.0}), "rejected"),
     ],
 )
 def test_the_shipped_gates_of_forecasting(
-    metrics: dict[str, float], outcome: str, store: ModelStore, lake: Lake
+    metrics: dict[str, float], outcome: str, store: ModelStore, lake: Lake, stated: None
 ) -> None:
     assert release(store, lake, saved(store, metrics), ReleaseConfig.load().gates("forecasting")) == outcome
 
 
-def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(store: ModelStore, lake: Lake) -> None:
+def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(
+    store: ModelStore, lake: Lake, stated: None
+) -> None:
     good = saved(store, proven(), 1)
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     first = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
     assert first == {"newest_versions_are_live": True, "live_versions_are_intact": True}
     saved(store, proven(wape_median=0.9, rmse=2.0), 2)
-    made = releases(lake=lake, model_store=store)
-    assert made.metadata is not None and "rejected" in str(made.metadata["decisions"])
+    made = materialise_releases(lake, store)
+    assert "rejected" in str(made.metadata["decisions"].value)
     second = {r.check_name: r.passed for r in release_checks(lake=lake, model_store=store)}
     assert second == {"newest_versions_are_live": False, "live_versions_are_intact": True}
     assert [r.version for r in Ledger(lake).live_all()] == [good]
 
 
-def test_the_check_finds_a_live_model_that_was_changed(store: ModelStore, lake: Lake) -> None:
+def test_the_check_finds_a_live_model_that_was_changed(store: ModelStore, lake: Lake, stated: None) -> None:
     version = saved(store, proven())
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     (store.home / "models" / "forecasting" / version / "model.json").write_bytes(b"[]")
     found = {r.check_name: r for r in release_checks(lake=lake, model_store=store)}
     assert not found["live_versions_are_intact"].passed
 
 
 def test_without_any_model_nothing_is_released(store: ModelStore, lake: Lake) -> None:
-    releases(lake=lake, model_store=store)
+    materialise_releases(lake, store)
     assert newest_decisions(lake, store) == [] and Ledger(lake).log() == []
 
 
@@ -171,4 +209,4 @@ def test_the_tables_show_every_number(store: ModelStore, lake: Lake) -> None:
     saved(store, proven(wape_median=0.9))
     decisions = newest_decisions(lake, store)
     assert "wape_median fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
-    assert "| forecasting | wape_median | baseline | 0.9 | 0.7 | **no** |" in comparison_table(decisions)
+    assert "| forecasting | wape_median | baseline | 0.9 | 0.7 |  | **no** |" in comparison_table(decisions)

@@ -1,0 +1,40 @@
+"""`retail trace`: from a decision back to the raw rows it rests on."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retail_assets.environments import current
+from retail_assets.terminal import Json, print_json
+
+traces = typer.Typer(help="Follow a decision back to the raw rows it rests on.", no_args_is_help=True)
+
+
+@traces.command(name="price")
+def trace_price(
+    decision: Annotated[str | None, typer.Option(help="The id of a price decision.")] = None,
+    store: Annotated[str | None, typer.Option(help="A store, with --sku.")] = None,
+    sku: Annotated[str | None, typer.Option(help="A SKU, with --store.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="The price as it was decided by this instant (UTC).")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Decide again from the raw rows; 1 if it differs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Why a price is what it is: model, inputs, gold, dbt models, raw rows with their files and lines."""
+    from retail_assets.lineage.page import page
+    from retail_assets.lineage.trace import failed
+    from retail_assets.lineage.trace import trace_price as find_and_trace
+    from retail_assets.lineage.words import text
+
+    if (decision is None) == (store is None or sku is None):
+        raise typer.BadParameter("give either --decision, or --store and --sku")
+    instant = at.replace(tzinfo=UTC) if at else None
+    found = find_and_trace(current(), decision, store_id=store, sku=sku, at=instant, replay=replay)
+    if html is not None:
+        html.write_text(page(found), encoding="utf-8")
+    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
+    if (error := failed(found)) is not None:
+        raise error

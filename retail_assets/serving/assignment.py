@@ -1,0 +1,93 @@
+"""Which version a batch answers with in each store: the same routes as a service follows, for every store at once."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.arms import Arm, Routes, arm_of, routes
+from retail_assets.serving.ledger import CLOUD, Ledger, Release
+from retail_assets.serving.releases import ReleaseConfig
+from retail_assets.serving.targets import Targets
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The rows of a batch that one version answers, as one arm."""
+
+    version: str
+    arm: Arm
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The release of each store, taken from the ledger once so that a whole batch sees the same."""
+
+    product: str
+    routes: Routes
+
+    @classmethod
+    def now(cls, lake: Lake, product: str) -> "Assignment":
+        """From the ledger as it is; what answers in a store that gold does not know is what the cloud answers."""
+        targets = Targets.of(lake, ReleaseConfig.load().segments)
+        return cls(product, routes(Ledger(lake).log(), product, (CLOUD,), targets))
+
+    def of(self, store_id: str) -> Release | None:
+        """The release that answers in a store, None where nothing does."""
+        return self.routes.of(store_id)
+
+    def version_of(self, store_id: str) -> str | None:
+        """The version that answers in a store, None where nothing does."""
+        release = self.of(store_id)
+        return release.version if release else None
+
+    @property
+    def versions(self) -> list[str]:
+        """Every version that answers somewhere, sorted; empty before the first release."""
+        default = [self.routes.default] if self.routes.default else []
+        return sorted({release.version for release in [*default, *self.routes.stores.values()]})
+
+    @property
+    def name(self) -> str:
+        """A text that is equal where every store answers with the same version: the version where there is only one."""
+        default = self.routes.default.version if self.routes.default else None
+        others = {store: r.version for store, r in sorted(self.routes.stores.items()) if r.version != default}
+        return default if default and not others else json.dumps([default, others])
+
+    def load(self, store: ModelStore, load: Callable[[Path], Model]) -> dict[str, Model]:
+        """Every version that answers somewhere, loaded after its bytes were checked.
+
+        Raises ModelStoreError where one was changed or is gone: a batch is made whole or not at all.
+        """
+        return {version: load(store.path(self.product, version)) for version in self.versions}
+
+    def shares(self, rows: pa.Table) -> list[Share]:
+        """`rows` (with a column store_id) by version and arm, each in its order; rows without a release are left out.
+
+        Where one version answers everywhere this is `rows` itself.
+        """
+        stores: dict[tuple[str, Arm], list[str]] = {}
+        for store in sorted(pc.unique(rows["store_id"]).to_pylist()):
+            release = self.of(store)
+            if release is not None:
+                stores.setdefault((release.version, arm_of(release)), []).append(store)
+        everything = len(stores) == 1 and len(next(iter(stores.values()))) == len(pc.unique(rows["store_id"]))
+        return [
+            Share(version, arm, rows if everything else rows.filter(pc.is_in(rows["store_id"], pa.array(members))))
+            for (version, arm), members in sorted(stores.items())
+        ]
+
+
+def share_table(shares: Sequence[Share]) -> str:
+    """A markdown table: which version decided how many rows of how many stores, as which arm."""
+    lines = [f"| {s.version} | {s.arm} | {len(pc.unique(s.rows['store_id']))} | {s.rows.num_rows} |" for s in shares]
+    return "\n".join(["| version | arm | stores | rows |", "|---|---|---|---|", *lines])

@@ -1,0 +1,58 @@
+"""What services allow their callers: scopes, rates and limits, from configs/serving.yaml."""
+
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from retail_assets.environments import PROJECT_ROOT
+
+CONFIG_FILE = PROJECT_ROOT / "configs" / "serving.yaml"
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Rate(BaseModel):
+    """Requests a second that a key may make, and how many at once after a pause."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_second: Positive
+    burst: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
+
+class LoadLimits(BaseModel):
+    """What one process takes on before it says 503. Times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: Count
+    active: Count
+    ahead: Count
+    late_s: Positive
+    shed_s: Positive
+    deadline_s: Positive
+    slow_deadline_s: Positive
+    waiting_traces: Count
+
+    @model_validator(mode="after")
+    def _late_comes_before_shed(self) -> "LoadLimits":
+        if not self.late_s <= self.shed_s <= self.deadline_s <= self.slow_deadline_s:
+            raise ValueError("late_s, shed_s, deadline_s and slow_deadline_s must not decrease")
+        return self
+
+
+class ServingConfig(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scopes: dict[str, str]
+    rate: Rate
+    load: LoadLimits
+
+    @classmethod
+    def load_file(cls) -> "ServingConfig":
+        """Reads configs/serving.yaml; raises pydantic's ValidationError for a key that is unknown or out of range."""
+        return cls.model_validate(yaml.safe_load(CONFIG_FILE.read_text(encoding="utf-8")))

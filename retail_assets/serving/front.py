@@ -1,0 +1,216 @@
+"""What stands in front of every route of a service: keys, rates, limits, load, counts, spans and the log of failures.
+
+One ASGI middleware around the whole BentoML service, so that no route can be forgotten: all but the probes need a key
+where keys are asked for. Everything a request does not need costs it nothing but a comparison.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from retail_assets.core.token_bucket import TokenBucket
+from retail_assets.serving.admission import Turns
+from retail_assets.serving.config import LoadLimits
+from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.places import Place, places
+from retail_assets.serving.refusals import BUSY, DEADLINE, FULL, NO_ROUTE, NOT_JSON, Refusal, key_refusal
+from retail_assets.serving.service_metrics import ServiceMetrics
+from retail_assets.serving.tracing import Spans
+
+logger = logging.getLogger("retail_assets.requests")
+
+PROBES = frozenset({"/livez", "/healthz", "/readyz"})
+PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+JSON_TYPE = b"application/json"
+ANSWER, LATE, SHED = "retail.answer", "retail.late", "retail.shed"
+LINES_PER_S, LINES_AT_ONCE = 5.0, 50.0  # of failures in the log: a flood of requests must not become one of lines
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a front needs of its process; the service sets it as `app.state.guard`."""
+
+    keys: KeyRing
+    limits: LoadLimits
+    metrics: ServiceMetrics
+    spans: Spans | None = None
+    log_all: bool = False
+
+
+class Front:
+    """The middleware. `owner` is the FastAPI application whose routes say which scope they need (see `needs`)."""
+
+    def __init__(self, app: ASGIApp, owner: FastAPI) -> None:
+        self._app = app
+        self._owner = owner
+        self._guard: Guard | None = None
+        self._active = 0
+        self._lines = TokenBucket(LINES_PER_S, LINES_AT_ONCE)
+
+    def _prepare(self) -> Guard:
+        guard: Guard = self._owner.state.guard
+        self._exact, self._below = places(self._owner, guard.limits)
+        self._other = Place("other", None, guard.limits.deadline_s)
+        self._turns = Turns(guard.limits.shed_s / 2, guard.limits.ahead)
+        self._too_large = Refusal(
+            413, f"the body is larger than {guard.limits.body_bytes:,} bytes", "send fewer items in one request"
+        )
+        self._guard = guard
+        return guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        guard = self._guard or self._prepare()
+        started, status = perf_counter(), 500
+        place = self._exact.get(scope["path"]) or self._place(scope["path"])
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._active += 1
+        try:
+            if guard.spans is None:
+                await self._pass(guard, place, started, scope, receive, watch)
+            else:
+                with guard.spans.request(scope, place.label) as span:
+                    await self._pass(guard, place, started, scope, receive, watch)
+                    guard.spans.answered(span, status, scope.get(ANSWER))
+        finally:
+            self._active -= 1
+            seconds = perf_counter() - started
+            guard.metrics.request(place.label, status, seconds)
+            if guard.log_all or (status >= 500 and SHED not in scope and self._lines.take(monotonic()) == 0):
+                _log(place, status, seconds, scope.get(ANSWER))
+
+    async def _pass(
+        self, guard: Guard, place: Place, started: float, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        length, refusal = self._judge(guard, place, started, scope)
+        if refusal is None:
+            refusal = await self._within(guard, place, length, scope, receive, send)
+        if refusal is not None:
+            if refusal.why is not None:
+                scope[SHED] = True
+                guard.metrics.shed(refusal.why)
+            await self._refuse(refusal, send)
+
+    async def _within(
+        self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, send: Send
+    ) -> Refusal | None:
+        """Lets the request through, unless its body turns out too large or its deadline passes before the answer."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(place.deadline_s) as deadline:
+                if length is None:
+                    body = await _buffered(receive, guard.limits.body_bytes)
+                    if body is None:
+                        return self._too_large
+                    receive = _replayed(body, receive)
+                await self._app(scope, receive, noting)
+        except TimeoutError:
+            if begun or not deadline.expired():
+                raise
+            return DEADLINE
+        return None
+
+    def _judge(self, guard: Guard, place: Place, started: float, scope: Scope) -> tuple[int | None, Refusal | None]:
+        """The stated length of the body (0: none, None: not stated) and why the request goes no further, if so."""
+        authorization = kind = None
+        length: int | None = 0
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                kind = value
+            elif name == b"content-length":
+                length = int(value) if value.isdigit() else None
+            elif name == b"transfer-encoding":
+                length = None
+            elif name == b"authorization":
+                authorization = value
+        if guard.keys.asks_for_keys() and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
+            return length, refusal
+        if place is self._other and scope["path"] not in PAGES:
+            return length, NO_ROUTE
+        if length is not None and length > guard.limits.body_bytes:
+            return length, self._too_large
+        if scope["method"] not in BODYLESS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
+            return length, NOT_JSON
+        if self._active > guard.limits.active:
+            return length, FULL
+        waited = self._turns.waited(started)
+        if waited > guard.limits.late_s:
+            if waited > guard.limits.shed_s:
+                return length, BUSY
+            scope[LATE] = True
+        return length, None
+
+    async def _refuse(self, refusal: Refusal, send: Send) -> None:
+        body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
+        fixed = ((b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()))
+        headers = [*fixed, *refusal.headers]
+        if refusal.status in (404, 413, 415):
+            headers.append((b"connection", b"close"))  # what is left of the body is not read
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _place(self, path: str) -> Place:
+        return next((place for prefix, place in self._below if path.startswith(prefix)), self._other)
+
+
+async def _buffered(receive: Receive, most: int) -> list[Message] | None:
+    """The messages of a body whose length was not stated; None once it is larger than `most` bytes."""
+    messages: list[Message] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+        if size > most:
+            return None
+    return messages
+
+
+def _replayed(messages: list[Message], receive: Receive) -> Receive:
+    left = iter(messages)
+
+    async def replay() -> Message:
+        message = next(left, None)
+        return message if message is not None else await receive()
+
+    return replay
+
+
+def _log(place: Place, status: int, seconds: float, answer: Mapping[str, Any] | None) -> None:
+    said = (
+        {name: answer[name] for name in ("decision_id", "model_version", "fallback") if name in answer}
+        if answer
+        else {}
+    )
+    logger.log(
+        logging.ERROR if status == 500 else logging.WARNING if status > 500 else logging.INFO,
+        "%s answered %d after %.1f ms",
+        place.label,
+        status,
+        seconds * 1000,
+        extra={"route": place.label, "status": status, "seconds": round(seconds, 6)} | said,
+    )

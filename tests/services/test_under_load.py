@@ -1,0 +1,195 @@
+"""More to do than time: what is refused, what is answered, and that a service recovers. Real servers."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from retail_assets.environments import Home
+from retail_assets.pricing.book import InputBook
+from retail_assets.resources.lake import Lake
+from retail_assets.serving.config import LoadLimits, ServingConfig
+from retail_assets.serving.front import LATE, Front, Guard
+from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.service_metrics import ServiceMetrics
+from tests.services.harness import Served, eventually, free_port, serving
+
+LIMITS = ServingConfig.load_file().load
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Front_:
+    """A front on a real server, around one route: POST /work."""
+
+    def __init__(self, folder: Path, limits: LoadLimits, work: Handler) -> None:
+        app = FastAPI()
+        app.add_api_route("/work", work, methods=["POST"])
+        self.metrics = ServiceMetrics("test", dict, lambda: {"version": "v"})
+        app.state.guard = Guard(KeyRing(folder / "keys.json"), limits, self.metrics)
+        self.port = free_port()
+        config = uvicorn.Config(
+            Front(app, owner=app), port=self.port, log_level="error", access_log=False, lifespan="off"
+        )
+        self.server = uvicorn.Server(config)
+        self.client = httpx.Client(timeout=60)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def post(self) -> httpx.Response:
+        """One request."""
+        return self.client.post(f"http://127.0.0.1:{self.port}/work", json={})
+
+    def many(self, requests: int, at_once: int = 20) -> list[httpx.Response]:
+        """Answers to requests over so many connections."""
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda _: self.post(), range(requests)))
+
+    def shed(self, why: str) -> int:
+        """How many requests were refused for this reason."""
+        return self.metrics.counts.shed[why]
+
+
+@contextmanager
+def front(folder: Path, work: Handler, **limits: float) -> Iterator[Front_]:
+    """A front with these limits instead of the usual ones."""
+    made = Front_(folder, LoadLimits(**(LIMITS.model_dump() | limits)), work)
+    made.thread.start()
+    try:
+        assert eventually(lambda: made.server.started, within=30)
+        yield made
+    finally:
+        made.client.close()
+        made.server.should_exit = True
+        made.thread.join()
+
+
+async def blocking(request: Request) -> Response:
+    """Work on the event loop, as a decision is; says whether it was asked to hurry."""
+    time.sleep(0.01)
+    return Response("late" if LATE in request.scope else "in time")
+
+
+def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with front(tmp_path, blocking) as made:
+        statuses = Counter(response.status_code for response in made.many(requests=200, at_once=60))
+        assert set(statuses) == {200, 503}
+        assert statuses[503] == made.shed("busy")
+        assert not [r for r in caplog.records if r.name == "retail_assets.requests"], "a flood of lines would add to it"
+        alone = made.post()
+        assert (alone.status_code, alone.text) == (200, "in time"), "with the load gone it is as before"
+
+
+def test_a_request_that_is_sent_away_is_told_when_to_come_back(tmp_path: Path) -> None:
+    with front(tmp_path, blocking, late_s=1e-9, shed_s=1e-9) as made:
+        refused = next(r for _ in range(100) for r in made.many(40) if r.status_code == 503)
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["detail"] == "the service has more to do than it can"
+
+
+def test_a_request_that_has_waited_gets_what_is_prepared(tmp_path: Path) -> None:
+    with front(tmp_path, blocking, late_s=1e-9, shed_s=5.0) as made:
+        assert any(r.text == "late" for _ in range(100) for r in made.many(40))
+        assert made.shed("busy") == 0
+
+
+def test_no_more_requests_are_inside_than_may_be(tmp_path: Path) -> None:
+    inside, go = threading.Semaphore(0), threading.Event()
+
+    async def waits(_: Request) -> Response:
+        inside.release()
+        await asyncio.to_thread(go.wait)
+        return Response("done")
+
+    with front(tmp_path, waits, active=2) as made, ThreadPoolExecutor(2) as pool:
+        first = [pool.submit(made.post) for _ in range(2)]
+        assert all(inside.acquire(timeout=30) for _ in first)
+        third = made.post()
+        go.set()
+        assert [f.result().status_code for f in first] == [200, 200]
+        assert (third.status_code, third.headers["retry-after"], made.shed("full")) == (503, "1", 1)
+        assert made.post().status_code == 200
+
+
+def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    async def hangs(_: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response()
+
+    with front(tmp_path, hangs, late_s=0.05, shed_s=0.05, deadline_s=0.1) as made:
+        given_up = made.post()
+        assert (given_up.status_code, given_up.json()["detail"]) == (503, "no answer within the deadline")
+        assert made.shed("deadline") == 1
+
+
+def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    """A caller who states a length and sends nothing holds a connection, but only until the deadline."""
+
+    async def reads(request: Request) -> Response:
+        return Response(await request.body())
+
+    with front(tmp_path, reads, late_s=0.05, shed_s=0.05, deadline_s=0.1) as made:
+
+        async def stall(head: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
+            writer.write(b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + head + b"\r\n\r\n")
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)
+            writer.close()
+            return answer
+
+        for head in (b"Content-Length: 10", b"Transfer-Encoding: chunked"):
+            assert asyncio.run(stall(head)).startswith(b"HTTP/1.1 503")
+
+
+@pytest.fixture(scope="module")
+def question(tiny_home: Path) -> dict[str, str]:
+    """A store-SKU that has a price."""
+    found: dict[str, str] = InputBook.read(Lake.at(tiny_home / "lake")).rows.select(["store_id", "sku"]).to_pylist()[0]
+    return found
+
+
+def workers(served: Served) -> list[psutil.Process]:
+    """The processes that answer."""
+    found = psutil.Process(served.process.pid).children()
+    return [p for p in found if p.status() != psutil.STATUS_ZOMBIE and "_bentoml_impl" in " ".join(p.cmdline())]
+
+
+def test_when_one_process_is_killed_the_other_answers(tiny_copy: Home, question: dict[str, str]) -> None:
+    with serving("pricing", tiny_copy, {"RETAIL_WORKERS": "2"}) as served:
+        assert eventually(lambda: len(workers(served)) == 2, within=60)
+        stop, statuses = threading.Event(), Counter[int]()
+        who: set[int] = set()
+
+        def ask() -> None:
+            while not stop.is_set():
+                with suppress(httpx.TransportError):  # each on a connection of its own: one may end with its process
+                    statuses[httpx.post(f"{served.spec.url}/price", json=question, timeout=60).status_code] += 1
+
+        asking = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in asking:
+            thread.start()
+        assert eventually(lambda: statuses[200] >= 20, within=60)
+        victim, survivor = workers(served)
+        victim.kill()
+        before = statuses[200]
+        assert eventually(lambda: statuses[200] >= before + 20, within=60)
+        assert survivor.is_running()
+        assert eventually(lambda: len(workers(served)) == 2 and victim not in workers(served), within=60)
+        stop.set()
+        for thread in asking:
+            thread.join()
+        who = {p.pid for p in workers(served)}
+        assert survivor.pid in who and victim.pid not in who
+        assert set(statuses) == {200}
+        name = 'retail_requests_total{product="pricing",route="/price",status="200"}'
+        assert eventually(lambda: served.metrics().get(name, 0) >= statuses[200] - before, within=30)
