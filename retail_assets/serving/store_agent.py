@@ -156,8 +156,8 @@ def service_status(url: str) -> ServiceStatus:
         requests=int(sum(value for _, value in samples.get("retail_requests_total", []))),
         errors=int(sum(value for _, value in samples.get("retail_errors_total", []))),
         fallbacks=int(sum(value for _, value in samples.get("retail_fallbacks_total", []))),
-        p50_ms=_percentile_ms(samples, 0.5),
-        p99_ms=_percentile_ms(samples, 0.99),
+        p50_ms=percentile_ms(samples, 0.5),
+        p99_ms=percentile_ms(samples, 0.99),
         waiting_decisions=int(waiting),
     )
 
@@ -181,7 +181,7 @@ def _samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     return found
 
 
-def _percentile_ms(samples: Mapping[str, list[tuple[dict[str, str], float]]], share: float) -> float | None:
+def percentile_ms(samples: Mapping[str, list[tuple[dict[str, str], float]]], share: float) -> float | None:
     """From the cumulative buckets, linear inside one, as Prometheus' histogram_quantile; None before any answer."""
     buckets = sorted((float(labels["le"]), value) for labels, value in samples.get("retail_request_seconds_bucket", []))
     total = buckets[-1][1] if buckets else 0.0

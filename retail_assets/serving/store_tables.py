@@ -16,6 +16,7 @@ from retail_assets.pricing.publication import PROPOSALS, PUBLICATIONS, published
 from retail_assets.pricing.switch import TABLE as SWITCH
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.naive import SALES, WEEKS
 from retail_assets.serving.store_bundle import TableName
 
 DIMENSIONS = ("dim_store", "dim_product", "dim_promotion", "dim_calendar")
@@ -38,6 +39,8 @@ def store_tables(features: FeatureStore, book: InputBook | None, store_id: str) 
             found[TableName("gold", name)] = _dimension(lake, name, store_id)
     if lake.exists("gold", FORECASTS):
         found[TableName("gold", FORECASTS)] = _newest_forecasts(lake, store_id)
+    if lake.exists("gold", SALES):
+        found[TableName("gold", SALES)] = _recent_sales(lake, store_id)
     if book is not None:
         found[TableName("gold", CARRIED_INPUTS)] = book_rows(book, store_id)
     found |= {TableName("gold", name): rows for name, rows in _features(features, store_id).items()}
@@ -79,6 +82,15 @@ def _newest_forecasts(lake: Lake, store_id: str) -> pa.Table:
     scan = lake.scan("gold", FORECASTS)
     sql = f"""select * from {scan} where store_id = $store
               and origin_date = (select max(origin_date) from {scan} where store_id = $store) order by all"""
+    return _select(lake, sql, store=store_id)
+
+
+def _recent_sales(lake: Lake, store_id: str) -> pa.Table:
+    """What the seasonal naive forecast is made of."""
+    scan = lake.scan("gold", SALES)
+    sql = f"""select store_id, sku, business_date, gross_units, is_stocked_out from {scan}
+              where store_id = $store and business_date > (select max(business_date) from {scan}) - {7 * WEEKS}
+              order by business_date, sku"""
     return _select(lake, sql, store=store_id)
 
 

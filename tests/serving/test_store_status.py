@@ -9,6 +9,7 @@ import pytest
 
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.store_agent import percentile_ms
 from retail_assets.serving.store_assets import stores
 from retail_assets.serving.store_centre import Tokens, folder_of
 from retail_assets.serving.store_status import (
@@ -82,6 +83,27 @@ def test_rows_fit_the_table() -> None:
         {"target": "store-1", "health": "ok", "product": "pricing", "version": "aaa", "requests": 10},
         {"target": "store-2", "health": "unknown", "product": None, "version": None, "requests": None},
     ]
+
+
+def buckets(**counts: int) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """A histogram: upper bound in milliseconds to answers that were as fast or faster."""
+    bounds = {name: "+Inf" if name == "inf" else str(int(name[2:]) / 1000) for name in counts}
+    return {"retail_request_seconds_bucket": [({"le": bounds[name]}, float(n)) for name, n in counts.items()]}
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "expected"),
+    [
+        ({}, 0.5, None),
+        ({"ms10": 0, "inf": 0}, 0.5, None),
+        ({"ms10": 100, "inf": 100}, 0.5, 5.0),
+        ({"ms10": 50, "ms20": 100, "inf": 100}, 0.99, 19.8),
+        ({"ms10": 50, "inf": 100}, 0.99, 10.0),
+    ],
+)
+def test_percentiles_are_read_from_buckets(counts: dict[str, int], share: float, expected: float | None) -> None:
+    found = percentile_ms(buckets(**counts), share)
+    assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_the_asset_shows_every_store_and_keeps_its_history(home: Home, lake: Lake) -> None:
