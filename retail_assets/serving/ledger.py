@@ -284,8 +284,12 @@ class Ledger:
         return _releases(_rows(self.lake.open("ops", "releases")))
 
     def version(self) -> int | None:
-        """The ledger's Delta version: a cheap way for a service to see that something was released."""
+        """The ledger's Delta version."""
         return self.lake.version("ops", "releases")
+
+    def changed_since(self, version: int | None) -> bool:
+        """Whether there may be a newer version than `version`; in a local lake one look for the next commit's file."""
+        return version is None or self.lake.may_be_newer("ops", "releases", version)
 
 
 def live_rows(log: Sequence[Release]) -> list[Release]:

@@ -25,8 +25,9 @@ from retail_assets.serving.targets import Targets
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
-POLL_EVERY_S = 1.0
-RETRY_REFUSED_EVERY = 30
+POLL_EVERY_S = 0.25
+RETRY_REFUSED_EVERY = 120
+"""Looks at the ledger between two attempts to load a version that was refused."""
 
 
 class NothingLive(RetailError):
@@ -158,6 +159,8 @@ class LiveModel(Generic[Model]):
         """Reads the ledger once and swaps when it says another thing; keeps what serves when it cannot be read."""
         self._polls_since_refusal += 1
         try:
+            if not self._ledger.changed_since(self._seen) and not self._retry_is_due():
+                return
             version = self._ledger.version()
             if version is None and self._seen is not None:
                 raise LedgerError("the release ledger was there and is not")

@@ -25,6 +25,7 @@ from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
+from retail_assets.serving.store_link import decision_sender
 from retail_assets.serving.targets import STORE, Targets
 
 logger = logging.getLogger(__name__)
@@ -60,11 +61,18 @@ class Runtime(Generic[Model]):
         self.product = product
         self.started_at = datetime.now(UTC)
         segments = ReleaseConfig.load().segments
-        chain = Targets.of(lake, segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
+        target = target or os.environ.get(TARGET_VARIABLE, CLOUD)
+        chain = Targets.of(lake, segments).chain(target)
         store = ModelStore.at(home.models)
         self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
         self.catalogue = Catalogue(lake)
-        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions", require_lake=self._require_gold)
+        self.log = DecisionLog(
+            lake,
+            product,
+            home.root / "spool" / "decisions",
+            send=decision_sender(environment, target),
+            require_lake=self._require_gold,
+        )
         siblings = Siblings(home.root / "spool" / "counts", product) if workers() > 1 else None
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels, siblings)
         self.refreshed_at = monotonic()
