@@ -18,6 +18,7 @@ from retail_assets.resources.warehouse import dbt_resource
 from retail_assets.serving import assets as serving_assets
 from retail_assets.serving import checks as serving_checks
 from retail_assets.serving import sensors as serving_sensors
+from retail_assets.serving import store_assets
 from retail_assets.sources import assets as sources_assets
 from retail_assets.sources import checks as sources_checks
 from retail_assets.sources import sensors as sources_sensors
@@ -32,6 +33,7 @@ ASSETS = [
     pricing_assets,
     lineage_assets,
     serving_assets,
+    store_assets,
 ]
 CHECKS = [
     sources_checks,

@@ -10,6 +10,7 @@ from retail_assets.resources.lake import Lake
 
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
+CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
 KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
 PRICING_URL = "RETAIL_PRICING_URL"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -78,13 +79,14 @@ class Home(BaseModel):
 
 
 class Environment(BaseModel):
-    """One named set of outside systems."""
+    """One named set of outside systems. `centre` is the URL that a store pulls from; None everywhere else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     home: Home
     lake: Lake
+    centre: str | None = None
 
 
 def pricing_url() -> str:
@@ -105,6 +107,14 @@ def workers() -> int:
     return int(stated)
 
 
+def store_token(home: Home) -> str | None:
+    """What a store shows its centre: RETAIL_STORE_TOKEN, or the file store.token in its home; None where neither is."""
+    if stated := os.environ.get(STORE_TOKEN):
+        return stated
+    file = home.root / STORE_TOKEN_FILE
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+
+
 def current() -> Environment:
     """The environment RETAIL_ENV names (default `local`) with the home RETAIL_HOME names (default `.retail`).
 
@@ -122,4 +132,4 @@ def current() -> Environment:
             f"RETAIL_ENV={name!r} is not an environment", todo=f"use one of {', '.join(READY + PLANNED)}"
         )
     home = Home.at(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail")
-    return Environment(name=name, home=home, lake=Lake.at(home.lake))
+    return Environment(name=name, home=home, lake=Lake.at(home.lake), centre=os.environ.get(CENTRE) or None)

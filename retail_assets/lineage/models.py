@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.core.manifest import Manifest
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, TRIALS, Release
+from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, TRIALS, Release, release_of
 from retail_assets.serving.targets import REGION, SEGMENT, STORE
 
 
@@ -73,7 +73,7 @@ def read_releases(reader: Snapshots) -> list[Release]:
     """The whole release ledger, oldest first; empty before the first release."""
     version = reader.newest("ops", "releases")
     rows = [] if version is None else reader.rows("ops", "releases", version, "true")
-    return sorted((Release.model_validate(row) for row in rows), key=lambda r: (r.at, r.release_id))
+    return sorted((release_of(row) for row in rows), key=lambda r: (r.at, r.release_id))
 
 
 def model_story(

@@ -1,6 +1,7 @@
 """`retail backtest pricing`: elasticities of anybody's history with their intervals, proven on rows held back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,11 @@ CONTENDERS: dict[str, Callable[[History], Learnt]] = {
     "shrunken_log": lambda history: models.shrunken(history, "log"),
     "shrunken_count": lambda history: models.shrunken(history, "count"),
 }
-MODELS = ("shrunken_log", "shrunken_count")
-STEPS = len(CONTENDERS) + 3
+FAMILIES = {"shrunken_log": "log", "shrunken_count": "count"}
+MODELS = tuple(FAMILIES)
+WITH_OTHERS = "with_others"
+STEPS = len(CONTENDERS) + 4
+NORMAL_95 = 1.96
 
 
 class Score(BaseModel):
@@ -44,7 +48,11 @@ class Score(BaseModel):
 
 
 class ItemElasticity(BaseModel):
-    """The elasticity of an item's average series with its 95 % interval, and what least squares alone says."""
+    """The elasticity of an item's average series with its 95 % interval, and what least squares alone says.
+
+    `others` is what its units answer to the mean price of the other items in the same place, with its 95 % interval;
+    None where there are none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,13 +62,17 @@ class ItemElasticity(BaseModel):
     hi: float
     ols: float
     series: int
+    others: float | None = None
+    others_lo: float | None = None
+    others_hi: float | None = None
 
 
 class Backtest(BaseModel):
     """What a backtest found. `scores` are of the rows after `--train-until`, without it of the last 15 % of periods.
 
     `kept` is the model with the lower deviance on the last periods of training, `beaten_by` the baselines that were
-    better than it on the scored rows; `notes` say what is particular about the history.
+    better than it on the scored rows; `notes` say what is particular about the history. Forecasts are those of `kept`,
+    or of `with_others` (the same, with the prices of the other items in the same place) where that was better there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +81,7 @@ class Backtest(BaseModel):
     series: int
     periods: int
     kept: str
+    forecast_by: str
     scores: dict[str, Score]
     scored_rows: int
     scored_after: str
@@ -95,20 +108,29 @@ def backtest(
     for name, fit in CONTENDERS.items():
         progress(f"scoring {name}")
         scores[name] = _score(fit(train), test)
+    progress("adding the prices of others")
+    others = _with_others(history, columns, path, train_until, kept)
+    forecast_by = kept
+    if others is not None:
+        scores[WITH_OTHERS] = others.score
+        forecast_by = WITH_OTHERS if others.trial.deviance < trial[kept].deviance else kept
     learnt_from = train if train_until else history
     progress(f"learning from {len(learnt_from.units):,} rows")
     final = CONTENDERS[kept](learnt_from)
     series, items = _series_table(final, learnt_from, ceiling), _item_table(final, learnt_from, ceiling)
+    items = items if others is None else items.assign(**others.items)
     files = [_write(series, out)]
     if columns.item_key is not None:
         files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
     if train_until:
-        files.append(_write(_forecast_table(test, final.forecast(test), columns), _beside(out, "forecasts")))
+        forecast = final.forecast(test) if others is None or forecast_by == kept else others.forecast
+        files.append(_write(_forecast_table(test, forecast, columns), _beside(out, "forecasts")))
     return Backtest(
         rows=len(history.units),
         series=len(history.keys),
         periods=int(history.period.max()) + 1,
         kept=kept,
+        forecast_by=forecast_by,
         scores=scores,
         scored_rows=len(test.units),
         scored_after=str(train.time.max()),
@@ -117,6 +139,35 @@ def backtest(
         notes=_notes(final, learnt_from, ceiling),
         files=files,
     )
+
+
+@dataclass(frozen=True)
+class _WithOthers:
+    """The kept model with the prices of others: errors on the last periods of training (`trial`) and on the scored
+    rows, forecasts of these, and each item's cross-elasticity with its 95 % interval as columns.
+    """
+
+    trial: Score
+    score: Score
+    forecast: Floats
+    items: dict[str, Floats]
+
+
+def _with_others(
+    history: History, columns: Columns, path: Path, train_until: str | None, kept: str
+) -> _WithOthers | None:
+    """None where no item has others in its place."""
+    wide, told = models.with_others(history, columns.item_key), len(history.names)
+    if wide is None:
+        return None
+    train, test = _split(wide, path, train_until)
+    inner, check = _last(train, path) if train_until else (train, test)
+    learnt = models.shrunken(train, FAMILIES[kept], told)
+    found = learnt if train_until else models.shrunken(wide, FAMILIES[kept], told)
+    reach = NORMAL_95 * np.sqrt(found.item_variance)
+    ends = {"others_lo": found.item_mean - reach, "others_hi": found.item_mean + reach}
+    trial = _score(CONTENDERS[kept](inner), check)
+    return _WithOthers(trial, _score(learnt, test), learnt.forecast(test), {"others": found.item_mean, **ends})
 
 
 def _split(history: History, path: Path, train_until: str | None) -> tuple[History, History]:

@@ -17,6 +17,7 @@ NAMES = {
     "series_ols": "log-log least squares per series",
     "shrunken_log": "log-log, shrunken to the item",
     "shrunken_count": "counts, shrunken to the item",
+    "with_others": "the better of these, with the prices of other items",
 }
 
 
@@ -47,12 +48,13 @@ def show_backtest(found: Backtest, console: Console) -> None:
         label = f"[bold]{NAMES[name]} (kept)[/]" if name == found.kept else NAMES[name]
         scores.add_row(label, f"{score.deviance:.4f}", f"{score.wape:.4f}", f"{score.mape:.4f}")
     console.print(scores)
+    console.print(f"forecasts: {NAMES[found.forecast_by]}", highlight=False)
     items = Table("item", title="own-price elasticity of an item's average series", title_justify="left")
-    for column in ("elasticity", "95 % from", "to", "least squares", "series"):
+    for column in ("elasticity", "95 % from", "to", "least squares", "others' prices", "95 % from", "to", "series"):
         items.add_column(column, justify="right")
     for row in found.items[:MOST_ITEMS]:
-        numbers = (f"{value:.2f}" for value in (row.elasticity, row.lo, row.hi, row.ols))
-        items.add_row(row.item, *numbers, f"{row.series:,}")
+        values = (row.elasticity, row.lo, row.hi, row.ols, row.others, row.others_lo, row.others_hi)
+        items.add_row(row.item, *("" if v is None else f"{v:.2f}" for v in values), f"{row.series:,}")
     console.print(items)
     if len(found.items) > MOST_ITEMS:
         console.print(f"and {len(found.items) - MOST_ITEMS:,} more items in the files")

@@ -33,7 +33,8 @@ class Learnt:
     """Coefficients (series, k) of one contender, the level of each series, and units sold per unit predicted, by item.
 
     `variance` is the elasticity's per series, `item_mean` and `item_variance` the elasticity of each item's average
-    series; `weight` the share of a series' own sales in its elasticity, 0 to 1. Baselines know no variance: NaN.
+    series; `weight` the share of a series' own sales in its elasticity, 0 to 1 (or those of another coefficient that
+    was asked for). Baselines know no variance: NaN.
     """
 
     theta: Floats
@@ -70,8 +71,11 @@ def series_ols(history: History) -> Learnt:
     return _finish(history, theta, "log")
 
 
-def shrunken(history: History, family: str) -> Learnt:
-    """Coefficients of each series between its own and its item's, by how much its sales say."""
+def shrunken(history: History, family: str, told: int = 0) -> Learnt:
+    """Coefficients of each series between its own and its item's, by how much its sales say.
+
+    `told` is the feature whose coefficient is told with its variance, 0 for the price.
+    """
     item, scaled = history.item_of_series, replace(history, features=history.features / _spread(history))
     k = history.features.shape[1]
     prior = Prior.start(
@@ -87,14 +91,39 @@ def shrunken(history: History, family: str) -> Learnt:
         change, theta = float(np.abs(found.mean - theta).max()), found.mean
         if change < CONVERGED:
             break
-    shared = _Step.of(scaled, family, theta).shared_variance(scaled, theta)
+    shared = _Step.of(scaled, family, theta).shared_variance(scaled, theta, told)
+    spread = _spread(history)
     return replace(
-        _finish(history, theta / _spread(history), family),
-        variance=found.covariance[:, 0, 0] + shared[item],
-        item_mean=found.prior.mean[:, 0],
-        item_variance=found.prior.mean_variance[:, 0] + shared,
-        weight=np.where(step.bread[:, 0, 0] > SMALL_MOVE, found.own_weight(item, 0), 0.0),
+        _finish(history, theta / spread, family),
+        variance=(found.covariance[:, told, told] + shared[item]) / spread[told] ** 2,
+        item_mean=found.prior.mean[:, told] / spread[told],
+        item_variance=(found.prior.mean_variance[:, told] + shared) / spread[told] ** 2,
+        weight=np.where(step.bread[:, told, told] > SMALL_MOVE, found.own_weight(item, told), 0.0),
     )
+
+
+def prices_of_others(history: History, item_key: str) -> Floats | None:
+    """Mean log price of the other items of a row's place and period, each less its series' mean; (rows,).
+
+    A place is what the keys but the item name. Rows without others get the series' mean, 0; None where no row has any.
+    """
+    places = [name for name in history.keys.columns if name != item_key]
+    place = history.keys.groupby(places, sort=False).ngroup().to_numpy()[history.series]
+    code = np.unique(place * (int(history.period.max()) + 1) + history.period, return_inverse=True)[1]
+    price = history.features[:, :1] - _means(history.features[:, :1], np.ones(len(code)), history.series)
+    others = np.bincount(code)[code] - 1
+    if not others.any():
+        return None
+    total = np.bincount(code, price[:, 0])[code] - price[:, 0]
+    return np.where(others > 0, total / np.maximum(others, 1), 0.0)
+
+
+def with_others(history: History, item_key: str | None) -> History | None:
+    """The history with the prices of others as its last control; None where no row has any."""
+    others = None if item_key is None else prices_of_others(history, item_key)
+    if others is None:
+        return None
+    return replace(history, features=np.column_stack([history.features, others]), names=(*history.names, "others"))
 
 
 def _spread(history: History) -> Floats:
@@ -137,8 +166,8 @@ class _Step:
         freedom = rows - np.bincount(history.item_of_series, 1 + moved.sum(axis=1), items)
         return np.asarray(np.maximum(square, SMALL_MOVE) / np.maximum(freedom, 1.0), dtype=np.float64)
 
-    def shared_variance(self, history: History, theta: Floats) -> Floats:
-        """Variance of each item's elasticity with errors shared by its series and carried over periods, (items,)."""
+    def shared_variance(self, history: History, theta: Floats, told: int) -> Floats:
+        """Variance of each item's coefficient `told`: errors are shared by its series and last over periods."""
         items, periods, k = len(history.items), int(history.period.max()) + 1, self.x.shape[1]
         residual = (self.z - np.einsum("nk,nk->n", self.x, theta[history.series])) * self.weight
         score = _sums(self.x * residual[:, None], history.item * periods + history.period, items * periods)
@@ -149,9 +178,9 @@ class _Step:
             product = np.einsum("bti,btj->bij", score[:, lag:], score[:, :-lag]) * (1 - lag / (lags + 1))
             meat += product + product.transpose(0, 2, 1)
         bread = _sums(self.bread, history.item_of_series, items)
-        row = np.linalg.pinv(bread, hermitian=True)[:, 0]
+        row = np.linalg.pinv(bread, hermitian=True)[:, told]
         variance = np.einsum("bi,bij,bj->b", row, meat, row)
-        return np.where(bread[:, 0, 0] > SMALL_MOVE, np.maximum(variance, 0.0), 0.0)
+        return np.where(bread[:, told, told] > SMALL_MOVE, np.maximum(variance, 0.0), 0.0)
 
 
 def _logs(history: History) -> tuple[Floats, Floats]:

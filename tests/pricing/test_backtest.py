@@ -113,9 +113,9 @@ def test_forecasts_of_the_rows_held_back_and_elasticities_are_written(written: C
     merged = forecasts.merge(late, on=["store", "brand", "week"], validate="one_to_one")
     assert len(merged) == len(late) == found.scored_rows
     assert np.abs(merged["forecast"] - merged["units_y"]).sum() / late["units"].sum() == pytest.approx(
-        found.scores[found.kept].wape
+        found.scores[found.forecast_by].wape
     )
-    assert set(found.scores) == set(CONTENDERS)
+    assert set(found.scores) == {*CONTENDERS, "with_others"}
     assert found.scores[found.kept].deviance < found.scores["no_response"].deviance
 
 
@@ -256,3 +256,35 @@ def test_orange_juice_gives_the_elasticities_known_of_it(until: str | None, tmp_
         assert np.allclose([item.ols for item in found.items], REFERENCE, atol=0.006)
         by_brand = pd.read_parquet(found.files[0]).groupby("brand")["elasticity"].mean()
         assert np.allclose(by_brand, REFERENCE, rtol=0.25)
+
+
+def test_what_the_prices_of_others_do_is_told_and_used_where_it_forecasts_better(written: Callable) -> None:
+    table = simulate(stores=6, weeks=80)
+    log_price = np.log(table["price"] / (1 + table["brand"]))
+    place = [table["store"], table["week"]]
+    count = log_price.groupby(place).transform("size")
+    others = (log_price.groupby(place).transform("sum") - log_price) / (count - 1).clip(lower=1)
+    rng = np.random.default_rng(5)
+    table["units"] = rng.poisson(table["units"] * np.exp(2.0 * others))
+    path = written(table)
+    found = run(path, until="160")
+    assert found.forecast_by == "with_others"
+    assert found.scores["with_others"].deviance < found.scores[found.kept].deviance
+    for item in found.items:
+        assert item.others is not None
+        assert item.others_lo is not None
+        assert item.others_hi is not None
+        assert item.others_lo < item.others < item.others_hi
+        assert abs(item.others - 2.0) < 1.0
+    forecasts = pd.read_parquet(path.with_name("e_forecasts.parquet"))
+    error = np.abs(forecasts["units"] - forecasts["forecast"]).sum() / forecasts["units"].sum()
+    assert error == pytest.approx(found.scores["with_others"].wape)
+    assert {"others", "others_lo", "others_hi"} <= set(pd.read_parquet(path.with_name("e_items.parquet")).columns)
+
+
+def test_an_item_without_others_has_no_cross_elasticity(written: Callable) -> None:
+    table = simulate(stores=4, brands=1)
+    found = run(written(table), until="145")
+    assert "with_others" not in found.scores
+    assert found.forecast_by == found.kept
+    assert found.items[0].others is None
