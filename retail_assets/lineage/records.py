@@ -47,10 +47,11 @@ def made_from(lake: Lake, gold: Mapping[str, int]) -> MadeFrom:
 
 def published_by(lake: Lake, name: str, version: int) -> dict[str, Any]:
     """The commit that wrote what `gold/<name>` holds at `version`; empty where no publish is recorded."""
-    table = lake.open("gold", name, version)
+    newest = lake.open("gold", name)  # a table opened at an older version lists its newest commits under wrong numbers
+    since = newest.version() - version
     for limit in (1, LOOK_BACK):
-        for commit in table.history(limit):
-            if {"bronze", "gold"} & commit.keys():
+        for commit in newest.history(since + limit):
+            if commit["version"] <= version and {"bronze", "gold"} & commit.keys():
                 return dict(commit)
     return {}
 
@@ -95,23 +96,25 @@ def record_warehouse_code(lake: Lake, code_hash: str | None) -> None:
     from retail_assets.warehouse.manifest import code_hash as running
     from retail_assets.warehouse.manifest import load_manifest
 
-    if code_hash is not None and not _is_kept(lake, CODE, code_hash) and running() == code_hash:
-        _keep(lake, CODE, code_hash, canonical(_models(load_manifest())))
+    for name in (code_hash or "").split(","):
+        if name and not _is_kept(lake, CODE, name) and running() == name:
+            _keep(lake, CODE, name, canonical(_models(load_manifest())))
 
 
 def warehouse_code(lake: Lake, code_hash: str | None) -> dict[str, Any]:
     """Models and sources by name with `path`, `sql`, `description` and `reads` (names) of a dbt project.
 
-    Empty where it was not kept and is not the running one either.
+    `code_hash` may name several, where marts that another project would not change were left as they were. Empty where
+    none was kept and none is the running one.
     """
     from retail_assets.warehouse.manifest import code_hash as running
     from retail_assets.warehouse.manifest import load_manifest
 
-    kept = _kept(lake, CODE, code_hash) if code_hash else None
-    if kept is not None:
-        models: dict[str, Any] = json.loads(kept)
-        return models
-    return _models(load_manifest()) if code_hash == running() else {}
+    models: dict[str, Any] = {}
+    for name in (code_hash or "").split(","):
+        kept = _kept(lake, CODE, name) if name else None
+        models |= json.loads(kept) if kept else _models(load_manifest()) if name == running() else {}
+    return models
 
 
 def _models(manifest: Mapping[str, Any]) -> dict[str, Any]:

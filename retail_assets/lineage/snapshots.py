@@ -102,7 +102,7 @@ class Snapshots:
         newest = self._newest[layer, name]
         if newest is None or by is None:
             return newest
-        commits = self.lake.open(layer, name, newest).history()
+        commits = self.lake.open(layer, name).history()
         return next((c["version"] for c in commits if c["timestamp"] <= by.timestamp() * 1000), None)
 
     def columns(self, layer: str, name: str, version: int) -> list[str]:

@@ -1,5 +1,6 @@
 """The forecast behind a price is made again by the recorded version, from the features as they were known."""
 
+import json
 import math
 from datetime import date
 from pathlib import Path
@@ -18,10 +19,12 @@ from retail_assets.lineage.forecasts import (
     compared,
     read_features,
 )
+from retail_assets.lineage.records import published_by
 from retail_assets.lineage.retention import named_versions
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.lineage.trace import trace_price
 from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.lake import Lake
 from tests.lineage.conftest import environment_of, sample_ids
 
 DAY = date(2026, 1, 2)
@@ -102,6 +105,15 @@ def test_a_deleted_forecaster_is_named_and_the_price_is_decided_again_from_its_f
 def test_what_a_forecast_was_made_from_is_kept_as_long_as_its_decisions(environment: Environment) -> None:
     named = named_versions(environment.lake, 35)
     assert {"feat_store_product_daily", "feat_store", "feat_product"} <= {name for _, name, _ in named}
+
+
+def test_a_forecast_is_made_from_what_its_own_commit_says_and_not_the_newest_one(lake: Lake) -> None:
+    rows = pa.table({"business_date": [DAY], "mean": [1.0]})
+    for number in (1, 2, 3):
+        lake.overwrite_days("gold", "forecasts", rows, [DAY], {"gold": json.dumps({"feat_store": number})})
+        lake.open("gold", "forecasts").optimize.compact()
+    said = [json.loads(published_by(lake, "forecasts", version)["gold"])["feat_store"] for version in range(3)]
+    assert said == [1, 2, 3]
 
 
 def _double(environment: Environment, table: str, trace: Trace) -> None:

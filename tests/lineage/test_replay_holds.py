@@ -77,14 +77,17 @@ def test_replay_holds_after_new_days_another_dbt_model_a_retraining_and_a_rollba
     assert (trace_price(there, ids[0]).models[0].replaced_by or "").startswith(trained[-1])
     ledger.rollback("pricing", by="test", reason="a dispute")
     assert_equal(there, ids)
-    made_by_the_other = [name for name in sample_ids(there.lake, 1000) if name not in ids][-SAMPLE:]
-    assert_says_where_the_other_model_differs(there, made_by_the_other, code_hash(other / "dbt_project"))
+    assert_says_where_the_other_model_differs(there, code_hash(other / "dbt_project"))
 
 
-def assert_says_where_the_other_model_differs(environment: Environment, ids: list[str], code: str) -> None:
+def assert_says_where_the_other_model_differs(environment: Environment, code: str) -> None:
     """Decisions on gold that no longer says what it is called: each trace names the model's hash, column and day."""
+    decisions = environment.lake.scan("decisions", "pricing")
+    newest = f"business_date = (select max(business_date) from {decisions})"
+    sql = f"select decision_id from {decisions} where {newest} order by md5(decision_id) limit {SAMPLE}"
+    ids = environment.lake.query(sql)["decision_id"].to_pylist()
     traces = [trace_price(environment, name, replay=True) for name in ids]
-    assert {trace.warehouse.code_hash for trace in traces} == {code}
+    assert all(code in str(trace.warehouse.code_hash).split(",") for trace in traces)
     assert "int_competitor_prices" in [model.name for model in traces[0].warehouse.marts["fct_sales_daily"]]
     differing = [trace for trace in traces if not trace.sums_agree]
     assert differing
