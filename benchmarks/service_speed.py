@@ -25,7 +25,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.load import Load, at_rate, closed_loop, post
+from benchmarks.load import Load, at_rate, closed_loop, cpu_seconds, post
 from retail_assets.environments import PROJECT_ROOT, Home, current
 from retail_assets.pricing.book import InputBook
 from retail_assets.serving.processes import LOOPBACK, answers, service_spec
@@ -33,6 +33,7 @@ from retail_assets.serving.processes import LOOPBACK, answers, service_spec
 PORT = 3990
 CONNECTIONS = 8
 UP_WITHIN_S = 120
+QUIET = 0.05
 NAMES = ("ours", "plain BentoML", "plain FastAPI")
 
 
@@ -50,6 +51,14 @@ def command_of(name: str, home: Home) -> tuple[list[str], dict[str, str], str]:
     return [sys.executable, *app, "--port", str(PORT), "--no-access-log"], dict(ours.env), "/openapi.json"
 
 
+def settle(pids: Sequence[int]) -> None:
+    """Waits until a server that has come up has done what it does at its start, so that only requests are counted."""
+    before, quiet = -1.0, time.monotonic() + UP_WITHIN_S
+    while cpu_seconds(pids) - before > QUIET and time.monotonic() < quiet:
+        before = cpu_seconds(pids)
+        time.sleep(1)
+
+
 @contextmanager
 def running(name: str, home: Home, cores: Sequence[int]) -> Iterator[list[int]]:
     """A started server pinned to `cores`; yields the processes that answer."""
@@ -65,7 +74,9 @@ def running(name: str, home: Home, cores: Sequence[int]) -> Iterator[list[int]]:
                     raise SystemExit(f"{name} did not start:\n{log.read().decode()[-2000:]}")
                 time.sleep(0.1)
             workers = psutil.Process(child.pid).children() or [psutil.Process(child.pid)]
-            yield [worker.pid for worker in workers]
+            pids = [worker.pid for worker in workers]
+            settle(pids)
+            yield pids
         finally:
             child.terminate()
             child.wait(30)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retail_assets import key_commands, release_commands
+from retail_assets import key_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.lineage.commands import traces
@@ -200,6 +200,7 @@ def clean(yes: Yes = False) -> None:
 
 
 app.add_typer(release_commands.app)
+app.add_typer(store_commands.app)
 app.add_typer(key_commands.app, name="keys")
 
 

@@ -8,6 +8,7 @@ from retail_assets.features import checks as features_checks
 from retail_assets.forecasting import assets as forecasting_assets
 from retail_assets.forecasting import checks as forecasting_checks
 from retail_assets.jobs import refresh
+from retail_assets.lineage import assets as lineage_assets
 from retail_assets.lineage import checks as lineage_checks
 from retail_assets.pricing import assets as pricing_assets
 from retail_assets.pricing import checks as pricing_checks
@@ -17,13 +18,23 @@ from retail_assets.resources.warehouse import dbt_resource
 from retail_assets.serving import assets as serving_assets
 from retail_assets.serving import checks as serving_checks
 from retail_assets.serving import sensors as serving_sensors
+from retail_assets.serving import store_assets
 from retail_assets.sources import assets as sources_assets
 from retail_assets.sources import checks as sources_checks
 from retail_assets.sources import sensors as sources_sensors
 from retail_assets.warehouse import assets as warehouse_assets
 from retail_assets.warehouse import checks as warehouse_checks
 
-ASSETS = [sources_assets, warehouse_assets, features_assets, forecasting_assets, pricing_assets, serving_assets]
+ASSETS = [
+    sources_assets,
+    warehouse_assets,
+    features_assets,
+    forecasting_assets,
+    pricing_assets,
+    lineage_assets,
+    serving_assets,
+    store_assets,
+]
 CHECKS = [
     sources_checks,
     warehouse_checks,

@@ -33,6 +33,7 @@ STAGES = {
     "forecasting": "forecasts",
     "pricing": "prices",
     "serving": "releases",
+    "lineage": "upkeep",
 }
 
 HEADLINES = {  # product -> what a person wants to read first: (label, metric, baselines to compare it with)

@@ -10,7 +10,9 @@ from retail_assets.resources.lake import Lake
 
 READY = ("local", "test")
 PLANNED = ("acceptance", "production")
+CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
 KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
+PRICING_URL = "RETAIL_PRICING_URL"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -77,13 +79,19 @@ class Home(BaseModel):
 
 
 class Environment(BaseModel):
-    """One named set of outside systems."""
+    """One named set of outside systems. `centre` is the URL that a store pulls from; None everywhere else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     home: Home
     lake: Lake
+    centre: str | None = None
+
+
+def pricing_url() -> str:
+    """Where people reach the pricing service: RETAIL_PRICING_URL, or the port of `retail dev`. Without a last slash."""
+    return os.environ.get(PRICING_URL, "http://localhost:3002").rstrip("/")
 
 
 def keys_file(home: Home) -> Path:
@@ -97,6 +105,14 @@ def workers() -> int:
     if not stated.isdecimal() or int(stated) < 1:
         raise UnavailableEnvironment(f"{WORKERS}={stated!r} is not a number of processes", todo="use 1 or more")
     return int(stated)
+
+
+def store_token(home: Home) -> str | None:
+    """What a store shows its centre: RETAIL_STORE_TOKEN, or the file store.token in its home; None where neither is."""
+    if stated := os.environ.get(STORE_TOKEN):
+        return stated
+    file = home.root / STORE_TOKEN_FILE
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
 
 
 def current() -> Environment:
@@ -116,4 +132,4 @@ def current() -> Environment:
             f"RETAIL_ENV={name!r} is not an environment", todo=f"use one of {', '.join(READY + PLANNED)}"
         )
     home = Home.at(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail")
-    return Environment(name=name, home=home, lake=Lake.at(home.lake))
+    return Environment(name=name, home=home, lake=Lake.at(home.lake), centre=os.environ.get(CENTRE) or None)

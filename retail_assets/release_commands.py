@@ -49,7 +49,7 @@ def models(
 ) -> None:
     """Which model versions are live, since when and by whom: now, or at any instant before."""
     desk = _desk(current())
-    instant = at.replace(tzinfo=UTC) if at else None
+    instant = _instant(at)
     live = desk.ledger.live_all(instant)
     live = sorted([*live, *desk.ledger.trials(instant)], key=lambda r: (r.product, r.target))
     if target:
@@ -254,6 +254,14 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
         for reason in change.report.reasons:
             console.print(f"  {reason}", style="red")
         console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
+
+
+def _instant(at: datetime | None) -> datetime | None:
+    """UTC unless it says otherwise; what is not yet cannot be known."""
+    instant = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    if instant is not None and instant > datetime.now(UTC):
+        raise typer.BadParameter(f"{instant} is not yet, by the clock of this machine", param_hint="--at")
+    return instant
 
 
 def _share(text: str | None) -> float | None:

@@ -58,6 +58,7 @@ class Shop:
             business_date=row["business_date"],
             fallback=False,
             fallback_reason=None,
+            cache_age_s=None,
         )
 
 

@@ -55,5 +55,5 @@ class ForecastAnswer(BaseModel):
     fallback_reason: str | None
     cache_age_s: Annotated[
         float | None,
-        Field(description="Seconds since the features were last looked at, where their store does not answer now"),
+        Field(description="Seconds since features or gold were last looked at, where their store does not answer now"),
     ]

@@ -3,9 +3,11 @@
 bentoml serve bento.pricing.service:PricingService --port 3002
 """
 
+from typing import Annotated
+
 import bentoml
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from bento.pricing.schemas import Id, PriceAnswer, PriceRequest, PricesAnswer, PricesRequest
@@ -28,7 +30,7 @@ from retail_assets.serving.service_app import (
     refuse_exposed,
     service_options,
 )
-from retail_assets.serving.trace_answers import TooManyTraces, TraceDesk
+from retail_assets.serving.trace_answers import PAGE_HEADERS, TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
 TRACES: dict[int | str, dict[str, str]] = {
@@ -77,10 +79,14 @@ async def prices(asked: PricesRequest, request: Request) -> Response:
     summary="Why a price was what it was, down to the raw rows",
     openapi_extra=slow("trace"),
 )
-async def trace(decision_id: Id, request: Request, replay: bool = False) -> Response:
-    """What `retail trace price --json` says."""
+async def trace(
+    decision_id: Id, request: Request, replay: bool = False, accept: Annotated[str, Header()] = ""
+) -> Response:
+    """What `retail trace price --json` says, or to a browser the page of `--html`."""
     desk: TraceDesk = request.app.state.trace_desk
     try:
+        if "text/html" in accept:
+            return HTMLResponse(await run_in_threadpool(desk.page, decision_id, replay), headers=PAGE_HEADERS)
         return answer(await run_in_threadpool(desk.trace, decision_id, replay))
     except TooManyTraces as error:
         return _refused(error, 503, {"Retry-After": "5"})

@@ -1,7 +1,7 @@
 """Online features with their ages: what is older than its time to live is missing and said to be so."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ def online(
     service = repository().service(service_name)
     views = [repository().view(projection.name) for projection in service.feature_view_projections]
     columns = list(dict.fromkeys(column.name for view in views for column in view.entity_columns))
-    _require_columns(keys, columns, service_name)
+    require_columns(keys, columns, service_name)
     if not keys:
         return []
     entity_rows = [{column: key[column] for column in columns} for key in keys]
@@ -82,19 +82,6 @@ def online(
     return [
         _row(dict(entity_rows[number]), service, answer.results, found, number, moment) for number in range(len(keys))
     ]
-
-
-def believed_at(row: OnlineRow, moment: datetime) -> OnlineRow:
-    """A row that was read before, as it may be served at `moment`: what has become too old is None."""
-    beliefs: dict[str, Belief] = {}
-    values = dict(row.values)
-    for name, belief in row.beliefs.items():
-        stored, ttl = row.event_timestamps.get(name), repository().view(name).ttl
-        age = (moment - stored).total_seconds() if stored else None
-        beliefs[name] = believe(age, ttl.total_seconds() if ttl else 0.0)
-        if belief.passed and not beliefs[name].passed:
-            values |= {feature.name: None for feature in repository().view(name).features if feature.name in values}
-    return replace(row, values=values, beliefs=beliefs)
 
 
 def read_online(
@@ -132,7 +119,8 @@ def knowledge_time(features: "FeatureStore", service_name: str) -> datetime:
     return newest.astimezone(UTC)
 
 
-def _require_columns(keys: Sequence[Mapping[str, str]], columns: list[str], service_name: str) -> None:
+def require_columns(keys: Sequence[Mapping[str, str]], columns: list[str], service_name: str) -> None:
+    """Raises FeatureError for a key that lacks one of the columns or has it empty."""
     for number, key in enumerate(keys):
         absent = [column for column in columns if not key.get(column)]
         if absent:

@@ -1,6 +1,6 @@
 """Do the traced raw rows add up to the gold values used? Each sum side by side, and the first difference. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -33,11 +33,12 @@ class Sum(BaseModel):
 
 @dataclass(frozen=True)
 class _Column:
-    """One column of fct_sales_daily, and how a recomputed day says it."""
+    """One column of fct_sales_daily, and how a recomputed day says it. A level is not added up over days."""
 
     what: str
     column: str
     of: Callable[[Day], Any]
+    is_level: bool = False
 
 
 DAILY = (
@@ -47,13 +48,18 @@ DAILY = (
     _Column("returns amount", "returned_amount", lambda day: day.returned_amount),
     _Column("discounts", "discount_amount", lambda day: day.discount_amount),
     _Column("receipts", "receipts", lambda day: Decimal(day.receipts)),
-    _Column("stock counted at close", "on_hand", lambda day: None if day.on_hand is None else Decimal(day.on_hand)),
+    _Column(
+        "stock counted at close",
+        "on_hand",
+        lambda day: None if day.on_hand is None else Decimal(day.on_hand),
+        is_level=True,
+    ),  # fmt: skip
     _Column("raw rows", "source_rows", lambda day: Decimal(day.source_rows)),
 )
 
 
 def agreement(evidence: Evidence, inputs: DecisionInputs) -> list[Sum]:
-    """Every sum that both sides have the columns for, in the order of DAILY, then prices, competitors, promotions."""
+    """Every sum that both sides have the columns for: DAILY, list prices, costs, competitors, promotions."""
     if not evidence.raw:
         return []
     days = days_of(evidence.raw.get("pos_lines", []), evidence.raw.get("stock_levels", []))
@@ -61,7 +67,7 @@ def agreement(evidence: Evidence, inputs: DecisionInputs) -> list[Sum]:
     gold = {row["business_date"]: row for row in evidence.gold.get("fct_sales_daily", [])}
     return [
         *(_daily(column, recent, gold) for column in DAILY if all(column.column in row for row in gold.values())),
-        _list_prices(evidence, days, inputs),
+        *_list_prices(evidence, days, inputs),
         _competitors(evidence, recent, gold, inputs),
         _promotions(evidence),
     ]
@@ -75,10 +81,13 @@ def first_difference(sums: Sequence[Sum]) -> str | None:
 def _daily(column: _Column, days: Sequence[Day], gold: Mapping[date, Row]) -> Sum:
     raw = {day.business_date: column.of(day) for day in days}
     said = {day: _decimal(row[column.column]) for day, row in gold.items()}
-    return _compared(column.what, "fct_sales_daily", sum(day.source_rows for day in days), raw, said)
+    rows = sum(day.source_rows for day in days)
+    return _compared(column.what, "fct_sales_daily", rows, raw, said, is_level=column.is_level)
 
 
-def _compared(what: str, table: str, rows: int, raw: Mapping[date, Any], gold: Mapping[date, Any]) -> Sum:
+def _compared(
+    what: str, table: str, rows: int, raw: Mapping[date, Any], gold: Mapping[date, Any], *, is_level: bool = True
+) -> Sum:
     differing = [day for day in sorted({*raw, *gold}) if raw.get(day) != gold.get(day)]
     difference = None
     if differing:
@@ -88,21 +97,30 @@ def _compared(what: str, table: str, rows: int, raw: Mapping[date, Any], gold: M
         what=what,
         gold_table=table,
         raw_rows=rows,
-        raw=_total(raw.values()),
-        gold=_total(gold.values()),
+        raw=_newest(raw) if is_level else _total(raw.values()),
+        gold=_newest(gold) if is_level else _total(gold.values()),
         agrees=not differing,
         difference=difference,
     )
 
 
-def _list_prices(evidence: Evidence, days: Sequence[Day], inputs: DecisionInputs) -> Sum:
+def _list_prices(evidence: Evidence, days: Sequence[Day], inputs: DecisionInputs) -> list[Sum]:
     listed = evidence.raw.get("price_list", [])
     prices = prices_of(evidence.raw, days, inputs.currency)
-    raw = {price.valid_from: (price.list_price, price.unit_cost) for price in prices}
-    first = min(raw, default=inputs.business_date)
-    rows = [r for r in evidence.gold.get("fct_price_history", []) if r["currency"] == inputs.currency]
-    gold = {row["valid_from"]: (row["list_price"], row["unit_cost"]) for row in rows if row["valid_from"] >= first}
-    return _compared("list price and unit cost", "fct_price_history", len(listed) or len(days), raw, gold)
+    first = min((price.valid_from for price in prices), default=inputs.business_date)
+    rows = [
+        row
+        for row in evidence.gold.get("fct_price_history", [])
+        if row["currency"] == inputs.currency and row["valid_from"] >= first
+    ]
+    return [
+        _compared(
+            what, "fct_price_history", len(listed) or len(days),
+            {price.valid_from: getattr(price, column) for price in prices},
+            {row["valid_from"]: row[column] for row in rows},
+        )
+        for what, column in (("list price", "list_price"), ("unit cost", "unit_cost"))
+    ]  # fmt: skip
 
 
 def _competitors(evidence: Evidence, days: Sequence[Day], gold: Mapping[date, Row], inputs: DecisionInputs) -> Sum:
@@ -134,16 +152,15 @@ def _decimal(value: Any) -> Decimal | None:
     return round(Decimal(value), 3) if isinstance(value, float) else Decimal(value)
 
 
-def _total(values: Any) -> str:
+def _newest(values: Mapping[date, Any]) -> str:
+    known = {day: value for day, value in values.items() if value is not None}
+    return f"{_say(known[max(known)])} on {max(known)}, one of {len(known)}" if known else "none"
+
+
+def _total(values: Iterable[Any]) -> str:
     known = [value for value in values if value is not None]
-    if not known:
-        return "none"
-    if isinstance(known[0], tuple):
-        return f"{len(known)} prices, now {known[-1][0]:.2f}"
-    return f"{sum(known, Decimal(0)).normalize():f} on {len(known)} days"
+    return f"{sum(known, Decimal(0)).normalize():f} on {len(known)} days" if known else "none"
 
 
-def _say(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " and cost ".join(_say(part) for part in value)
+def _say(value: Decimal | None) -> str:
     return "nothing" if value is None else f"{value.normalize():f}"

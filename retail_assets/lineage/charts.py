@@ -13,6 +13,14 @@ WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 30
 RULE_WIDTH, RULE_HEIGHT = 132, 26
 CURVE_POINTS = 41
+RULES = {
+    "objective": "best price",
+    "max_change": "largest step",
+    "max_change_week": "step in a week",
+    "family_order": "order of pack sizes",
+    "minimum_gain": "worth a change",
+}
+"""What a category manager calls a rule, where that is not its name."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def trail_chart(trace: Trace) -> str:
 
 
 def _trail_row(line: dict[str, Any], x: Scale, y: float, digits: int) -> list[str]:
-    name = escape(line["rule"].replace("_", " "))
+    name = escape(RULES.get(line["rule"], line["rule"].replace("_", " ")))
     low = x(max(x.low, (line["low"] or 0) / digits))
     high = x(min(x.high, line["high"] / digits)) if line["high"] is not None else x(x.high)
     before, after = x(line["before"] / digits), x(line["after"] / digits)
@@ -164,10 +172,12 @@ def _area(x: Scale, y: Scale, at: Sequence[float], low: Sequence[float], high: S
 
 def _grid_x(x: Scale, height: float, top: float, unit: str) -> str:
     marks = []
-    for tick in x.ticks(6):
+    ticks = x.ticks(6)
+    places = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
+    for tick in ticks:
         place = x(tick)
         marks.append(f'<line class="grid" x1="{place}" x2="{place}" y1="{top}" y2="{height - BOTTOM}"/>')
-        marks.append(f'<text x="{place}" y="{height - 12}" text-anchor="middle">{tick:g}</text>')
+        marks.append(f'<text x="{place}" y="{height - 12}" text-anchor="middle">{tick:.{places}f}</text>')
     marks.append(f'<text x="{x.last}" y="{height - 1}" text-anchor="end">{escape(unit)}</text>')
     return "".join(marks)
 

@@ -38,3 +38,24 @@ def trace_price(
     print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
     if (error := failed(found)) is not None:
         raise error
+
+
+@traces.command()
+def tidy(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compact the decision tables, and remove files that neither retention nor a live decision needs."""
+    from retail_assets.lineage.config import LineageConfig
+    from retail_assets.lineage.maintenance import tidy as tidy_lake
+
+    config = LineageConfig.load()
+    done = tidy_lake(current().lake, config.most_decision_files, config.live_decision_days, dry_run)
+    if as_json:
+        print_json([made.model_dump() for made in done])
+        return
+    for made in done:
+        if made.compacted_days or made.removed or made.refused:
+            said = made.refused or f"{made.files_before} files, now {made.files_after}; {made.removed} old ones removed"
+            sys.stdout.write(f"{made.table}: {said}\n")
+    sys.stdout.write(f"{len(done)} tables looked at\n")

@@ -22,6 +22,7 @@ class LineageConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     live_decision_days: int = Field(ge=1)
+    most_decision_files: int = Field(ge=1)
 
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> Self:

@@ -183,8 +183,9 @@ def _quarantined(reader: Snapshots, decision: Decision, first_sale: date, decide
         "promotions": None,
     }
     found = {}
+    moved = _moved_since(reader, decided_at)
     for name, first in first_days.items():
-        version = reader.newest("quarantine", name)
+        version = reader.newest("quarantine", name, decided_at if name in moved else None)
         if version is None:
             continue
         place = inputs.store_id if name in ("pos_lines", "stock_levels") else inputs.country
@@ -198,6 +199,18 @@ def _quarantined(reader: Snapshots, decision: Decision, first_sale: date, decide
         if rows:
             found[name] = rows
     return found
+
+
+def _moved_since(reader: Snapshots, decided_at: Any) -> set[str]:
+    """Sources of which rows were moved from quarantine to bronze after the decision."""
+    version = reader.newest("ops", "loads")
+    if version is None:
+        return set()
+    rows = reader.rows(
+        "ops", "loads", version, "status = 'replayed' and loaded_at > ?", [decided_at],
+        {"loaded_at": (decided_at, None)}, select="distinct source",
+    )  # fmt: skip
+    return {row["source"] for row in rows}
 
 
 def _word(text: str) -> str:

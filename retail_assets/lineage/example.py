@@ -3,6 +3,7 @@
 from datetime import date
 
 from retail_assets.core.errors import RetailError
+from retail_assets.environments import pricing_url
 from retail_assets.lineage.trace import trace_from
 from retail_assets.lineage.words import markdown
 from retail_assets.resources.lake import Lake
@@ -21,6 +22,7 @@ def example_trace(lake: Lake, store: ModelStore, business_date: date) -> str:
     if not found:
         return "no decision to trace"
     try:
-        return markdown(trace_from(lake, store, found[0], replay=True))
+        said = markdown(trace_from(lake, store, found[0], replay=True))
     except RetailError as error:
         return f"decision {found[0]} cannot be traced: {error}"
+    return f"{said}\n\n[The whole trace as a page]({pricing_url()}/trace/{found[0]}?replay=true)"

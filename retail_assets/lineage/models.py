@@ -1,6 +1,7 @@
 """The models behind a price: when each went live, by whom and by which gates, and what it was trained on."""
 
 import json
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.core.manifest import Manifest
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import LIVE_ACTIONS, TRIALS, Release
-from retail_assets.serving.targets import STORE
+from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, TRIALS, Release, release_of
+from retail_assets.serving.targets import REGION, SEGMENT, STORE
 
 
 class Training(BaseModel):
@@ -34,7 +35,10 @@ class Training(BaseModel):
 
 
 class ModelStory(BaseModel):
-    """One model version. `missing` says why its manifest cannot be shown; `replaced_at` when another went live."""
+    """One model version. `missing` says why its manifest cannot be shown; `replaced_at` when another went live.
+
+    `target` is where it was released: the cloud, a region, a segment of stores, or one store.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,27 +56,34 @@ class ModelStory(BaseModel):
     missing: str | None
 
 
+@dataclass(frozen=True)
+class Place:
+    """A store and its country, which say what releases can answer there."""
+
+    store_id: str
+    country: str
+
+    def has(self, target: str) -> bool:
+        """Whether a release to `target` may answer here. Which stores a segment had then is not recorded: it may."""
+        own = (CLOUD, f"{REGION}{self.country}", f"{STORE}{self.store_id}")
+        return target in own or target.startswith(SEGMENT)
+
+
 def read_releases(reader: Snapshots) -> list[Release]:
     """The whole release ledger, oldest first; empty before the first release."""
     version = reader.newest("ops", "releases")
     rows = [] if version is None else reader.rows("ops", "releases", version, "true")
-    return sorted((Release.model_validate(row) for row in rows), key=lambda r: (r.at, r.release_id))
+    return sorted((release_of(row) for row in rows), key=lambda r: (r.at, r.release_id))
 
 
 def model_story(
-    log: list[Release], store: ModelStore, product: str, version: str, at: datetime, store_id: str
+    log: list[Release], store: ModelStore, product: str, version: str, at: datetime, place: Place
 ) -> ModelStory:
-    """The story of `version` as it answered in a store at the instant `at`; `log` is the whole release ledger.
-
-    It may have come by a release to any target that the store belongs to, or as a canary.
-    """
-    others = tuple(r for r in log if r.target.startswith(STORE) and r.target != f"{STORE}{store_id}")
-    rows = [r for r in log if r.product == product and r not in others]
-    released = [r for r in rows if r.action in LIVE_ACTIONS]
-    trials = [r for r in rows if r.action in TRIALS]
-    mine = next((r for r in reversed([*trials, *released]) if r.version == version and r.at <= at), None)
-    follows = [] if mine is None else [r for r in rows if r.target == mine.target and r.action not in TRIALS]
-    after = None if mine is None else next((r for r in follows if r.at > mine.at and r.version != version), None)
+    """The story of `version` as it answered in `place` at the instant `at`; `log` is the whole release ledger."""
+    rows = [r for r in log if r.product == product and place.has(r.target)]
+    released = [r for r in rows if r.action in (*LIVE_ACTIONS, *TRIALS)]
+    mine = next((r for r in reversed(released) if r.version == version and r.at <= at), None)
+    after = None if mine is None else next((r for r in rows if _replaces(r, mine)), None)
     training, missing = _training(store, product, version)
     return ModelStory(
         product=product,
@@ -88,6 +99,11 @@ def model_story(
         training=training,
         missing=missing,
     )
+
+
+def _replaces(release: Release, mine: Release) -> bool:
+    newer = release.at > mine.at and release.target == mine.target
+    return newer and release.version != mine.version and release.action not in TRIALS
 
 
 def _training(store: ModelStore, product: str, version: str) -> tuple[Training | None, str | None]:

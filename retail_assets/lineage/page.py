@@ -1,6 +1,7 @@
 """A trace as one HTML page: for a category manager first, for an auditor further down. Pure; no asset from outside."""
 
 from collections.abc import Sequence
+from datetime import date
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from retail_assets.lineage.charts import demand_chart, forecast_chart, margin_chart, trail_chart
 from retail_assets.lineage.document import Rows, Trace
 from retail_assets.lineage.models import ModelStory
-from retail_assets.lineage.words import CONTENT, places, value_of
+from retail_assets.lineage.words import CONTENT, live_since, places, value_of
 
 STYLE = Path(__file__).with_name("page.css")
 WHERE = ("file", "line", "load_id", "content_hash")
@@ -34,6 +35,12 @@ KEY = (
     ('<circle class="after" cx="7" cy="7" r="5"/>', "decided"),
     ('<rect class="band" x="0" y="1" width="14" height="12"/>', "what a rule allows, or how sure the model is"),
 )
+SALES_KEY = (
+    ('<rect class="sold" x="3" y="1" width="8" height="12"/>', "sold"),
+    ('<rect class="empty" x="3" y="1" width="8" height="12"/>', "sold out at close: more might have been wanted"),
+    ('<rect class="band" x="0" y="1" width="14" height="12"/>', "where 9 of 10 days are expected"),
+    ('<line class="curve" x1="0" x2="14" y1="7" y2="7"/>', "forecast"),
+)
 Cell = Any
 
 
@@ -42,7 +49,7 @@ def page(trace: Trace) -> str:
     title = f"{trace.sku} in {trace.store_id}: {trace.price} {trace.currency}"
     sections = [
         _headline(trace), _reasons(trace), _pictures(trace), _proof(trace), _models(trace), _inputs(trace),
-        _gold(trace), _raw(trace), _left_out(trace), _record(trace),
+        _forecast(trace), _gold(trace), _raw(trace), _left_out(trace), _record(trace),
     ]  # fmt: skip
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -74,16 +81,19 @@ def _reasons(trace: Trace) -> str:
 
 
 def _pictures(trace: Trace) -> str:
-    legend = (
-        '<p class="legend">' + "".join(f'<svg viewBox="0 0 14 14" class="key">{s}</svg> {w}' for s, w in KEY) + "</p>"
-    )
     curves = demand_chart(trace) + margin_chart(trace)
+    chart = forecast_chart(trace)
     shown = f'<div class="pair">{curves}</div>' if curves else ""
     return (
-        _section("From the best price to the decided one", legend + trail_chart(trace))
+        _section("From the best price to the decided one", _legend(KEY) + trail_chart(trace))
         + (_section("Demand and margin at each price", shown) if shown else "")
-        + _section("Sales and forecast", forecast_chart(trace) or "<p>No sales and no forecast.</p>")
+        + _section("Sales and forecast", _legend(SALES_KEY) + chart if chart else "<p>No sales and no forecast.</p>")
     )
+
+
+def _legend(key: Sequence[tuple[str, str]]) -> str:
+    signs = "".join(f'<svg viewBox="0 0 14 14" class="key">{sign}</svg> {escape(words)}' for sign, words in key)
+    return f'<p class="legend">{signs}</p>'
 
 
 def _proof(trace: Trace) -> str:
@@ -104,10 +114,7 @@ def _models(trace: Trace) -> str:
 def _model(story: ModelStory) -> str:
     lines = [f"<h3>{escape(story.product)} {escape(story.version)}</h3>"]
     if story.live_since:
-        lines.append(
-            f"<p>Live since {story.live_since:%Y-%m-%d %H:%M} UTC on {escape(str(story.target))}, "
-            f"{escape(str(story.action))} by {escape(str(story.released_by))}: {escape(str(story.reason))}</p>"
-        )
+        lines.append(f"<p>{escape(live_since(story))} ({escape(str(story.action))}: {escape(str(story.reason))})</p>")
     if story.replaced_at:
         lines.append(f"<p>Replaced {story.replaced_at:%Y-%m-%d %H:%M} UTC by {escape(str(story.replaced_by))}</p>")
     if story.missing:
@@ -139,6 +146,22 @@ def _inputs(trace: Trace) -> str:
         for f in trace.features
     ]  # fmt: skip
     return _section("Inputs", _table(["input", "value", "of", "what it is", "gold", "raw tables"], rows))
+
+
+def _forecast(trace: Trace) -> str:
+    """What the forecast behind the base demand was made of."""
+    features = trace.forecast_features
+    if features is None:
+        return ""
+    if isinstance(features, str):
+        return _section("What the forecast was made of", f'<p class="bad">{escape(features)}</p>')
+    rows = [
+        [name.replace("_", " "), value, features.days[table], f"{table}, version {features.versions[table]}"]
+        for table, values in features.tables.items()
+        for name, value in values.items()
+    ]
+    table = _table(["feature", "value", "of", "gold"], rows)
+    return _section("What the forecast was made of", _details(f"{len(rows)} features of {features.day}", table))
 
 
 def _gold(trace: Trace) -> str:
@@ -208,6 +231,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def _cell(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, date):
+        return f'<span class="day">{value}</span>'
     return "" if value is None else escape(str(value))
 
 

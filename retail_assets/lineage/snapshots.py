@@ -89,14 +89,21 @@ class Snapshots:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def newest(self, layer: str, name: str) -> int | None:
-        """The newest version of a table when it was first asked for, None where it does not exist."""
+    def newest(self, layer: str, name: str, by: datetime | None = None) -> int | None:
+        """The newest version of a table when it was first asked for, of the commits until the instant `by` if given.
+
+        None where the table does not exist, or did not then.
+        """
         if (layer, name) not in self._newest:
             try:
                 self._newest[layer, name] = self.lake.open(layer, name).version()
             except LakeError:
                 self._newest[layer, name] = None
-        return self._newest[layer, name]
+        newest = self._newest[layer, name]
+        if newest is None or by is None:
+            return newest
+        commits = self.lake.open(layer, name, newest).history()
+        return next((c["version"] for c in commits if c["timestamp"] <= by.timestamp() * 1000), None)
 
     def columns(self, layer: str, name: str, version: int) -> list[str]:
         """The columns of a table at a version."""

@@ -21,7 +21,7 @@ from retail_assets.lineage.forecasts import (
     not_again,
     read_features,
 )
-from retail_assets.lineage.models import ModelStory, model_story, read_releases
+from retail_assets.lineage.models import ModelStory, Place, model_story, read_releases
 from retail_assets.lineage.recompute import recompute
 from retail_assets.lineage.records import policy_of, published_by, rulebook_of, warehouse_code
 from retail_assets.lineage.replay import Replay, replay_price
@@ -193,10 +193,11 @@ def _policy(lake: Lake, decision: Decision) -> Policy:
 
 def _models(log: list[Release], store: ModelStore, row: Row, evidence: Evidence) -> list[ModelStory]:
     """The pricing model, and the forecasting model where the base demand is its forecast."""
-    where = (row["at"], row["store_id"])
-    stories = [model_story(log, store, PRODUCT, row["model_version"], *where)]
+    inputs = decision_of(row).inputs
+    place = Place(inputs.store_id, inputs.country)
+    stories = [model_story(log, store, PRODUCT, row["model_version"], row["at"], place)]
     versions = {forecast["model_version"] for forecast in evidence.gold.get("forecasts", [])}
-    return stories + [model_story(log, store, "forecasting", version, *where) for version in sorted(versions)]
+    return stories + [model_story(log, store, "forecasting", version, row["at"], place) for version in sorted(versions)]
 
 
 def _features(decision: Decision, versions: Versions) -> list[Feature]:

@@ -1,10 +1,12 @@
 """A trace as text for a terminal, and as markdown for the Dagster UI. Pure."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from retail_assets.lineage.document import Feature, Rows, Trace
 from retail_assets.lineage.models import ModelStory
+from retail_assets.serving.ledger import CLOUD
 
 SHOWN = 5
 CONTENT = {
@@ -60,6 +62,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from (f"  {line}" for line in _training(story))
     yield f"  policy {trace.policy.policy_hash[:12]}" + (f": {trace.policy.missing}" if trace.policy.missing else "")
     yield from ("", "INPUTS", *(f"  {_feature(feature, trace)}" for feature in trace.features))
+    yield from _forecast(trace)
     yield from ("", f"GOLD, built by dbt code {trace.warehouse.code_hash or 'not recorded'}")
     for rows in trace.gold:
         path = [model.name for model in trace.warehouse.marts.get(rows.table, [])]
@@ -85,6 +88,20 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from ("", f"REPLAY: {trace.replay.verdict}")
         if trace.replay.as_recorded:
             yield f"  taken as recorded: {', '.join(trace.replay.as_recorded)}"
+
+
+def _forecast(trace: Trace) -> Iterator[str]:
+    features = trace.forecast_features
+    if features is None:
+        return
+    yield from ("", "FORECAST: what it was made of")
+    if isinstance(features, str):
+        yield f"  {features}"
+        return
+    for table, values in features.tables.items():
+        yield f"  {table} version {features.versions[table]}, of {features.days[table] or 'no day that was known'}"
+        said = [f"{name} {value:.6g}" for name, value in values.items() if isinstance(value, int | float)]
+        yield from (f"    {', '.join(said[i : i + 6])}" for i in range(0, len(said), 6))
 
 
 def newest(rows: Rows, count: int = SHOWN) -> list[dict[str, Any]]:
@@ -121,9 +138,16 @@ def _feature(feature: Feature, trace: Trace) -> str:
 def _model(story: ModelStory) -> str:
     if story.live_since is None:
         return f"{story.product} {story.version}: the ledger has no release of it"
-    since = f"{story.product} {story.version}: live since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
+    since = f"{story.product} {story.version}: {live_since(story)}"
     until = f"; replaced {story.replaced_at:%Y-%m-%d %H:%M} by {story.replaced_by}" if story.replaced_at else ""
-    return f"{since} ({story.action} on {story.target}: {story.reason}){until}"
+    return f"{since} ({story.action}: {story.reason}){until}"
+
+
+def live_since(story: ModelStory) -> str:
+    """Since when, where and by whom a version answered, or was asked beside the one that did."""
+    live = "asked beside the live one" if story.action == "shadow" else "live"
+    where = "" if story.target == CLOUD else f" on {story.target}"
+    return f"{live}{where} since {story.live_since:%Y-%m-%d %H:%M} UTC by {story.released_by}"
 
 
 def _training(story: ModelStory) -> Sequence[str]:
@@ -135,6 +159,8 @@ def _training(story: ModelStory) -> Sequence[str]:
     return [
         f"  {story.product}: trained on {made.rows} rows, {made.train_from} to {made.train_until}, of gold {tables}",
         f"  {story.product}: {metrics}",
+        f"  {story.product}: features {', '.join(made.features) or 'none'}",
+        f"  {story.product}: configuration {json.dumps(made.config, separators=(', ', ': '), default=str)}",
     ]
 
 

@@ -1,6 +1,6 @@
 """The inputs of every listed store-SKU in memory: what a service decides from, the same rows as the batch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import cached_property
 
@@ -8,12 +8,15 @@ import pyarrow as pa
 
 from retail_assets.lineage.records import made_from
 from retail_assets.pricing.decisions import MadeFrom
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
-from retail_assets.pricing.inputs import DecisionInputs
+from retail_assets.pricing.gold_inputs import NothingToPrice, gold_versions, read_inputs
+from retail_assets.pricing.inputs import INPUTS, DecisionInputs
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
+
+CARRIED_INPUTS = "price_inputs"
+"""The gold table that only a store has: the rows of its book, computed at the centre."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,31 @@ class InputBook:
 
     @classmethod
     def read(cls, lake: Lake) -> "InputBook":
-        """From the newest gold; raises NothingToPrice where there are no sales, LakeError where there is no gold."""
+        """From the newest gold, or in a store from the inputs that were carried there.
+
+        Raises NothingToPrice where there are no sales, LakeError where there is no gold.
+        """
+        if lake.exists("gold", CARRIED_INPUTS):
+            return cls.carried(lake)
         found = read_inputs(lake, gold_versions(lake))
         return cls(found.business_date, found.versions, found.rows, made_from(lake, found.versions))
 
+    @classmethod
+    def carried(cls, lake: Lake) -> "InputBook":
+        """The inputs that the centre computed for this store, and what they were made from there."""
+        table = lake.open("gold", CARRIED_INPUTS)
+        rows = table.to_pyarrow_table()
+        if not rows.num_rows:
+            raise NothingToPrice("no price inputs were carried to this store", todo="`retail stores` at the centre")
+        rows = rows.sort_by([("store_id", "ascending"), ("sku", "ascending")])
+        made = MadeFrom(**{f.name: rows[f.name][0].as_py() for f in fields(MadeFrom)})
+        found = rows.select(INPUTS.names).cast(INPUTS)
+        return cls(found["business_date"][0].as_py(), {CARRIED_INPUTS: table.version()}, found, made)
+
     def is_stale(self, lake: Lake) -> bool:
-        """Whether a gold table it was read from has a newer Delta version."""
+        """Whether a table it was read from has a newer Delta version."""
+        if CARRIED_INPUTS in self.versions:
+            return lake.version("gold", CARRIED_INPUTS) != self.versions[CARRIED_INPUTS]
         return gold_versions(lake) != self.versions
 
     def decided_by(self, model: PriceModel, rulebook: Rulebook) -> "InputBook":
@@ -42,8 +64,12 @@ class InputBook:
 
     def inputs_of(self, store_id: str, sku: str) -> DecisionInputs | None:
         """What is known of a store-SKU; None where it is not listed or has no price in its store's currency."""
-        row = self._index.get((store_id, sku))
+        row = self.row_of(store_id, sku)
         return None if row is None else DecisionInputs(**self.rows.slice(row, 1).to_pylist()[0])
+
+    def row_of(self, store_id: str, sku: str) -> int | None:
+        """The row of a listed store-SKU in `rows`."""
+        return self._index.get((store_id, sku))
 
     def category_of(self, store_id: str, sku: str) -> str | None:
         """The category of a listed store-SKU."""

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.guardrails import RULES
@@ -16,7 +17,7 @@ from retail_assets.pricing.inputs import DecisionInputs, PricingInputError
 from retail_assets.pricing.model import PRODUCT, SOURCES, PriceModel
 from retail_assets.pricing.policy import OUTCOMES, REASONS, Batch, decide_batch
 from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.trail import TrailLine, lines_of
+from retail_assets.pricing.trail import Step, TrailLine, steps_of, told
 from retail_assets.serving.decision_rows import new_decision_id
 
 CHUNK_ROWS = 100_000
@@ -76,15 +77,34 @@ class Provenance:
 
 def decide_one(model: PriceModel, rulebook: Rulebook, inputs: DecisionInputs) -> Decision:
     """Decides one price; the same answer as a batch gives for the same inputs. No I/O."""
-    batch = decide_batch(model, rulebook, inputs.table())
-    return Decision(
-        inputs=inputs,
-        model_version=model.version,
-        policy_hash=rulebook.policy_hash,
-        price=int(batch.price[0]),
-        trail=lines_of(batch, 0),
-        output=_output(batch, 0, inputs.business_date),
-    )
+    return Decided.of(model, rulebook, inputs.table()).at(0, inputs)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Rows decided in one pass, of which any can be told: sixty-four take little longer than one."""
+
+    batch: Batch
+    steps: list[Step]
+    model_version: str
+    policy_hash: str
+
+    @classmethod
+    def of(cls, model: PriceModel, rulebook: Rulebook, rows: pa.Table) -> "Decided":
+        """Decides every row of `rows` (schema INPUTS)."""
+        batch = decide_batch(model, rulebook, rows)
+        return cls(batch, steps_of(batch), model.version, rulebook.policy_hash)
+
+    def at(self, row: int, inputs: DecisionInputs) -> Decision:
+        """The decision of one row, whose inputs are `inputs`."""
+        return Decision(
+            inputs=inputs,
+            model_version=self.model_version,
+            policy_hash=self.policy_hash,
+            price=int(self.batch.price[row]),
+            trail=told(self.steps, row, int(self.batch.digits[row])),
+            output=_output(self.batch, row, inputs.business_date),
+        )
 
 
 def decision_row(

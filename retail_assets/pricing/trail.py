@@ -4,8 +4,9 @@ A `Step` holds one step of every row. Here one row is told in Python; `trail_sql
 same templates, so that a service and a batch say the same about the same price.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from string import Formatter
 from typing import Any
 
@@ -162,10 +163,9 @@ def steps_of(batch: Batch) -> list[Step]:
     return [_objective(batch), *guards, _minimum_gain(batch)]
 
 
-def lines_of(batch: Batch, row: int) -> tuple[TrailLine, ...]:
-    """The trail of one row, in Python values."""
-    places = int(batch.digits[row])
-    return tuple(_line(step, row, places) for step in steps_of(batch))
+def told(steps: Sequence[Step], row: int, places: int) -> tuple[TrailLine, ...]:
+    """The trail of one row from the steps of its batch; `places` are the decimals of its currency."""
+    return tuple([_line(step, row, places) for step in steps])
 
 
 def outcomes_of(rule: str) -> Mapping[int, str]:
@@ -276,9 +276,13 @@ def _line(step: Step, row: int, places: int) -> TrailLine:
 
 def _render(template: str, values: Mapping[str, Any], places: int) -> str:
     return "".join(
-        text + (FORMATS[spec](values[name], places) if name else "")
-        for text, name, spec, _ in Formatter().parse(template)
+        text + (FORMATS[spec](values[name], places) if name else "") for text, name, spec in _pieces(template)
     )
+
+
+@cache
+def _pieces(template: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    return tuple((text, name, spec) for text, name, spec, _ in Formatter().parse(template))
 
 
 def _money(minor: int, places: int) -> str:

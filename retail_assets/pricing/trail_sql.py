@@ -1,4 +1,4 @@
-"""The trail of a whole batch as SQL expressions: the same content as `trail.lines_of`, without a loop over rows."""
+"""The trail of a whole batch as SQL expressions: the same content as `trail.told`, without a loop over rows."""
 
 from collections.abc import Callable, Mapping
 from string import Formatter

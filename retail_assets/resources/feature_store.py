@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from retail_assets.features.materialise import Materialised
     from retail_assets.features.online import OnlineRow
 
+SERVED_WITHIN_S = 0.25
 CONFIGURATION = Path(__file__).resolve().parents[2] / "feature_repo" / "feature_store.yaml"
 
 
@@ -41,6 +42,17 @@ class FeatureStore(BaseModel):
     def at(cls, home: "Home", lake: Lake, redis: str | None = None) -> "FeatureStore":
         """The store of `home` over the gold of `lake`; online in `redis`, or RETAIL_REDIS, or SQLite. Opens nothing."""
         return cls(root=home.root, folder=home.features, lake=lake, redis=redis or os.environ.get("RETAIL_REDIS"))
+
+    def for_serving(self, within_s: float = SERVED_WITHIN_S) -> "FeatureStore":
+        """The same store for a service: Redis must answer `within_s`, unless the connection string says otherwise.
+
+        A store that hangs must not hold a service longer than one that is gone.
+        """
+        if self.redis is None:
+            return self
+        missing = [name for name in ("socket_timeout", "socket_connect_timeout") if f"{name}=" not in self.redis]
+        redis = ",".join([self.redis, *(f"{name}={within_s}" for name in missing)])
+        return FeatureStore(root=self.root, folder=self.folder, lake=self.lake, redis=redis)
 
     @property
     def online_target(self) -> str:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
+DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
+
+
+def properties(layer: str) -> dict[str, str]:
+    """The Delta properties that tables of a layer are made with. Delta refuses to change or delete a decision."""
+    if layer != "decisions":
+        return dict(KEPT)
+    return dict.fromkeys(KEPT, f"interval {DECISIONS_KEPT_DAYS} days") | {"delta.appendOnly": "true"}
 
 
 class LakeError(RetailError):
@@ -73,6 +81,16 @@ class Lake(BaseModel):
         """The newest Delta version of `layer/name`, or None where the table does not exist."""
         return self.open(layer, name).version() if self.exists(layer, name) else None
 
+    def may_be_newer(self, layer: str, name: str, version: int) -> bool:
+        """Whether `layer/name` may be at another version than `version`, for those who look several times a second.
+
+        In a local lake this asks the file system for two names; elsewhere it is always true.
+        """
+        log = Path(self.table_uri(layer, name), "_delta_log")
+        if "://" in self.uri:
+            return True
+        return (log / f"{version + 1:020}.json").exists() or not (log / f"{version:020}.json").exists()
+
     def tables(self, layer: str) -> list[str]:
         """Names of the tables of a layer in a local lake, sorted."""
         folder = Path(self.table_uri(layer, ""))
@@ -90,7 +108,7 @@ class Lake(BaseModel):
             mode="ignore",
             partition_by=list(partition_by) or None,
             storage_options=self.storage_options or None,
-            configuration=dict(KEPT),
+            configuration=properties(layer),
         )
 
     def append(
@@ -151,7 +169,7 @@ class Lake(BaseModel):
             storage_options=self.storage_options or None,
             writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
             commit_properties=CommitProperties(custom_metadata=metadata),
-            configuration=dict(KEPT),  # of a table that this write creates
+            configuration=properties(layer),  # of a table that this write creates
             **options,
         )
         return self.open(layer, name).version()

@@ -55,6 +55,8 @@ def routes(log: Sequence[Release], product: str, chain: Sequence[str], targets: 
     default = _champion(rows, chain)
     if chain[0].startswith(STORE):
         default = _answers(rows, chain, chain[0].removeprefix(STORE))
+        if arm_of(default) == "canary":
+            champions[chain[0].removeprefix(STORE)] = _champion(rows, chain)
     return Routes(
         default=default,
         stores={store: release for store, release in found.items() if release is not None},

@@ -18,7 +18,7 @@ import yaml
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT
-from retail_assets.resources.source_control import git_commit
+from retail_assets.resources.source_control import bento_label
 from retail_assets.serving.processes import SERVICES
 
 REQUIREMENTS = PROJECT_ROOT / "bento" / "requirements.txt"
@@ -65,7 +65,7 @@ def build(product: str, bentoml_home: Path) -> tuple[str, Path, bool]:
         return f"{product}:{version}", folder, False
     command = [sys.executable, "-m", "bentoml", "build", str(PROJECT_ROOT), "-f", str(bento_file(product))]
     environment = os.environ | {"BENTOML_HOME": str(bentoml_home), "BENTOML_DO_NOT_TRACK": "True"}
-    label = ["--label", f"git_commit={git_commit().partition('+')[0]}"]
+    label = ["--label", f"git_commit={bento_label()}"]
     done = subprocess.run(
         [*command, "--version", version, *label, "--output", "tag"],
         cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False,

@@ -9,22 +9,25 @@ application transaction: a segment that is met again after a crash is recognised
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.background import Every
 from retail_assets.serving.decision_rows import DecisionLogError, encode
-from retail_assets.serving.decision_spool import Writer, append_once, count_lines, read_segment, recover
+from retail_assets.serving.decision_spool import Append, Writer, append_once, count_lines, read_segment, recover
 
 logger = logging.getLogger(__name__)
 
 SYNC_EVERY_S = 0.2
 SHIP_EVERY_S = 5.0
+LARGE_SEGMENT_BYTES = 8 << 20
 
 
 @dataclass
@@ -61,14 +64,20 @@ class DecisionLog:
         spool: Path,
         sync_every_s: float = SYNC_EVERY_S,
         ship_every_s: float = SHIP_EVERY_S,
+        send: Append | None = None,
+        require_lake: Callable[[], None] = lambda: None,
     ) -> None:
         """`spool` is a local folder, one subfolder per living process of `product` on this machine.
 
-        Takes the first subfolder nobody holds. Nothing is read or moved before `start`.
+        Takes the first subfolder nobody holds. Nothing is read or moved before `start`. `send` takes the segments where
+        they do not go into `lake`: a store's go to its centre. `require_lake` raises a RetailError while the lake is
+        away: where a folder is not mounted, a log that made it anew would lose its rows when the real one returns.
         """
         self.product = product
         self.backlog = Backlog()
+        self._require_lake = require_lake
         self._lake = lake
+        self._send = send
         self._root = spool / product
         self._sync_every_s = sync_every_s
         self._ship_every_s = ship_every_s
@@ -89,9 +98,10 @@ class DecisionLog:
         raise DecisionLogError("1,000 processes already hold this spool", where=str(self._root))
 
     def _first_number(self) -> int:
-        shipped = 0
-        if self._lake.exists("decisions", self.product):
-            shipped = self._lake.open("decisions", self.product).transaction_version(self._writer.app_id) or 0
+        shipped = self._writer.shipped()
+        if self._send is None and self._lake.exists("decisions", self.product):
+            in_lake = self._lake.open("decisions", self.product).transaction_version(self._writer.app_id) or 0
+            shipped = max(shipped, in_lake)
         return max([shipped, *(int(path.stem) for path in self._writer.segments())]) + 1
 
     def start(self) -> None:
@@ -162,21 +172,37 @@ class DecisionLog:
         os.close(file)
 
     def ship(self) -> None:
-        """Seals the open segment and moves every sealed one to the lake; leaves the rest where the lake refuses."""
+        """Moves every segment to the lake; leaves the rest where the lake refuses.
+
+        While an older one waits, the open segment is only sealed when it is large: days without a lake are few files.
+        """
         with self._shipping:
-            self._seal()
+            waiting = bool(self._sealed)
+            if not waiting or self._size >= LARGE_SEGMENT_BYTES:
+                self._seal()
+            self._ship_sealed()
+            if waiting:
+                self._seal()
+                self._ship_sealed()
+
+    def _ship_sealed(self) -> None:
+        self._measure()
+        while self._sealed:
+            self._ship_one(self._sealed[0])
+            self._sealed.pop(0)
             self._measure()
-            while self._sealed:
-                self._ship_one(self._sealed[0])
-                self._sealed.pop(0)
-                self._measure()
+
+    def _append(self, product: str, rows: pa.Table, app_id: str, number: int) -> bool:
+        if self._send is not None:
+            return self._send(product, rows, app_id, number)
+        return append_once(self._lake, product, rows, app_id, number)
 
     def _ship_one(self, segment: _Segment) -> None:
         rows, torn = read_segment(segment.path)
         self.backlog.torn_lines += torn
-        if rows.num_rows and append_once(self._lake, self.product, rows, self._writer.app_id, segment.number):
+        if rows.num_rows and self._append(self.product, rows, self._writer.app_id, segment.number):
             self.backlog.shipped_rows += rows.num_rows
-        segment.path.unlink()
+        self._writer.drop(segment.path)
 
     def _measure(self) -> None:
         with self._gate:
@@ -189,8 +215,9 @@ class DecisionLog:
         from deltalake.exceptions import DeltaError
 
         try:
+            self._require_lake()
             if not self._orphans_recovered:
-                self.backlog.recovered_rows += recover(self._lake, self.product, self._root)
+                self.backlog.recovered_rows += recover(self._append, self.product, self._root)
                 self._orphans_recovered = True
             self.ship()
         except (DeltaError, OSError, RetailError) as error:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,10 @@ from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_rows import DECISION_SCHEMA, decode
 
 logger = logging.getLogger(__name__)
+
+SHIPPED = "shipped"
+Append = Callable[[str, pa.Table, str, int], bool]
+"""Product, rows, writer and segment number -> whether they were added; those that are there already are not."""
 
 
 class Writer:
@@ -44,6 +49,22 @@ class Writer:
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fsync(folder)
         os.close(folder)
+
+    def shipped(self) -> int:
+        """The number of the last segment that arrived where it was sent; 0 before the first."""
+        file = self.folder / SHIPPED
+        return int(file.read_text()) if file.exists() else 0
+
+    def drop(self, path: Path) -> None:
+        """Deletes a segment that arrived, after its number was kept: a number is never given to two segments."""
+        partial = self.folder / f"{SHIPPED}.partial"
+        with partial.open("w") as file:
+            file.write(path.stem)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.folder / SHIPPED)
+        self.sync_names()
+        path.unlink()
 
     def release(self) -> None:
         """Gives the folder back."""
@@ -119,8 +140,8 @@ def count_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
 
-def recover(lake: Lake, product: str, folder: Path) -> int:
-    """Moves to the lake what dead processes left below `folder`; writers that are alive are not touched.
+def recover(append: Append, product: str, folder: Path) -> int:
+    """Sends what dead processes left below `folder`; writers that are alive are not touched.
 
     Returns how many decisions were added.
     """
@@ -131,8 +152,8 @@ def recover(lake: Lake, product: str, folder: Path) -> int:
             continue
         for path in writer.segments():
             rows, _ = read_segment(path)
-            if rows.num_rows and append_once(lake, product, rows, writer.app_id, int(path.stem)):
+            if rows.num_rows and append(product, rows, writer.app_id, int(path.stem)):
                 added += rows.num_rows
-            path.unlink()
+            writer.drop(path)
         writer.release()
     return added

@@ -3,20 +3,17 @@
 import json
 import logging
 import math
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from time import monotonic, perf_counter, thread_time
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment
-from retail_assets.features.online import believed_at
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.context import ForecastContext
 from retail_assets.forecasting.encoding import ForecastModelError
@@ -29,6 +26,7 @@ from retail_assets.serving.arms import arm_of
 from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
+from retail_assets.serving.feature_vectors import FeatureVectors
 from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
 from retail_assets.serving.naive import NAIVE, SALES, SeasonalNaive
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 100_000
-ASK_AGAIN_AFTER_S = 2.0
 CONTEXT_TABLES = ("dim_calendar", "dim_promotion", "dim_store", "dim_product")
 
 
@@ -77,19 +73,17 @@ class ForecastDesk:
     """Forecasts with what is live."""
 
     def __init__(self, environment: Environment) -> None:
-        self.features = FeatureStore.at(environment.home, environment.lake)
+        self.features = FeatureStore.at(environment.home, environment.lake).for_serving()
+        self.vectors = FeatureVectors(self.features, SERVICE)
         self.runtime: Runtime[DemandForecaster] = Runtime(PRODUCT, environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
         self._versions = Versions(environment.lake)
         self._naive = SeasonalNaive(environment.lake)
-        self._read_before: dict[tuple[str, str], tuple[OnlineRow, float]] = {}
-        self._ask_again_at = 0.0
         self._context: ForecastContext | None = None
         self._context_versions: dict[str, int | None] = {}
         self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
         self._commit = git_commit()
-        self._store_errors = _store_errors()
         self._base_view = _base_view()
 
     def _load(self, folder: Path, _: Manifest) -> DemandForecaster:
@@ -108,6 +102,7 @@ class ForecastDesk:
 
     def _refresh(self) -> None:
         self.clock.poll()
+        self.vectors.poll()
         self._naive.poll(self.clock.newest_day)
         versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
@@ -141,7 +136,9 @@ class ForecastDesk:
         return answer
 
     def _answered(self, made: Made, store_id: str, sku: str) -> dict[str, Any]:
-        return _answer(made, store_id, sku, new_decision_id(), datetime.now(UTC), self._levels)
+        answer = _answer(made, store_id, sku, new_decision_id(), datetime.now(UTC), self._levels)
+        ages = [age for age in (made.cache_age_s, self.runtime.cache_age_s()) if age is not None]
+        return answer | {"cache_age_s": max(ages, default=None)}
 
     def _shadowed(
         self, shadow: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known
@@ -201,37 +198,16 @@ class ForecastDesk:
         context, moment = self._context, self.clock.now()
         if context is None or self.clock.newest_day is None:
             return "missing: gold has no features or no calendar yet"
-        row, cache_age_s = self._read(store_id, sku, moment)
-        if row is None:
-            return "missing: the feature store does not answer"
+        if not self.vectors.ready:
+            return "missing: no features have been read from gold yet"
+        row = self.vectors.online([{"store_id": store_id, "sku": sku}], at=moment)[0]
         if row.missing:
             return f"missing: no features of {', '.join(row.missing_views)}"
         if row.stale:
             ages = [f"{view} ({row.beliefs[view].age_seconds or 0:.0f} s)" for view in row.stale_views]
             return f"stale: features of {', '.join(ages)} are too old"
         at = row.event_timestamps[self._base_view]
-        return Known(row, context.origin_of(store_id, at), at, row.age_seconds or 0.0, cache_age_s)
-
-    def _read(self, store_id: str, sku: str, moment: datetime) -> "tuple[OnlineRow | None, float | None]":
-        """The features of a key and, where the store does not answer, how long ago they were read from it.
-
-        A store that failed is left alone for a while, so that its timeouts do not add up.
-        """
-        key = (store_id, sku)
-        if monotonic() >= self._ask_again_at:
-            try:
-                row = self.features.online(SERVICE, [{"store_id": store_id, "sku": sku}], at=moment)[0]
-            except self._store_errors as error:
-                logger.error("the feature store does not answer: %s", error)
-                self._ask_again_at = monotonic() + ASK_AGAIN_AFTER_S
-            else:
-                if len(self._read_before) < REMEMBERED or key in self._read_before:
-                    self._read_before[key] = (row, monotonic())
-                return row, None
-        if key not in self._read_before:
-            return None, None
-        row, read_at = self._read_before[key]
-        return believed_at(row, moment), monotonic() - read_at
+        return Known(row, context.origin_of(store_id, at), at, row.age_seconds or 0.0, self.runtime.cache_age_s())
 
     def _make(self, live: Live[DemandForecaster], store_id: str, sku: str, horizon: int, known: Known) -> Made:
         """The batch's rule: days count from the retailer's newest day, also where a store's own features are older."""
@@ -303,13 +279,6 @@ def newest_batch_forecast(lake: Lake, store_id: str, sku: str, after: date | Non
         ).df()
 
 
-def _store_errors() -> tuple[type[Exception], ...]:
-    from feast.errors import FeastError
-    from redis.exceptions import RedisError
-
-    return (RetailError, OSError, sqlite3.Error, FeastError, RedisError)
-
-
 def _base_view() -> str:
     """The view whose day is the day a forecast starts from."""
     from retail_assets.features.registry import repository
@@ -341,7 +310,7 @@ def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime,
         "feature_age_s": made.age_s,
         "fallback": made.fallback is not None,
         "fallback_reason": made.fallback,
-        "cache_age_s": made.cache_age_s,
+        "cache_age_s": None,
     }
 
 

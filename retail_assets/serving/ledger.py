@@ -8,10 +8,10 @@ command line read it directly.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -284,8 +284,12 @@ class Ledger:
         return _releases(_rows(self.lake.open("ops", "releases")))
 
     def version(self) -> int | None:
-        """The ledger's Delta version: a cheap way for a service to see that something was released."""
+        """The ledger's Delta version."""
         return self.lake.version("ops", "releases")
+
+    def changed_since(self, version: int | None) -> bool:
+        """Whether there may be a newer version than `version`; in a local lake one look for the next commit's file."""
+        return version is None or self.lake.may_be_newer("ops", "releases", version)
 
 
 def live_rows(log: Sequence[Release]) -> list[Release]:
@@ -347,8 +351,13 @@ def _rows(table: "DeltaTable") -> pa.Table:
     return table.to_pyarrow_dataset().to_table(use_threads=False)
 
 
+def release_of(row: Mapping[str, Any]) -> Release:
+    """A row of the ledger; columns that newer code added are left out, as stores run older code for a while."""
+    return Release.model_validate({name: row[name] for name in Release.model_fields if name in row})
+
+
 def _releases(rows: pa.Table) -> list[Release]:
-    found = [Release.model_validate(row) for row in rows.to_pylist()]
+    found = [release_of(row) for row in rows.to_pylist()]
     return sorted(found, key=lambda r: (r.at, r.release_id))
 
 

@@ -19,14 +19,15 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import Routes, routes
-from retail_assets.serving.ledger import CLOUD, Ledger, Release
+from retail_assets.serving.ledger import CLOUD, Ledger, LedgerError, Release
 from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
-POLL_EVERY_S = 1.0
-RETRY_REFUSED_EVERY = 30
+POLL_EVERY_S = 0.25
+RETRY_REFUSED_EVERY = 120
+"""Looks at the ledger between two attempts to load a version that was refused."""
 
 
 class NothingLive(RetailError):
@@ -41,11 +42,6 @@ class Live(Generic[Model]):
     manifest: Manifest
     model: Model
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-def arm_of(release: Release) -> str:
-    """`canary`, or `champion` for a release that came to answer by any other action."""
-    return "canary" if release.action == "canary" else "champion"
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,11 @@ class LiveModel(Generic[Model]):
         """Reads the ledger once and swaps when it says another thing; keeps what serves when it cannot be read."""
         self._polls_since_refusal += 1
         try:
+            if not self._ledger.changed_since(self._seen) and not self._retry_is_due():
+                return
             version = self._ledger.version()
+            if version is None and self._seen is not None:
+                raise LedgerError("the release ledger was there and is not")
             if version == self._seen and not self._retry_is_due():
                 return
             wanted = routes(self._ledger.log(), self.product, self.chain, self._targets())

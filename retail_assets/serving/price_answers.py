@@ -14,9 +14,17 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.core.money import from_minor
 from retail_assets.environments import Environment
 from retail_assets.lineage.records import record_policy
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.book import CARRIED_INPUTS, InputBook
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Decision, MadeFrom, Provenance, decide_one, decision_of, decision_row
+from retail_assets.pricing.decisions import (
+    Decided,
+    Decision,
+    MadeFrom,
+    Provenance,
+    decide_one,
+    decision_of,
+    decision_row,
+)
 from retail_assets.pricing.explain import reasons
 from retail_assets.pricing.gate import GATED_BY, Gate
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
@@ -44,6 +52,7 @@ MADE_FROM = ("gold_versions", "bronze_versions", "warehouse_code")
 OLDEST_INPUTS_DAYS = 3
 FALLBACK = "fallback"
 REMEMBERED = 100_000
+BLOCK_ROWS, MOST_BLOCKS = 64, 256
 MOST_VERSIONS = 4  # that decisions are remembered of
 
 
@@ -78,12 +87,27 @@ class Priced:
 
 @dataclass(frozen=True)
 class _Memory:
-    """Decisions already made from one model and one price book. Replaced as a whole when either changes."""
+    """Decisions already made from one model and one price book. Replaced as a whole when either changes.
+
+    A question that is new is decided in one pass with its neighbours in the book, which are likely to be asked next.
+    """
 
     model: PriceModel
     book: InputBook
     inputs: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
+    blocks: dict[int, tuple[Decided, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def decide(self, rulebook: Rulebook, row: int) -> Decision:
+        """The decision of a row of the book."""
+        block = self.blocks.get(row // BLOCK_ROWS)
+        if block is None:
+            rows = self.inputs.rows.slice(row - row % BLOCK_ROWS, BLOCK_ROWS)
+            block = self.blocks[row // BLOCK_ROWS] = (Decided.of(self.model, rulebook, rows), rows.to_pylist())
+            if len(self.blocks) > MOST_BLOCKS:
+                del self.blocks[next(iter(self.blocks))]
+        decided, inputs = block
+        return decided.at(row % BLOCK_ROWS, DecisionInputs(**inputs[row % BLOCK_ROWS]))
 
 
 class PriceDesk:
@@ -95,7 +119,7 @@ class PriceDesk:
         self.rulebook = Rulebook.of(load_config().policy)
         self.runtime: Runtime[PriceModel] = Runtime("pricing", environment, self._load, also_poll=self._refresh)
         self._lake = environment.lake
-        self.clock = Clock(environment, "fct_sales_daily")
+        self.clock = Clock(environment, CARRIED_INPUTS if environment.centre else "fct_sales_daily")
         self._versions = Versions(environment.lake)
         self._published = Gate.read(environment.lake)
         self._rows: tuple[Gate, dict[tuple[str, str], dict[str, Any] | None]] | None = None
@@ -116,8 +140,9 @@ class PriceDesk:
         self.clock.poll()
         if self._published.versions != self._versions.of("ops", *GATED_BY):
             self._published = Gate.read(self._lake)
-        newest = self._versions.of("gold", *READS, FORECASTS)
-        if any(newest[name] is None for name in READS):
+        carried = self._versions.of("gold", CARRIED_INPUTS)
+        newest = carried if carried[CARRIED_INPUTS] is not None else self._versions.of("gold", *READS, FORECASTS)
+        if any(newest.get(name, 0) is None for name in READS):
             return
         if self._book is None or self._book.versions != {n: v for n, v in newest.items() if v is not None}:
             book = InputBook.read(self._lake)
@@ -175,6 +200,9 @@ class PriceDesk:
             self.runtime.metrics.fallback("busy")
             return good.again(arm_of(live.release), begun, self.runtime.cache_age_s())
         live, priced = self._answered(live, book, store_id, sku)
+        on_trial = arm_of(live.release) != "champion"  # its prices must not outlive it
+        if not on_trial and (len(self._good) < REMEMBERED or (store_id, sku) in self._good):
+            self._good[store_id, sku] = priced
         for shadow in self.runtime.live.shadows(store_id):
             self.runtime.beside(lambda shadow=shadow: [self._shadowed(shadow, book, store_id, sku)])  # type: ignore[misc]
         return priced.again(arm_of(live.release), begun, self.runtime.cache_age_s())
@@ -237,16 +265,14 @@ class PriceDesk:
             self._memories = dict(list(kept.items())[1 - MOST_VERSIONS :]) | {live.release.version: memory}
         priced = memory.priced.get((store_id, sku))
         if priced is None:
-            inputs = memory.inputs.inputs_of(store_id, sku)
-            if inputs is None:
+            row = book.row_of(store_id, sku)
+            if row is None:
                 raise NotListed(store_id, sku)
-            decision = decide_one(live.model, self.rulebook, inputs)
+            decision = memory.decide(self.rulebook, row)
             now = datetime.now(UTC)
             priced = Priced.of(decision, Provenance(now, "service", None, self._commit, book.made_from))
             if len(memory.priced) < REMEMBERED:
                 memory.priced[store_id, sku] = priced
-            if len(self._good) < REMEMBERED or (store_id, sku) in self._good:
-                self._good[store_id, sku] = priced
         return priced
 
     def _fall_back(self, store_id: str, sku: str, kind: str, why: str) -> Priced:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Home
+from retail_assets.environments import Home, keys_file
 from retail_assets.serving.tracing import ENDPOINTS
 
 LOOPBACK = "127.0.0.1"
@@ -110,7 +110,10 @@ def dev_servers(home: Home, ports: Mapping[str, int], project: Path, say: Say | 
     """
     specs = dagster_specs(home, ports["dagster"], project)
     specs += [service_spec(product, home, ports[product], project) for product in SERVICES]
-    return Supervisor(specs, say or _to_stdout).run()
+    say = say or _to_stdout
+    if keys_file(home).exists():
+        say("the services ask for an API key: `retail keys list`")
+    return Supervisor(specs, say).run()
 
 
 def _to_stdout(line: str) -> None:

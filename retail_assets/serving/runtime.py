@@ -25,6 +25,7 @@ from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
+from retail_assets.serving.store_link import decision_sender
 from retail_assets.serving.targets import STORE, Targets
 
 logger = logging.getLogger(__name__)
@@ -60,11 +61,18 @@ class Runtime(Generic[Model]):
         self.product = product
         self.started_at = datetime.now(UTC)
         segments = ReleaseConfig.load().segments
-        chain = Targets.of(lake, segments).chain(target or os.environ.get(TARGET_VARIABLE, CLOUD))
+        target = target or os.environ.get(TARGET_VARIABLE, CLOUD)
+        chain = Targets.of(lake, segments).chain(target)
         store = ModelStore.at(home.models)
         self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
         self.catalogue = Catalogue(lake)
-        self.log = DecisionLog(lake, product, home.root / "spool" / "decisions")
+        self.log = DecisionLog(
+            lake,
+            product,
+            home.root / "spool" / "decisions",
+            send=decision_sender(environment, target),
+            require_lake=self._require_gold,
+        )
         siblings = Siblings(home.root / "spool" / "counts", product) if workers() > 1 else None
         self.metrics = ServiceMetrics(product, self._gauges, self._version_labels, siblings)
         self.refreshed_at = monotonic()
@@ -92,14 +100,18 @@ class Runtime(Generic[Model]):
         self._watching.start()
 
     def _refresh(self) -> None:
-        there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
-        if self._gold_seen and not there:
-            raise GoldGone("gold cannot be reached: answers rest on what is in memory", where=self._lake.uri)
-        self._gold_seen = there
+        self._require_gold()
         self.catalogue.poll()
         if self._also_poll is not None:
             self._also_poll()
         self.refreshed_at = monotonic()
+
+    def _require_gold(self) -> None:
+        """Raises GoldGone when gold was there before and is not."""
+        there = self._lake.exists("gold", Catalogue.TABLES["store_id"])
+        if self._gold_seen and not there:
+            raise GoldGone("gold cannot be reached: answers rest on what is in memory", where=self._lake.uri)
+        self._gold_seen = there
 
     def _follow(self) -> None:
         self.live.poll()

@@ -23,7 +23,8 @@ class Targets(BaseModel):
         """From the stores that gold knows; none before the first run."""
         stores = []
         if lake.exists("gold", "dim_store"):
-            stores = lake.query(f"SELECT store_id, country FROM {lake.scan('gold', 'dim_store')}").to_pylist()
+            table = lake.open("gold", "dim_store").to_pyarrow_dataset()  # cheaper than DuckDB, for commands
+            stores = table.to_table(columns=["store_id", "country"], use_threads=False).to_pylist()
         return cls(
             regions={row["store_id"]: row["country"] for row in stores},
             segments={name: tuple(members) for name, members in segments.items()},

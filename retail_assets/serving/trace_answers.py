@@ -5,7 +5,11 @@ from typing import Any
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
+from retail_assets.lineage.document import Trace
+from retail_assets.lineage.page import page
 from retail_assets.lineage.trace import trace_price
+
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
 
 
 class TooManyTraces(RetailError):
@@ -26,10 +30,17 @@ class TraceDesk:
 
         Raises TraceError, and TooManyTraces at once when no more may wait.
         """
+        return self._trace(decision_id, replay).model_dump(mode="json")
+
+    def page(self, decision_id: str, replay: bool) -> str:
+        """The same page as `retail trace price --html`; blocks and raises as `trace` does."""
+        return page(self._trace(decision_id, replay))
+
+    def _trace(self, decision_id: str, replay: bool) -> Trace:
         if not self._places.acquire(blocking=False):
             raise TooManyTraces("too many traces are waiting", todo="try again after Retry-After seconds")
         try:
             with self._one_at_a_time:
-                return trace_price(self._environment, decision_id, replay=replay).model_dump(mode="json")
+                return trace_price(self._environment, decision_id, replay=replay)
         finally:
             self._places.release()

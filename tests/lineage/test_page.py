@@ -5,9 +5,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from retail_assets.lineage.charts import Scale, demand_chart, forecast_chart, margin_chart, trail_chart
+from retail_assets.lineage.charts import RULES, Scale, demand_chart, forecast_chart, margin_chart, trail_chart
 from retail_assets.lineage.document import Trace
 from retail_assets.lineage.page import page
+from retail_assets.lineage.words import text as text_of
 
 
 def test_the_page_needs_nothing_from_outside(trace: Trace) -> None:
@@ -29,7 +30,8 @@ def test_each_picture_is_well_formed_and_named(trace: Trace, chart: object) -> N
 
 def test_the_trail_has_a_row_per_step(trace: Trace) -> None:
     rules = [e.text for e in ET.fromstring(trail_chart(trace)).iter("text") if e.attrib.get("class") == "rule"]
-    assert rules == [line["rule"].replace("_", " ") for line in trace.trail]
+    assert rules == [RULES.get(line["rule"], line["rule"].replace("_", " ")) for line in trace.trail]
+    assert RULES.keys() <= {line["rule"] for line in trace.trail}
 
 
 def test_data_are_never_markup(trace: Trace) -> None:
@@ -37,6 +39,14 @@ def test_data_are_never_markup(trace: Trace) -> None:
     text = page(hostile)
     assert "<script" not in text
     assert "<b>" not in text
+
+
+def test_features_of_the_forecast_are_shown_or_why_they_are_not(trace: Trace) -> None:
+    assert "units mean 28" in page(trace)
+    told = trace.model_copy(update={"forecast_features": "gold/feat_store can no longer be read"})
+    assert "gold/feat_store can no longer be read" in page(told)
+    assert "gold/feat_store can no longer be read" in text_of(told)
+    assert "What the forecast was made of" not in page(trace.model_copy(update={"forecast_features": None}))
 
 
 def test_without_demand_there_is_no_curve(trace: Trace) -> None:

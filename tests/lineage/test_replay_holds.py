@@ -1,6 +1,10 @@
 """A disputed price replays after new data, retraining, a rollback, a new policy and other dbt code; tampering shows."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retail_assets.environments import Environment, Home
+from retail_assets.environments import PROJECT_ROOT, Environment, Home
 from retail_assets.lineage.records import made_from, policy_of, record_policy
 from retail_assets.lineage.trace import trace_price
 from retail_assets.pricing.config import load_config
@@ -20,6 +24,7 @@ from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from retail_assets.serving.ledger import Ledger
+from retail_assets.warehouse.manifest import code_hash
 from tests.lineage.conftest import environment_of, sample_ids
 
 SAMPLE = 12
@@ -30,18 +35,38 @@ def assert_equal(environment: Environment, ids: list[str]) -> None:
     assert [r.verdict for r in verdicts.values() if r and not r.equal] == []
 
 
+def changed_checkout(folder: Path) -> Path:
+    """A copy of this project in which one dbt model means something else: the highest competitor, not the lowest."""
+    ignored = shutil.ignore_patterns("__pycache__", "logs", "partial_parse.msgpack")
+    for name in ("retail_assets", "dbt_project", "feature_repo", "configs", "deployments"):
+        shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=ignored)
+    model = folder / "dbt_project" / "models" / "intermediate" / "int_competitor_prices.sql"
+    text = model.read_text()
+    assert "min(price) as lowest_price" in text
+    model.write_text(text.replace("min(price) as lowest_price", "max(price) as lowest_price"))
+    return folder
+
+
 @pytest.mark.slow
-def test_replay_holds_after_new_days_a_retraining_and_a_rollback(
-    tiny_copy: Home, retail: Callable[..., object]
+def test_replay_holds_after_new_days_another_dbt_model_a_retraining_and_a_rollback(
+    tiny_copy: Home, retail: Callable[..., object], tmp_path: Path
 ) -> None:
     there = environment_of(tiny_copy.root)
     ids, ledger, store = sample_ids(there.lake, SAMPLE), Ledger(there.lake), ModelStore.at(tiny_copy.models)
+    before = trace_price(there, ids[0])
     first = ledger.live("pricing")
     assert first
     days = json.loads((tiny_copy.truth / "manifest.json").read_text())["days"]
     retail(tiny_copy.root, "sample", "--scale", "tiny", "--days", str(days + 8))
-    retail(tiny_copy.root, "run", "--json")
+    other = changed_checkout(tmp_path / "checkout")
+    elsewhere = {"PYTHONPATH": str(other), "PYTHONSAFEPATH": "1"}
+    write_manifest = [sys.executable, "-m", "retail_assets.warehouse.manifest"]
+    subprocess.run(write_manifest, env=os.environ | elsewhere, check=True, capture_output=True)
+    retail(tiny_copy.root, "run", "--json", environment=elsewhere)
     assert_equal(there, ids)
+    after = trace_price(there, ids[0])
+    assert (after.gold, after.raw, after.warehouse) == (before.gold, before.raw, before.warehouse)
+    assert after.warehouse.code_hash == code_hash()
     trained = store.versions("pricing")
     assert len(trained) == 2, "eight new days train anew"
     live = ledger.live("pricing")
@@ -52,8 +77,22 @@ def test_replay_holds_after_new_days_a_retraining_and_a_rollback(
     assert (trace_price(there, ids[0]).models[0].replaced_by or "").startswith(trained[-1])
     ledger.rollback("pricing", by="test", reason="a dispute")
     assert_equal(there, ids)
-    newest = sample_ids(there.lake, 1000)
-    assert_equal(there, [name for name in newest if name not in ids][-SAMPLE:])
+    made_by_the_other = [name for name in sample_ids(there.lake, 1000) if name not in ids][-SAMPLE:]
+    assert_says_where_the_other_model_differs(there, made_by_the_other, code_hash(other / "dbt_project"))
+
+
+def assert_says_where_the_other_model_differs(environment: Environment, ids: list[str], code: str) -> None:
+    """Decisions on gold that no longer says what it is called: each trace names the model's hash, column and day."""
+    traces = [trace_price(environment, name, replay=True) for name in ids]
+    assert {trace.warehouse.code_hash for trace in traces} == {code}
+    assert "int_competitor_prices" in [model.name for model in traces[0].warehouse.marts["fct_sales_daily"]]
+    differing = [trace for trace in traces if not trace.sums_agree]
+    assert differing
+    for trace in differing:
+        assert str(trace.first_difference).startswith("gold/fct_sales_daily, lowest competitor price: on ")
+        assert trace.replay is not None
+        assert not trace.replay.equal
+    assert all(trace.replay and trace.replay.equal for trace in traces if trace.sums_agree)
 
 
 def test_replay_holds_after_other_dbt_code_rebuilt_gold(tiny_copy: Home) -> None:

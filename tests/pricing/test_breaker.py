@@ -62,7 +62,7 @@ def test_absolute_limits_hold_from_the_first_batch_on(breaker: BreakerConfig, nu
 
 
 def test_prices_run_away_downwards_too(breaker: BreakerConfig) -> None:
-    assert tripped(judge([replace(USUAL, mean_change=-0.09)], {}, breaker)) == {("mean_change", "limit")}
+    assert tripped(judge([replace(USUAL, mean_change=-0.13)], {}, breaker)) == {("mean_change", "limit")}
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -123,7 +123,7 @@ def test_a_category_is_held_against_its_own_past_only(breaker: BreakerConfig) ->
 
 def test_batches_from_before_a_number_was_measured_say_nothing_of_it(breaker: BreakerConfig) -> None:
     old = [replace(USUAL, promised_gain=math.nan)] * 9
-    much = replace(USUAL, promised_gain=0.11)
+    much = replace(USUAL, promised_gain=0.12)
     assert judge([much], {CHAIN: old}, breaker) == ()
     assert tripped(judge([much], {CHAIN: [*old, *[USUAL] * 5]}, breaker)) == {("promised_gain", "sigma")}
 

@@ -137,7 +137,7 @@ def test_a_day_decided_again_with_other_inputs_points_at_what_it_corrects(refres
 @pytest.fixture
 def wide(config: PricingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit breaker that nothing trips."""
-    limits = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0}
+    limits = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
     settings = config.model_dump()
     settings["publication"]["breaker"] |= {"limits": limits, "minimum_batches": 50, "history": 60}
     monkeypatch.setattr(publication_assets, "load_config", lambda: PricingConfig.model_validate(settings))
@@ -269,7 +269,9 @@ def test_a_price_that_moved_too_far_within_a_week_is_stopped(refreshed: Home, de
 
 
 def test_an_open_store_without_decisions_is_named(refreshed: Home, decided: Lake) -> None:
-    decided.open("decisions", "pricing").delete("store_id = 'DE-001'")
+    decisions = decided.open("decisions", "pricing")
+    decisions.alter.set_table_properties({"delta.appendOnly": "false"})
+    decisions.delete("store_id = 'DE-001'")
     result = refresh(refreshed)
     check = next(c for c in result.get_asset_check_evaluations() if c.check_name == "every_listed_item_has_a_price")
     assert not check.passed
@@ -297,7 +299,9 @@ def test_a_failed_blocking_check_keeps_the_batch_in_the_house(refreshed: Home, d
 
 
 def test_a_listed_item_without_a_decision_is_seen(refreshed: Home, decided: Lake) -> None:
-    decided.open("decisions", "pricing").delete("sku = 'SKU-00004'")
+    decisions = decided.open("decisions", "pricing")
+    decisions.alter.set_table_properties({"delta.appendOnly": "false"})
+    decisions.delete("sku = 'SKU-00004'")
     assert not checked(refreshed)["every_listed_item_has_a_price"]
 
 

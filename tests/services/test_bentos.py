@@ -10,6 +10,7 @@ import yaml
 from retail_assets.environments import Home
 from retail_assets.pricing.book import InputBook
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.source_control import _labelled, git_commit
 from retail_assets.serving import bentos
 from retail_assets.serving.processes import SERVICES, ServerSpec, service_spec
 from tests.services import harness
@@ -51,6 +52,8 @@ def test_a_built_bento_answers_for_a_store(tiny_copy: Home, monkeypatch: pytest.
     tag, folder, built = bentos.build("pricing", tiny_copy.models)
     assert (tag, built) == (f"pricing:{folder.name}", True)
     assert bentos.build("pricing", tiny_copy.models) == (tag, folder, False)
+    assert _labelled(folder / "bento.yaml") == git_commit(), "a decision of a Bento names the code that made it"
+    assert _labelled(folder / "no-bento.yaml") is None
     described = yaml.safe_load((folder / "bento.yaml").read_text())
     assert described["models"] == [], "what it serves is named by the ledger"
     installs = (folder / "env" / "python" / "requirements.txt").read_text().splitlines()

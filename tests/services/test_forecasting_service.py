@@ -1,19 +1,23 @@
 """The forecasting service over real HTTP: it answers what the batch wrote to gold/forecasts, and refuses the rest."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bento.forecasting.schemas import MAX_HORIZON, ForecastAnswer
 from retail_assets.environments import Environment, Home
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.forecasting.training import FEATURE_TABLE
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving import runtime
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.naive import NAIVE, SeasonalNaive
 from retail_assets.serving.service_app import NoAnswer
+from tests.feature_gold import running_redis
 from tests.services.harness import Served, eventually
 from tests.services.releases import live_version, promote
 
@@ -157,10 +161,19 @@ class TestFallback:
         assert answer.fallback_reason.startswith("stale: features of store_product_demand")
         assert [day.mean for day in answer.days] == [row["mean"] for row in rows[:7]]
 
-    def test_a_feature_store_that_is_gone_falls_back(self, desk: ForecastDesk, tiny_copy: Home) -> None:
+    def test_a_feature_store_that_is_gone_is_not_missed(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
         for file in tiny_copy.features.iterdir():
             file.unlink()
+        answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 1))
+        desk.runtime.close()
+        assert not answer.fallback
+        assert answer.days[0].mean == pytest.approx(rows[0]["mean"], rel=1e-12)
+
+    def test_a_key_without_features_falls_back(self, desk: ForecastDesk, tiny_copy: Home) -> None:
+        (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
+        Lake.at(tiny_copy.lake).open("gold", FEATURE_TABLE).delete(f"store_id = '{store_id}' and sku = '{sku}'")
+        desk.vectors.poll()
         answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 1))
         desk.runtime.close()
         assert answer.fallback_reason is not None and answer.fallback_reason.startswith("missing")
@@ -180,29 +193,42 @@ class TestFallback:
         assert naive.fallback_reason is not None and naive.fallback_reason.endswith("a seasonal naive forecast")
         assert (naive.model_version, len(naive.days)) == (NAIVE, 7)
 
-    def test_a_feature_store_that_fails_is_answered_from_what_was_read(
+    def test_gold_that_is_away_is_answered_from_memory_with_its_age(
         self, desk: ForecastDesk, tiny_copy: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (store_id, sku), (other, other_sku) = list(batch(tiny_copy))[:2]
-        before, asked = desk.forecast(store_id, sku, 7), 0
-
-        def fails(*_: Any, **__: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            raise OSError("no route to host")
-
-        monkeypatch.setattr(FeatureStore, "online", fails)
-        during = [desk.forecast(store_id, sku, 7) for _ in range(5)]
-        unseen = desk.forecast(other, other_sku, 7)
+        store_id, sku = next(iter(batch(tiny_copy)))
+        before = desk.forecast(store_id, sku, 7)
+        shutil.move(tiny_copy.lake / "gold", tiny_copy.root / "away")
+        monkeypatch.setattr(runtime, "UNREACHED_AFTER_S", -1.0)
+        during = desk.forecast(store_id, sku, 7)
         assert desk.clock.known_at is not None
         desk.clock.known_at += timedelta(days=30)
-        old = desk.forecast(store_id, sku, 7)
+        with pytest.raises(NoAnswer, match="stale"):
+            desk._naive = SeasonalNaive(Lake.at(tiny_copy.lake))
+            desk.forecast(store_id, sku, 7)
         desk.runtime.close()
-        assert all((a["days"], a["fallback"]) == (before["days"], False) for a in during)
-        assert before["cache_age_s"] is None and all(a["cache_age_s"] >= 0 for a in during)
-        assert unseen["fallback"] and "does not answer" in unseen["fallback_reason"]
-        assert old["fallback"] and old["fallback_reason"].startswith("stale"), "what was read is not believed for ever"
-        assert asked < 5, "a store that failed is left alone for a while"
+        assert (during["days"], during["fallback"]) == (before["days"], False)
+        assert before["cache_age_s"] is None and during["cache_age_s"] >= 0
+
+    def test_a_feature_store_that_hangs_is_one_that_does_not_answer(
+        self, tiny_copy: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A real Redis that takes every connection and answers nothing."""
+        import redis
+
+        (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
+        with running_redis(tmp_path) as connection:
+            monkeypatch.setenv("RETAIL_REDIS", connection)
+            desk = ForecastDesk(Environment(name="test", home=tiny_copy, lake=Lake.at(tiny_copy.lake)))
+            desk.runtime.start()
+            before = desk.forecast(store_id, sku, 7)
+            host, port = connection.split(",")[0].split(":")
+            redis.Redis(host, int(port)).client_pause(3_600_000)
+            during = [desk.forecast(store_id, sku, 7) for _ in range(3)]
+            desk.runtime.close()
+        assert "no features of" in before["fallback_reason"], "this Redis is empty"
+        assert {answer["fallback"] for answer in during} == {True}
+        assert all([day["mean"] for day in a["days"]] == [row["mean"] for row in rows[:7]] for a in during)
 
     def test_a_late_question_gets_what_the_same_weekdays_sold(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         store_id, sku = next(iter(batch(tiny_copy)))

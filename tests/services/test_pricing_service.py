@@ -198,7 +198,9 @@ class TestFallback:
 
     def test_without_a_batch_price_there_is_no_answer(self, desk: PriceDesk, tiny_copy: Home) -> None:
         row = decisions(tiny_copy, "mode = 'batch' limit 1")[0]
-        Lake.at(tiny_copy.lake).open("decisions", "pricing").delete()
+        table = Lake.at(tiny_copy.lake).open("decisions", "pricing")
+        table.alter.set_table_properties({"delta.appendOnly": "false"})
+        table.delete()
         self.grow_old(desk, 4)
         with pytest.raises(NoAnswer, match="no published price to fall back to"):
             desk.price(row["store_id"], row["sku"])
@@ -259,7 +261,12 @@ class TestFallback:
         with pytest.raises(GoldGone):
             desk.runtime._refresh()
         desk.runtime.refreshed_at -= 3600
-        during = desk.price(row["store_id"], row["sku"])
+        during, table = desk.price(row["store_id"], row["sku"]), desk.runtime.live._table
+        desk.runtime.live.poll()
+        assert desk.runtime.live._table is table, "a ledger that is away takes no store its release"
+        desk.runtime.log._try_to_ship()
+        assert not tiny_copy.lake.exists(), "a lake made anew would hide what it is given when the real one returns"
+        assert desk.runtime.log.backlog.failures == 1
         away.rename(tiny_copy.lake)
         desk.runtime._refresh()
         after = desk.price(row["store_id"], row["sku"])
@@ -269,3 +276,5 @@ class TestFallback:
         assert (before["cache_age_s"], after["cache_age_s"]) == (None, None)
         assert 3600 <= during["cache_age_s"] < 3700
         assert not during["fallback"]
+        ids = [answer["decision_id"] for answer in (before, during, after)]
+        assert len(decisions(tiny_copy, f"decision_id in {tuple(ids)}")) == 3

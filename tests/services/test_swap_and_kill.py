@@ -127,6 +127,20 @@ def test_a_release_and_a_rollback_are_noticed_and_no_request_fails(released: Ser
     assert changes == 2, "each swap happens once, between two requests"
 
 
+def test_swaps_one_after_the_other_fail_no_request(released: Served, question: dict[str, str]) -> None:
+    home, swaps = released.home, 'retail_model_swaps{product="pricing"}'
+    versions, before = (live_version(home, "pricing"), variation(home, "pricing", seed=14)), released.metrics()[swaps]
+    with traffic(released, question) as asking:
+        for number in range(6):
+            promote(home, "pricing", versions[(number + 1) % 2])
+            assert eventually(
+                lambda number=number: answers_with(released, question, versions[(number + 1) % 2]),  # type: ignore[misc]
+                within=NOTICED_WITHIN_S,
+            )
+    assert set(asking.statuses) == {200}
+    assert released.metrics()[swaps] == before + 6
+
+
 def test_one_store_goes_back_alone(
     released: Served, question: dict[str, str], elsewhere: dict[str, str], retail: Retail
 ) -> None:

@@ -42,6 +42,15 @@ def test_a_price_of_the_service_is_traced_once_it_is_in_the_lake(pricing: Served
     assert trace["replay"]["equal"] is True
 
 
+def test_a_browser_gets_the_page(pricing: Served, decision_id: str) -> None:
+    shown = pricing.client.get(f"/trace/{decision_id}", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert shown.status_code == 200
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert decision_id in shown.text
+    assert shown.text.startswith("<!doctype html>")
+
+
 def test_an_unknown_decision_is_not_found(pricing: Served) -> None:
     response = pricing.client.get("/trace/01a1b874-6c00-7cac-a220-ee2fa5f10fea")
     assert response.status_code == 404

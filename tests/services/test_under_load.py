@@ -1,6 +1,7 @@
 """More to do than time: what is refused, what is answered, and that a service recovers. Real servers."""
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -48,11 +49,6 @@ class Front_:
         """One request."""
         return self.client.post(f"http://127.0.0.1:{self.port}/work", json={})
 
-    def many(self, requests: int, at_once: int = 20) -> list[httpx.Response]:
-        """Answers to requests over so many connections."""
-        with ThreadPoolExecutor(at_once) as pool:
-            return list(pool.map(lambda _: self.post(), range(requests)))
-
     def shed(self, why: str) -> int:
         """How many requests were refused for this reason."""
         return self.metrics.counts.shed[why]
@@ -72,35 +68,89 @@ def front(folder: Path, work: Handler, **limits: float) -> Iterator[Front_]:
         made.thread.join()
 
 
-async def blocking(request: Request) -> Response:
-    """Work on the event loop, as a decision is; says whether it was asked to hurry."""
-    time.sleep(0.01)
-    return Response("late" if LATE in request.scope else "in time")
+class Crowd:
+    """Requests that are all ready when a turn of the event loop begins: the loop is held while they are sent."""
+
+    def __init__(self) -> None:
+        self._holds, self._held, self._go = threading.Event(), threading.Semaphore(0), threading.Event()
+
+    async def work(self, request: Request) -> Response:
+        """Ten milliseconds on the event loop, as a decision is; says whether it was asked to hurry."""
+        if self._holds.is_set():
+            self._holds.clear()
+            self._held.release()
+            self._go.wait()
+        time.sleep(0.01)
+        return Response("late" if LATE in request.scope else "in time")
+
+    async def sends(self, port: int, count: int) -> list[tuple[int, dict[str, str], str]]:
+        """Status, headers and body of the answers to one that is held and `count` that come meanwhile."""
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count + 1)]
+        for connection in connections:
+            await exchange(connection)
+        self._holds.set()
+        first = asyncio.create_task(exchange(connections[0]))
+        await asyncio.to_thread(self._held.acquire)
+        for _, writer in connections[1:]:
+            writer.write(REQUEST)
+            await writer.drain()
+        self._go.set()
+        answers = [await first, *[await answer(reader) for reader, _ in connections[1:]]]
+        for _, writer in connections:
+            writer.close()
+        return answers
+
+
+REQUEST = b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def exchange(connection: Connection) -> tuple[int, dict[str, str], str]:
+    """One request and its answer."""
+    reader, writer = connection
+    writer.write(REQUEST)
+    return await answer(reader)
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode()
+    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+    return int(head[9:12]), headers, (await reader.readexactly(int(headers["content-length"]))).decode()
 
 
 def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with front(tmp_path, blocking) as made:
-        statuses = Counter(response.status_code for response in made.many(requests=200, at_once=60))
+    crowd = Crowd()
+    with front(tmp_path, crowd.work) as made:
+        answers = asyncio.run(crowd.sends(made.port, 60))
+        statuses = Counter(status for status, _, _ in answers)
         assert set(statuses) == {200, 503}
-        assert statuses[503] == made.shed("busy")
+        assert statuses[200] > LIMITS.ahead, "the held one and those at the front of the crowd"
+        assert statuses[503] == made.shed("busy") > 30
+        refused = next(a for a in answers if a[0] == 503)
+        assert refused[1]["retry-after"] == "1"
+        assert json.loads(refused[2])["detail"] == "the service has more to do than it can"
         assert not [r for r in caplog.records if r.name == "retail_assets.requests"], "a flood of lines would add to it"
         alone = made.post()
         assert (alone.status_code, alone.text) == (200, "in time"), "with the load gone it is as before"
 
 
-def test_a_request_that_is_sent_away_is_told_when_to_come_back(tmp_path: Path) -> None:
-    with front(tmp_path, blocking, late_s=1e-9, shed_s=1e-9) as made:
-        refused = next(r for _ in range(100) for r in made.many(40) if r.status_code == 503)
-    assert refused.headers["retry-after"] == "1"
-    assert refused.json()["detail"] == "the service has more to do than it can"
-
-
 def test_a_request_that_has_waited_gets_what_is_prepared(tmp_path: Path) -> None:
-    with front(tmp_path, blocking, late_s=1e-9, shed_s=5.0) as made:
-        assert any(r.text == "late" for _ in range(100) for r in made.many(40))
+    crowd = Crowd()
+    with front(tmp_path, crowd.work, shed_s=5.0) as made:
+        answers = [body for _, _, body in asyncio.run(crowd.sends(made.port, 40))]
+        assert answers.count("in time") > LIMITS.ahead
+        assert answers.count("late") > 20
         assert made.shed("busy") == 0
+
+
+def test_a_few_that_are_slow_are_no_queue(tmp_path: Path) -> None:
+    crowd = Crowd()
+    with front(tmp_path, crowd.work, late_s=1e-9, shed_s=1e-9) as made:
+        answers = asyncio.run(crowd.sends(made.port, LIMITS.ahead))
+        assert {(status, body) for status, _, body in answers} == {(200, "in time")}
 
 
 def test_no_more_requests_are_inside_than_may_be(tmp_path: Path) -> None:

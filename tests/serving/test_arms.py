@@ -104,3 +104,26 @@ def test_a_service_of_one_store_and_one_of_all_agree(rows: list[tuple[str, str, 
     needed = {release.release_id for release in everything.releases()}
     assert needed <= {release.release_id for release in log}
     assert {r.action for r in trial_rows(log)} <= {"canary", "shadow"}
+
+
+def test_where_a_canary_answers_the_champion_is_held_beside_it() -> None:
+    log = log_of(("promote", "a", "cloud"), ("promote", "r", "region-DE"), ("canary", "b", "cloud", 0.5))
+    found = routed(log)
+    drawn = {store for store in STORES if version(found.of(store)) == "b"}
+    assert drawn and {version(release) for release in found.champions.values()} == {"a"}
+    assert set(found.champions) == drawn
+    assert {release.version for release in found.releases()} == {"a", "b", "r"}
+    for store in ("001", "003", "005", "007"):
+        alone = routed(log, f"store-{store}")
+        assert {s: version(r) for s, r in alone.champions.items()} == ({store: "a"} if store in drawn else {})
+
+
+def test_a_canary_of_everything_leaves_its_champion_loaded() -> None:
+    found = routed(log_of(("promote", "a", "cloud"), ("canary", "b", "cloud", 1.0)))
+    assert {version(found.of(store)) for store in STORES} == {"b"}
+    assert len(found.champions) == len(STORES) and version(found.champions["001"]) == "a"
+
+
+def test_a_canary_before_any_release_has_no_champion() -> None:
+    found = routed(log_of(("canary", "b", "cloud", 1.0)))
+    assert version(found.of("001")) == "b" and found.champions == {}

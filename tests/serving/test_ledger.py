@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +142,20 @@ def test_a_ledger_of_before_runs_were_named_takes_new_rows(ledger: Ledger) -> No
     ledger.lake.append("ops", "releases", old)
     ledger.promote("p", "b", by="t", reason="t", run_id="1234")
     assert [(row.version, row.run_id) for row in ledger.log()] == [("a", None), ("b", "1234")]
+
+
+def test_columns_that_newer_code_wrote_are_left_alone(ledger: Ledger) -> None:
+    first = ledger.promote("p", "a", by="t", reason="t")
+    newer = first.model_dump() | {"release_id": release_id(), "version": "b", "previous": "a", "at": datetime.now(UTC)}
+    schema = releases_schema().append(pa.field("signed_by", pa.string()))
+    write_deltalake(
+        ledger.lake.open("ops", "releases"),
+        pa.Table.from_pylist([newer | {"signed_by": "x"}], schema),
+        mode="append",
+        schema_mode="merge",
+    )
+    assert [row.version for row in ledger.log()] == ["a", "b"]
+    assert ledger.promote("p", "c", by="t", reason="t").previous == "b"
 
 
 def test_of_many_threads_that_release_the_same_product_one_wins(ledger: Ledger) -> None:

@@ -1,0 +1,313 @@
+"""The centre's side of the line: what each store should hold, its files, and the decisions and words it sends."""
+
+import hmac
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retail_assets.core.manifest import sha256
+from retail_assets.environments import Environment
+from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.gold_inputs import READS
+from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
+from retail_assets.serving.arms import routes
+from retail_assets.serving.decision_rows import DECISION_SCHEMA
+from retail_assets.serving.ledger import Ledger, Release, answering, versions_of
+from retail_assets.serving.releases import ReleaseConfig
+from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError, TableName
+from retail_assets.serving.store_status import Statuses, StoreReport, StoreStatus, report
+from retail_assets.serving.store_tables import BY_DAY, parquet, sources, store_tables
+from retail_assets.serving.targets import STORE, Targets
+from retail_assets.serving.versions import Versions
+
+logger = logging.getLogger(__name__)
+
+KEPT_VERSIONS = 3
+KEPT_BLOB_DAYS = 7
+TOKENS = "tokens.json"
+WRITER = re.compile(r"^decision-log/[0-9a-f-]{36}$")
+
+
+def folder_of(environment: Environment) -> Path:
+    """Where a centre keeps what it knows of its stores."""
+    return environment.home.root / "stores"
+
+
+class Tokens:
+    """One token per store, of which only the sha256 is kept. A new one replaces the old: that is how one is revoked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / TOKENS
+
+    def issue(self, target: str) -> str:
+        """Makes a token for a store and returns it: the only time it can be seen."""
+        token = secrets.token_urlsafe(32)
+        self._write(self._read() | {target: sha256(token.encode())})
+        return token
+
+    def revoke(self, target: str) -> None:
+        """Takes a store's token away. Raises StoreError where it has none."""
+        known = self._read()
+        if known.pop(target, None) is None:
+            raise StoreError(f"{target} has no token", todo="see `retail stores`")
+        self._write(known)
+
+    def allows(self, target: str, token: str) -> bool:
+        """Whether `token` is the one of `target`."""
+        return hmac.compare_digest(self._read().get(target, ""), sha256(token.encode()))
+
+    def targets(self) -> list[str]:
+        """The stores that have a token."""
+        return sorted(self._read())
+
+    def _read(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
+        return found
+
+    def _write(self, known: dict[str, str]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_suffix(".partial")
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(known, indent=1, sort_keys=True))
+        partial.replace(self._file)
+
+
+class Centre:
+    """Answers stores from the home of the retailer. Safe to ask from several threads."""
+
+    def __init__(self, environment: Environment, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called, in the thread that polls, when stores may have to hold something else."""
+        self.tokens = Tokens(folder_of(environment))
+        self.statuses = Statuses(folder_of(environment) / "status")
+        self.landed = LandedDecisions(environment)
+        self._lake = environment.lake
+        self._ledger = Ledger(environment.lake)
+        self._models = ModelStore.at(environment.home.models)
+        self._features = FeatureStore.at(environment.home, environment.lake)
+        self._config = ReleaseConfig.load()
+        self._blobs = folder_of(environment) / "blobs"
+        self._sources: list[TableName] | None = None
+        self._versions = Versions(environment.lake)
+        self._seen: dict[TableName, int | None] = {}
+        self._ledger_seen: int | None = None
+        self._log: list[Release] = []
+        self._targets = Targets(regions={})
+        self._book: tuple[dict[str, int], InputBook] | None = None
+        self._carried: dict[tuple[str, str], CarriedModel] = {}
+        self._tables: dict[str, tuple[int, tuple[CarriedTable, ...]]] = {}
+        self._state = 0
+        self._changed = changed
+        self._building = threading.Lock()
+
+    def poll(self) -> None:
+        """Looks whether something was released; a look at a ledger in a local lake is one file that is not there."""
+        if not self._ledger.changed_since(self._ledger_seen):
+            return
+        version = self._ledger.version()
+        if version != self._ledger_seen:
+            self._log, self._ledger_seen = self._ledger.log(), version
+            self._changed()
+
+    def poll_tables(self) -> None:
+        """Looks whether a table that stores carry has a new version."""
+        if self._sources is None:
+            self._sources = sources(self._features)
+        seen: dict[TableName, int | None] = {}
+        for layer in ("gold", "ops"):
+            names = [source.name for source in self._sources if source.layer == layer]
+            seen |= {TableName(layer, n): v for n, v in self._versions.of(layer, *names).items()}
+        if seen != self._seen:
+            self._targets, self._seen = Targets.of(self._lake, self._config.segments), seen
+            self._state += 1
+            self._changed()
+
+    def bundle(self, target: str) -> Bundle:
+        """What a store should hold now. Raises StoreError or LedgerError for what is not one."""
+        if not target.startswith(STORE):
+            raise StoreError(f"{target!r} is not a store", todo=f"a store is {STORE}<store id>")
+        chain, log = self._targets.chain(target), self._log
+        with self._building:
+            tables = self._tables_of(target)
+        models = []
+        for product in self._config.products():
+            wanted = [r.version for r in routes(log, product, chain, self._targets).releases()]
+            earlier = versions_of(answering(log, product, chain))[-KEPT_VERSIONS:]
+            models += [found for v in dict.fromkeys([*wanted, *earlier]) if (found := self._model(product, v))]
+        releases = tuple(release for release in log if release.target in chain)
+        return Bundle(target=target, releases=releases, models=tuple(models), tables=tables)
+
+    def _model(self, product: str, version: str) -> CarriedModel | None:
+        """The files of a version; None for one that cannot be trusted: stores that are told to use it refuse it."""
+        known = self._carried.get((product, version))
+        if known is None:
+            try:
+                folder = self._models.path(product, version)
+            except ModelStoreError as error:
+                logger.error("%s %s is not given to stores: %s", product, version, error)
+                return None
+            files = {file.name: Blob.of(file.read_bytes()) for file in sorted(folder.iterdir())}
+            known = self._carried[product, version] = CarriedModel(product=product, version=version, files=files)
+        return known
+
+    def _tables_of(self, target: str) -> tuple[CarriedTable, ...]:
+        state = self._state
+        known = self._tables.get(target)
+        if known is not None and known[0] == state:
+            return known[1]
+        carried = []
+        for name, rows in sorted(store_tables(self._features, self._inputs(), target.removeprefix(STORE)).items()):
+            content = parquet(rows)
+            self._keep(content)
+            by_day = ("business_date",) if name in BY_DAY or name.layer == "decisions" else ()
+            carried.append(CarriedTable(**name._asdict(), partition_by=by_day, blob=Blob.of(content)))
+        self._tables[target] = (state, tuple(carried))
+        return tuple(carried)
+
+    def _inputs(self) -> InputBook | None:
+        """The inputs of every store's prices, computed once for all stores."""
+        if any(self._seen.get(TableName("gold", name)) is None for name in READS):
+            return None
+        versions = {s.name: v for s, v in self._seen.items() if s.layer == "gold" and v is not None}
+        if self._book is None or self._book[0] != versions:
+            self._book = (versions, InputBook.read(self._lake))
+        return self._book[1]
+
+    def _keep(self, content: bytes) -> None:
+        path = self._blobs / sha256(content)
+        if path.exists():
+            path.touch()
+            return
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{threading.get_ident()}.partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+    def prune(self) -> None:
+        """Deletes files of tables that no bundle has named for KEPT_BLOB_DAYS."""
+        oldest = time.time() - KEPT_BLOB_DAYS * 86400
+        kept = {table.blob.sha256 for _, tables in self._tables.values() for table in tables}
+        for path in self._blobs.glob("*") if self._blobs.is_dir() else ():
+            if path.name not in kept and path.stat().st_mtime < oldest:
+                path.unlink()
+
+    def file(self, target: str, wanted: str) -> Path:
+        """The file of a blob that a store should hold. Raises StoreError for any other."""
+        bundle = self.bundle(target)
+        for model in bundle.models:
+            for name, blob in model.files.items():
+                if blob.sha256 == wanted:
+                    return self._models.home / "models" / model.product / model.version / name
+        if any(table.blob.sha256 == wanted for table in bundle.tables):
+            return self._blobs / wanted
+        raise StoreError(f"{target} is not to hold {wanted[:12]}", todo="ask for the bundle again")
+
+    def hear(self, status: StoreStatus) -> None:
+        """Keeps the word of a store."""
+        self.statuses.put(status)
+
+
+class LandedDecisions:
+    """Segments of decisions that stores have sent: safe on this disk when it says so, in the lake a moment later.
+
+    Many segments of many stores move in one commit, which carries every writer's newest segment number as a Delta
+    application transaction: a segment that arrives again, before or after, adds nothing.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.moved_rows = 0
+        self._lake = environment.lake
+        self._folder = environment.home.root / "spool" / "stores"
+        self._moving = threading.Lock()
+
+    def take(self, target: str, product: str, writer: str, number: int, content: bytes) -> None:
+        """Lands one segment (a Parquet file of DECISION_SCHEMA). Raises StoreError when it is not the store's own."""
+        if not WRITER.match(writer) or product not in ReleaseConfig.products() or number < 1:
+            raise StoreError(f"{product} {writer} {number} names no segment of decisions")
+        _require_own(content, target, product)
+        path = self._folder / product / writer.removeprefix("decision-log/") / f"{number:012d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def move(self) -> int:
+        """Moves everything that has landed to the lake, one commit per product; returns the rows that were added."""
+        with self._moving:
+            added = sum(self._move(folder) for folder in sorted(self._folder.glob("*")))
+        self.moved_rows += added
+        return added
+
+    def _move(self, folder: Path) -> int:
+        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+
+        files = sorted(folder.glob("*/*.parquet"))
+        if not files:
+            return 0
+        self._lake.ensure("decisions", folder.name, DECISION_SCHEMA, partition_by=["business_date"])
+        table = self._lake.open("decisions", folder.name)
+        newest: dict[str, int] = {}
+        new = []
+        for path in files:
+            writer, number = f"decision-log/{path.parent.name}", int(path.stem)
+            if number > (table.transaction_version(writer) or 0):
+                new.append(pq.read_table(path, partitioning=None).cast(DECISION_SCHEMA))
+                newest[writer] = number
+        if new:
+            write_deltalake(
+                table,
+                pa.concat_tables(new),
+                mode="append",
+                schema_mode="merge",
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+                commit_properties=CommitProperties(app_transactions=[Transaction(w, n) for w, n in newest.items()]),
+            )
+        for path in files:
+            path.unlink()
+        return sum(rows.num_rows for rows in new)
+
+
+def _require_own(content: bytes, target: str, product: str) -> None:
+    try:
+        rows = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"a segment of {target} is not a Parquet file: {error}") from error
+    if rows.schema.remove_metadata() != DECISION_SCHEMA:
+        raise StoreError(f"a segment of {target} has other columns than decisions have")
+    for column, own in (("store_id", target.removeprefix(STORE)), ("product", product)):
+        if set(rows[column].unique().to_pylist()) - {own}:
+            raise StoreError(f"a segment of {target} has rows of another {column} than {own}")
+
+
+def wanted_versions(environment: Environment, targets: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    """Target -> product -> the version that the ledger gives it."""
+    config, rows = ReleaseConfig.load(), Ledger(environment.lake).log()
+    known = Targets.of(environment.lake, config.segments)
+    found: dict[str, dict[str, str | None]] = {}
+    for target in targets:
+        chain = known.chain(target) if target in known.all() else ()
+        answers = {p: routes(rows, p, chain, known).default if chain else None for p in config.products()}
+        found[target] = {product: release.version if release else None for product, release in answers.items()}
+    return found
+
+
+def store_reports(environment: Environment, now: datetime | None = None) -> list[StoreReport]:
+    """Every store that has a token or ever called, by name, as it is now."""
+    statuses, tokens = Statuses(folder_of(environment) / "status"), Tokens(folder_of(environment))
+    targets = sorted({*statuses.targets(), *tokens.targets()})
+    wanted = wanted_versions(environment, targets) if targets else {}
+    moment = now or datetime.now(UTC)
+    return [report(target, statuses.get(target), wanted[target], moment) for target in targets]

@@ -1,0 +1,164 @@
+"""Services in the cloud and in stores: `retail serve`, and `retail stores` for how they are doing."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import CENTRE, PROJECT_ROOT, Environment, current
+from retail_assets.terminal import Json, console, print_json
+
+if TYPE_CHECKING:
+    from retail_assets.serving.store_status import StoreReport
+
+CLOUD, STORE = "cloud", "store-"
+LOOPBACK = "127.0.0.1"
+PRODUCTS = ("forecasting", "pricing")
+
+app = typer.Typer()
+stores_app = typer.Typer(help="How the stores are doing, and the endpoint that they follow.")
+app.add_typer(stores_app, name="stores", invoke_without_command=True)
+
+
+@app.command()
+def serve(
+    target: Annotated[str, typer.Option(help="cloud, region-<country>, segment-<name> or store-<store id>.")] = CLOUD,
+    centre: Annotated[
+        str | None, typer.Option(envvar=CENTRE, help="In a store: the URL of `retail stores centre`.")
+    ] = None,
+    products: Annotated[str, typer.Option(help="Which services, e.g. pricing.")] = ",".join(PRODUCTS),
+    forecasting_port: Annotated[int, typer.Option(help="Forecasting service.")] = 3001,
+    pricing_port: Annotated[int, typer.Option(help="Pricing service.")] = 3002,
+    rate: Annotated[
+        float | None, typer.Option(help="Fetch at most so many kilobytes a second: the tills need the line too.")
+    ] = None,
+) -> None:
+    """Run the services of a target until Ctrl-C.
+
+    With --centre the store answers from its own copy in RETAIL_HOME, line or no line; without, from RETAIL_HOME itself.
+    """
+    import os
+
+    from retail_assets.serving.processes import Supervisor, service_spec
+
+    if centre is not None:
+        os.environ[CENTRE] = centre
+    os.environ["RETAIL_TARGET"] = target
+    environment = current()
+    ports = {"forecasting": forecasting_port, "pricing": pricing_port}
+    chosen = _chosen(products)
+    specs = [service_spec(product, environment.home, ports[product], PROJECT_ROOT) for product in chosen]
+    specs = [replace(spec, env=dict(spec.env) | {"RETAIL_TARGET": target}) for spec in specs]
+    if environment.centre is None:
+        raise typer.Exit(Supervisor(specs, _say).run())
+    from retail_assets.serving.store_agent import StoreAgent
+
+    urls = {spec.name: spec.url or "" for spec in specs}
+    agent = StoreAgent(environment, target, urls, rate * 1000 if rate else None, _say)
+    agent.first_copy()
+    agent.start()
+    try:
+        code = Supervisor(specs, _say).run()
+    finally:
+        agent.close()
+    raise typer.Exit(code)
+
+
+def _chosen(products: str) -> Sequence[str]:
+    names = [name.strip() for name in products.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(PRODUCTS))
+    if unknown or not names:
+        raise typer.BadParameter(f"no service {', '.join(unknown)}: use {' or '.join(PRODUCTS)}")
+    return names
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+    sys.stdout.flush()
+
+
+@stores_app.callback()
+def stores(context: typer.Context, as_json: Json = False) -> None:
+    """How each store is doing: health, version, latency and failures, by its last word to the centre."""
+    if context.invoked_subcommand is not None:
+        return
+    reports = reported(current())
+    if as_json:
+        print_json([report.model_dump(mode="json") for report in reports])
+    else:
+        show(reports)
+
+
+@stores_app.command(name="centre")
+def centre_(
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only behind TLS.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3005,
+) -> None:
+    """Run the endpoint that stores follow, beside the home of the retailer, until Ctrl-C."""
+    import uvicorn
+
+    from retail_assets.serving.store_endpoint import create_app
+
+    uvicorn.run(create_app(current()), host=host, port=port, access_log=False, timeout_graceful_shutdown=2)
+
+
+@stores_app.command()
+def token(
+    target: Annotated[str, typer.Argument(help="store-<store id>.")],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take it away.")] = False,
+) -> None:
+    """Make the token of a store, shown once; an earlier one of the store ends."""
+    from retail_assets.serving.releases import ReleaseConfig
+    from retail_assets.serving.store_centre import Tokens, folder_of
+    from retail_assets.serving.targets import Targets
+
+    environment = current()
+    tokens = Tokens(folder_of(environment))
+    if revoke:
+        tokens.revoke(target)
+        console.print(f"the token of {target} is revoked")
+        return
+    Targets.of(environment.lake, ReleaseConfig.load().segments).chain(target)
+    if not target.startswith(STORE):
+        raise RetailError(f"{target} is not a store", todo=f"a store is {STORE}<store id>")
+    sys.stdout.write(tokens.issue(target) + "\n")
+
+
+def reported(environment: Environment) -> "list[StoreReport]":
+    """Every store that has a token or ever called, by name."""
+    from retail_assets.serving.store_centre import store_reports
+
+    return store_reports(environment)
+
+
+def show(reports: "Sequence[StoreReport]") -> None:
+    """A table of stores and their services."""
+    if not reports:
+        console.print("No store runs by itself yet: `retail stores token store-<id>`, then `retail serve` there.")
+        return
+    table = Table(box=None, header_style="bold")
+    for name in ("store", "health", "heard", "service", "version", "p50", "p99", "answers", "errors", "waiting", "why"):
+        table.add_column(name, justify="right" if name in {"p50", "p99", "answers", "errors", "waiting"} else "left")
+    for found in reports:
+        services = sorted(found.status.services.items()) if found.status else []
+        heard = f"{found.silent_s:.0f} s ago" if found.silent_s is not None else "never"
+        first = (found.target, found.health, heard)
+        for number, (product, service) in enumerate(services or [("", None)]):
+            own = ("", "", "", "", "", "")
+            if service is not None:
+                own = (
+                    service.version or "none", _ms(service.p50_ms), _ms(service.p99_ms), str(service.requests),
+                    str(service.errors), str(service.waiting_decisions),
+                )  # fmt: skip
+            why = "; ".join(found.reasons) if number == 0 else ""
+            table.add_row(*(first if number == 0 else ("", "", "")), product, *own, why)
+    console.print(table)
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} ms"

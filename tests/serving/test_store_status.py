@@ -1,0 +1,118 @@
+"""What the centre concludes from the word of a store, in all directions; and the table of it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from retail_assets.environments import Environment, Home
+from retail_assets.resources.lake import Lake
+from retail_assets.serving.store_agent import percentile_ms
+from retail_assets.serving.store_assets import stores
+from retail_assets.serving.store_centre import Tokens, folder_of
+from retail_assets.serving.store_status import (
+    SILENT_AFTER_S,
+    STATUS_SCHEMA,
+    Heard,
+    ServiceStatus,
+    Statuses,
+    StoreStatus,
+    report,
+    rows,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GOOD = ServiceStatus(up=True, ready=True, version="aaa", requests=10, p50_ms=1.0, p99_ms=3.0)
+
+
+def heard(seconds_ago: float = 1.0, off: float = 0.0, **service: Any) -> Heard:
+    """The word of a store that came so long ago, by a clock that is so much off."""
+    at = NOW - timedelta(seconds=seconds_ago)
+    status = StoreStatus(
+        target="store-1",
+        at=at + timedelta(seconds=off),
+        started_at=at,
+        services={"pricing": GOOD.model_copy(update=service)},
+    )
+    return Heard(heard_at=at, status=status)
+
+
+@pytest.mark.parametrize(
+    ("word", "health", "reason"),
+    [
+        (None, "unknown", "never called"),
+        (heard(), "ok", None),
+        (heard(SILENT_AFTER_S), "ok", None),
+        (heard(SILENT_AFTER_S + 1), "silent", "not heard for 121 s"),
+        (heard(up=False), "degraded", "pricing does not answer"),
+        (heard(ready=False), "degraded", "pricing has no model"),
+        (heard(refused="bbb: changed"), "degraded", "pricing refuses a version: bbb: changed"),
+        (heard(version="old"), "degraded", "pricing has old, should have aaa"),
+        (heard(off=61), "ok", "its clock is +61 s off"),
+        (heard(off=-61), "ok", "its clock is -61 s off"),
+        (heard(-5), "ok", None),
+    ],
+)
+def test_health_follows_from_the_last_word(word: Heard | None, health: str, reason: str | None) -> None:
+    found = report("store-1", word, {"pricing": "aaa"}, NOW)
+    assert found.health == health
+    assert any(reason in said for said in found.reasons) if reason else not found.reasons
+
+
+def test_a_product_that_nothing_is_released_of_is_no_fault() -> None:
+    assert report("store-1", heard(), {"pricing": None}, NOW).health == "ok"
+    assert report("store-1", heard(), {}, NOW).health == "ok"
+
+
+def test_the_newest_word_replaces_the_one_before(tmp_path: Path) -> None:
+    statuses = Statuses(tmp_path)
+    assert (statuses.get("store-1"), statuses.targets()) == (None, [])
+    for failures in (1, 2):
+        statuses.put(heard().status.model_copy(update={"failures": failures}), NOW)
+    kept = statuses.get("store-1")
+    assert kept is not None and (kept.status.failures, kept.heard_at) == (2, NOW)
+    assert statuses.targets() == ["store-1"]
+
+
+def test_rows_fit_the_table() -> None:
+    found = rows([report("store-1", heard(), {}, NOW), report("store-2", None, {}, NOW)], NOW)
+    assert found.schema == STATUS_SCHEMA
+    assert found.select(["target", "health", "product", "version", "requests"]).to_pylist() == [
+        {"target": "store-1", "health": "ok", "product": "pricing", "version": "aaa", "requests": 10},
+        {"target": "store-2", "health": "unknown", "product": None, "version": None, "requests": None},
+    ]
+
+
+def buckets(**counts: int) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """A histogram: upper bound in milliseconds to answers that were as fast or faster."""
+    bounds = {name: "+Inf" if name == "inf" else str(int(name[2:]) / 1000) for name in counts}
+    return {"retail_request_seconds_bucket": [({"le": bounds[name]}, float(n)) for name, n in counts.items()]}
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "expected"),
+    [
+        ({}, 0.5, None),
+        ({"ms10": 0, "inf": 0}, 0.5, None),
+        ({"ms10": 100, "inf": 100}, 0.5, 5.0),
+        ({"ms10": 50, "ms20": 100, "inf": 100}, 0.99, 19.8),
+        ({"ms10": 50, "inf": 100}, 0.99, 10.0),
+    ],
+)
+def test_percentiles_are_read_from_buckets(counts: dict[str, int], share: float, expected: float | None) -> None:
+    found = percentile_ms(buckets(**counts), share)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_the_asset_shows_every_store_and_keeps_its_history(home: Home, lake: Lake) -> None:
+    folder = folder_of(Environment(name="test", home=home, lake=lake))
+    Tokens(folder).issue("store-2")
+    Statuses(folder / "status").put(heard().status)
+    for runs in (1, 2):
+        result = dg.materialize([stores], resources={"home": home, "lake": lake}, selection=[stores])
+        metadata = result.asset_materializations_for_node("serving__stores")[0].metadata
+        assert "| store-1 | ok |" in str(metadata["stores"].value)
+        assert "| store-2 | unknown | never |" in str(metadata["stores"].value)
+        assert lake.open("ops", "store_status").to_pyarrow_table().num_rows == 2 * runs
