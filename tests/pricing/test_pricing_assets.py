@@ -137,8 +137,8 @@ def test_a_day_decided_again_with_other_inputs_points_at_what_it_corrects(refres
 @pytest.fixture
 def wide(config: PricingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit breaker that nothing trips."""
-    limits = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
     settings = config.model_dump()
+    limits = dict.fromkeys(settings["publication"]["breaker"]["limits"], 1.0)
     settings["publication"]["breaker"] |= {"limits": limits, "minimum_batches": 50, "history": 60}
     monkeypatch.setattr(publication_assets, "load_config", lambda: PricingConfig.model_validate(settings))
 
