@@ -24,10 +24,11 @@ class Namespace:
     """A network namespace that one cable leads out of."""
 
     def __init__(self, number: int) -> None:
-        """Numbers are unique on this machine while it lives; cables are 10.231.<number>.0/30."""
+        """Names and addresses come from the number and this process, so that two runs do not meet."""
         self.name = f"retail{os.getpid() % 10000}n{number}"
         self._cable, inner = f"rt{os.getpid() % 10000}n{number}a", f"rt{os.getpid() % 10000}n{number}b"
-        self.host, self.address = f"10.231.{number}.1", f"10.231.{number}.2"
+        net = f"10.{64 + os.getpid() % 64}.{os.getpid() // 64 % 256}"
+        self.host, self.address = f"{net}.{4 * number + 1}", f"{net}.{4 * number + 2}"
         _ip("netns", "add", self.name)
         _ip("link", "add", self._cable, "type", "veth", "peer", "name", inner)
         _ip("link", "set", inner, "netns", self.name)
