@@ -45,6 +45,10 @@ class InputBook:
         row = self._index.get((store_id, sku))
         return None if row is None else DecisionInputs(**self.rows.slice(row, 1).to_pylist()[0])
 
+    def lists(self, store_id: str, sku: str) -> bool:
+        """Whether the store lists the SKU and has a price for it."""
+        return (store_id, sku) in self._index
+
     def category_of(self, store_id: str, sku: str) -> str | None:
         """The category of a listed store-SKU."""
         row = self._index.get((store_id, sku))
