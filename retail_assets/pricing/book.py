@@ -71,6 +71,10 @@ class InputBook:
         """The row of a listed store-SKU in `rows`."""
         return self._index.get((store_id, sku))
 
+    def lists(self, store_id: str, sku: str) -> bool:
+        """Whether the store lists the SKU and has a price for it."""
+        return (store_id, sku) in self._index
+
     def category_of(self, store_id: str, sku: str) -> str | None:
         """The category of a listed store-SKU."""
         row = self._index.get((store_id, sku))

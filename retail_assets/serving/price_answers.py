@@ -193,6 +193,8 @@ class PriceDesk:
             return self._fall_back(store_id, sku, "missing", "there are no inputs in gold")
         if age > OLDEST_INPUTS_DAYS:
             return self._fall_back(store_id, sku, "stale", f"the inputs are {age} days old")
+        if not book.lists(store_id, sku):
+            raise NotListed(store_id, sku)
         category = book.category_of(store_id, sku)
         if unpublished := self._published.why_not(store_id, category):
             return self._fall_back(store_id, sku, "unpublished", unpublished)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 
 from bento.pricing.schemas import MAX_BATCH, PriceAnswer, PricesAnswer
@@ -12,6 +13,7 @@ from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.publication import current_publications
 from retail_assets.pricing.switch import turn
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.catalogue import NotListed
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.runtime import GoldGone
 from retail_assets.serving.service_app import NoAnswer
@@ -137,6 +139,14 @@ def test_a_sku_that_the_store_does_not_sell_is_404(
     assert "does not list" in response.json()["detail"]
 
 
+def _unsold_in(home: Home, store_id: str) -> str:
+    """A SKU that a store does not list."""
+    lake = Lake.at(home.lake)
+    sold = InputBook.read(lake).rows.filter(pc.field("store_id") == store_id)["sku"].to_pylist()
+    skus = lake.query(f"select sku from {lake.scan('gold', 'dim_product')} order by sku")["sku"].to_pylist()
+    return str(next(sku for sku in skus if sku not in sold))
+
+
 def test_a_batch_answers_what_it_can_and_names_the_rest(pricing: Served, listed: list[dict[str, str]]) -> None:
     stranger = listed[1] | {"sku": "ZZ-404"}
     response = pricing.client.post("/prices", json={"items": [listed[0], stranger, listed[2]]})
@@ -226,6 +236,8 @@ class TestFallback:
         desk._refresh()
         with pytest.raises(NoAnswer, match="its newest prices were withdrawn, and no published price"):
             desk.price(row["store_id"], row["sku"])
+        with pytest.raises(NotListed):  # a price of theirs was never to be had, whatever is published
+            desk.price(row["store_id"], _unsold_in(tiny_copy, row["store_id"]))
         desk.runtime.close()
 
     def test_inputs_at_the_limit_are_still_used(self, desk: PriceDesk, tiny_copy: Home) -> None:
