@@ -5,6 +5,8 @@ never a key: a hash that is slow by design protects guessable passwords, and the
 the file asks for no key, which is allowed on loopback only (see exposure.py); once it exists, every service asks.
 """
 
+import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -25,7 +27,7 @@ from retail_assets.serving.config import Rate, ServingConfig
 
 LOOK_EVERY_S = 1.0
 KEY = re.compile(rb"rk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-BEARER = b"bearer "
+BEARER, BASIC = b"bearer ", b"basic "
 NO_KEY = "0" * 64
 
 
@@ -203,11 +205,10 @@ class KeyRing:
     def find(self, authorization: bytes | None) -> Caller | None:
         """Who the header `Authorization: Bearer <key>` is of; None for no key, an unknown, expired or revoked one.
 
+        A browser asks a person for a name and a password and sends both as Basic: the key is the password.
         Costs one SHA-256 and one comparison in constant time, whether or not the id is known.
         """
-        if authorization is None or authorization[:7].lower() != BEARER:
-            return None
-        presented = authorization[7:].strip()
+        presented = _presented(authorization or b"")
         match = KEY.fullmatch(presented)
         caller = self._callers.get(match.group(1)) if match else None
         kept = caller.key.sha256 if caller is not None else NO_KEY
@@ -218,3 +219,15 @@ class KeyRing:
         if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
             return None
         return caller
+
+
+def _presented(authorization: bytes) -> bytes:
+    """The key in a header, empty where there is none."""
+    if authorization[:7].lower() == BEARER:
+        return authorization[7:].strip()
+    if authorization[:6].lower() != BASIC:
+        return b""
+    try:
+        return base64.b64decode(authorization[6:].strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""

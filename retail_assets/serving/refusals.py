@@ -27,17 +27,18 @@ def _again(detail: str, why: str) -> Refusal:
     )
 
 
+BROWSER = (b"www-authenticate", b'Basic realm="any name, the API key as password", charset="UTF-8"')
 NO_KEY = Refusal(
     401,
     "this service asks for an API key",
     "send the header Authorization: Bearer <key>; `retail keys add` makes one",
-    ((b"www-authenticate", b"Bearer"),),
+    ((b"www-authenticate", b"Bearer"), BROWSER),
 )
 BAD_KEY = Refusal(
     401,
     "this API key is unknown, expired or revoked",
     "ask the operator for a new one (`retail keys list`)",
-    ((b"www-authenticate", b'Bearer error="invalid_token"'),),
+    ((b"www-authenticate", b'Bearer error="invalid_token"'), BROWSER),
 )
 NO_ROUTE = Refusal(404, "this service has no such route", "GET / lists its routes")
 NOT_JSON = Refusal(415, "the body must be JSON", "send the header Content-Type: application/json")

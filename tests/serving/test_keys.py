@@ -1,6 +1,7 @@
 """Keys: only hashes are kept, and what is wrong, old or taken back opens nothing."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,22 @@ def test_a_key_is_found_by_what_was_shown_and_kept_as_a_hash(store: KeyStore) ->
     assert store.path.stat().st_mode & 0o077 == 0
 
 
+def basic(name: str, secret: str) -> bytes:
+    """The header that a browser makes of a name and a password."""
+    return b"Basic " + base64.b64encode(f"{name}:{secret}".encode())
+
+
+@pytest.mark.parametrize("name", ["", "anyone", "Zoë"])
+def test_a_browser_sends_the_key_as_password_of_any_name(store: KeyStore, name: str) -> None:
+    made, secret = store.add("auditor", frozenset({"trace"}), CONFIG)
+    ring = KeyRing(store.path)
+    caller = ring.find(basic(name, secret))
+    assert caller is not None and caller.key == made
+    assert ring.find(basic(secret, name)) is None, "the key is the password, not the name"
+    assert ring.find(basic(name, secret + "x")) is None
+    assert ring.find(basic(name, secret)[:-2]) is None
+
+
 @pytest.mark.parametrize(
     "change", [str.upper, lambda s: s[:-1], lambda s: s + "x", lambda s: s[:-1] + ("A" if s[-1] != "A" else "B"),
                lambda s: s.replace("rk_", "rk-"), lambda s: "",
@@ -71,6 +88,7 @@ def test_whatever_is_sent_opens_nothing_and_breaks_nothing(
     ring = KeyRing(store.path)
     assert ring.find(junk) is None
     assert ring.find(b"Bearer " + junk) is None
+    assert ring.find(b"Basic " + junk) is None
 
 
 @pytest.mark.usefixtures("looks_each_time")
