@@ -1,6 +1,7 @@
 """One OpenAPI document of all products, made from the applications that answer."""
 
 import json
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +20,9 @@ class OpenApiError(RetailError):
 
 
 def application(product: str) -> FastAPI:
-    """The FastAPI application of a product; imports its service."""
+    """The FastAPI application of a product; imports its service, which lies beside the package and not in it."""
+    if str(PROJECT_ROOT) not in sys.path:
+        sys.path.append(str(PROJECT_ROOT))
     module = import_module(SERVICES[product].partition(":")[0])
     app: FastAPI = module.app
     return app

@@ -38,9 +38,9 @@ def decide(
 ) -> ReleaseDecision:
     """Promote when every gate passes and nobody has decided otherwise.
 
-    `live_metrics` are those of the live version, None when nothing is live. A version that somebody rolled back from,
-    or whose canary was withdrawn, is withheld for good; one whose canary runs waits for its verdict; a pinned target
-    keeps its version.
+    `live_metrics` are those of the live version, None when nothing is live. A version that was live here and gave way
+    to another, or whose canary was withdrawn, comes back by hand only; one whose canary runs waits for its verdict; a
+    pinned target keeps its version.
     """
     rows = [r for r in log if (r.product, r.target) == (product, target) and r.action in LIVE_ACTIONS]
     live = rows[-1] if rows else None
@@ -49,15 +49,23 @@ def decide(
         return ReleaseDecision(product, version, before, "already live", (), None)
     if live is not None and live.action == "pin":
         return ReleaseDecision(product, version, before, "withheld", (f"{target} is pinned to {before}",), None)
-    undone = [r for r in rows if r.action == "rollback" and r.previous == version]
-    if undone:
-        reason = f"{undone[-1].by} rolled back from it: {undone[-1].reason}"
-        return ReleaseDecision(product, version, before, "withheld", (reason,), None)
+    if replaced := _replaced(version, rows):
+        return ReleaseDecision(product, version, before, "withheld", (replaced,), None)
     mine = [r for r in log if (r.product, r.target) == (product, target)]
     if waits := _canary_of(version, mine):
         return ReleaseDecision(product, version, before, "withheld", (waits,), None)
     report = evaluate(gates, metrics, live_metrics)
     return ReleaseDecision(product, version, before, "promote" if report.passed else "rejected", report.reasons, report)
+
+
+def _replaced(version: str, rows: Sequence[Release]) -> str | None:
+    """Who took a version back that was live, None where it never was; `rows` are what was live on one target."""
+    was = [place for place, row in enumerate(rows) if row.version == version]
+    if not was or was[-1] == len(rows) - 1:
+        return None
+    after = rows[was[-1] + 1]
+    how = "rolled back from it" if after.action == "rollback" else f"released {after.version} in its place"
+    return f"{after.by} {how}: {after.reason}"
 
 
 def _canary_of(version: str, log: Sequence[Release]) -> str | None:

@@ -1,6 +1,7 @@
 """Versions to release in tests: variations of the live models of a completed home."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from retail_assets.environments import Home
 from retail_assets.pricing.model import PriceModel
@@ -22,14 +23,18 @@ def live_version(home: Home, product: str) -> str:
 
 
 def variation(home: Home, product: str, seed: int) -> str:
-    """Stores a new version of the live model: other elasticities for pricing, the same forecaster otherwise."""
+    """Stores a version of the live model: other elasticities for pricing, the same forecaster otherwise.
+
+    It is older than the live one, so that a refresh does not take it for the newest.
+    """
     store, version = ModelStore.at(home.models), live_version(home, product)
     manifest = store.manifest(product, version)
+    created_at = manifest.created_at - timedelta(seconds=seed)
     files = {name: (store.path(product, version) / name).read_bytes() for name in manifest.files}
     if product == "pricing":
         model = PriceModel.load(store.path(product, version))
         files = replace(model, table=model.table * (1 + seed / 100)).files()
-    return store.save(product, files, manifest.model_copy(update={"seed": seed}))
+    return store.save(product, files, manifest.model_copy(update={"seed": seed, "created_at": created_at}))
 
 
 def promote(home: Home, product: str, version: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from retail_assets.environments import Home, current
 from retail_assets.pricing.approval import settle
-from retail_assets.pricing.decisions import Decision, decide_one
+from retail_assets.pricing.decisions import Decided
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.publication import current_publications
 from retail_assets.resources.lake import Lake
@@ -99,12 +99,14 @@ def test_a_canary_that_cannot_answer_costs_no_answer_and_is_withdrawn(
     desk.runtime.live.poll()
     store, skus = next(iter(items(home).items()))
 
-    def decide(model: PriceModel, *arguments: Any) -> Decision:
+    sound = Decided.of
+
+    def decide(model: PriceModel, *arguments: Any) -> Decided:
         if model.version == broken:
             raise ZeroDivisionError("no elasticity")
-        return decide_one(model, *arguments)
+        return sound(model, *arguments)
 
-    monkeypatch.setattr("retail_assets.serving.price_answers.decide_one", decide)
+    monkeypatch.setattr("retail_assets.serving.price_answers.Decided.of", decide)
     answered = [desk.price(store, sku)["model_version"] for sku in skus[:3]]
     assert answered == [old] * 3, "the champion answered instead"
     desk.runtime.watch.look()

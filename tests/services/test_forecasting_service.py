@@ -210,7 +210,7 @@ class TestFallback:
         assert (during["days"], during["fallback"]) == (before["days"], False)
         assert before["cache_age_s"] is None and during["cache_age_s"] >= 0
 
-    def test_a_feature_store_that_hangs_is_one_that_does_not_answer(
+    def test_an_online_store_that_hangs_is_not_missed(
         self, tiny_copy: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A real Redis that takes every connection and answers nothing."""
@@ -218,17 +218,15 @@ class TestFallback:
 
         (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
         with running_redis(tmp_path) as connection:
+            host, port = connection.split(",")[0].split(":")
+            redis.Redis(host, int(port)).client_pause(3_600_000)
             monkeypatch.setenv("RETAIL_REDIS", connection)
             desk = ForecastDesk(Environment(name="test", home=tiny_copy, lake=Lake.at(tiny_copy.lake)))
             desk.runtime.start()
-            before = desk.forecast(store_id, sku, 7)
-            host, port = connection.split(",")[0].split(":")
-            redis.Redis(host, int(port)).client_pause(3_600_000)
-            during = [desk.forecast(store_id, sku, 7) for _ in range(3)]
+            answers = [desk.forecast(store_id, sku, 7) for _ in range(3)]
             desk.runtime.close()
-        assert "no features of" in before["fallback_reason"], "this Redis is empty"
-        assert {answer["fallback"] for answer in during} == {True}
-        assert all([day["mean"] for day in a["days"]] == [row["mean"] for row in rows[:7]] for a in during)
+        assert {answer["fallback"] for answer in answers} == {False}
+        assert all([day["mean"] for day in a["days"]] == [row["mean"] for row in rows[:7]] for a in answers)
 
     def test_a_late_question_gets_what_the_same_weekdays_sold(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         store_id, sku = next(iter(batch(tiny_copy)))

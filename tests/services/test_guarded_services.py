@@ -4,7 +4,7 @@ import json
 import os
 import pickle
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -265,6 +265,17 @@ def test_a_service_does_not_start_beyond_loopback_without_keys(served_home: Home
 
 def test_the_document_in_docs_is_that_of_the_services() -> None:
     assert json.loads(DOCUMENT.read_text()) == json.loads(json.dumps(combined())), "run `retail openapi`"
+
+
+def test_the_command_writes_the_document_wherever_it_is_run(
+    home: Home,
+    tmp_path: Path,
+    retail: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    retail(home.root, "openapi", "--out", str(tmp_path / "api.json"))
+    assert (tmp_path / "api.json").read_bytes() == DOCUMENT.read_bytes()
 
 
 def test_the_document_names_every_route_of_every_product() -> None:

@@ -89,6 +89,14 @@ def test_what_a_person_rolled_back_from_does_not_come_back_by_itself(store: Mode
     assert release(store, lake, third) == "promote"
 
 
+def test_what_a_person_released_another_in_place_of_does_not_come_back_by_itself() -> None:
+    log = [row("a", "promote", None, 0), row("b", "promote", "a", 1), row("a", "promote", "b", 2)]
+    decision = decide("p", "b", BETTER, GOOD, GATES, log)
+    assert decision.outcome == "withheld" and "released a in its place" in decision.reasons[0]
+    assert decide("p", "a", GOOD, GOOD, GATES, log).outcome == "already live"
+    assert decide("p", "c", BETTER, GOOD, GATES, log).outcome == "promote"
+
+
 def test_a_pinned_target_stays_where_it_is() -> None:
     log = [row("a", "promote", None, 0), row("b", "pin", "a", 1)]
     decision = decide("p", "c", BETTER, GOOD, GATES, log)
