@@ -129,7 +129,7 @@ def _image() -> Any:
     image = Image(python_version="3.11", lock_python_packages=False)
     image.run("apt-get update && apt-get install -q -y --no-install-recommends libgomp1")  # LightGBM needs it
     return image.python_packages(*packages).run(
-        f'HOME=/home/bentoml python -c "{delta}" && chown -R bentoml:bentoml /home/bentoml/.duckdb'
+        f'HOME=~bentoml python -c "{delta}" && chown -R bentoml:bentoml ~bentoml/.duckdb'
     )
 
 
