@@ -18,6 +18,7 @@ from retail_assets.core.errors import RetailError
 if TYPE_CHECKING:
     import duckdb
     from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
 KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
@@ -76,6 +77,13 @@ class Lake(BaseModel):
                 where=self.table_uri(layer, name),
                 todo="run the stage that writes it: `retail run`",
             ) from error
+
+    def files(self, layer: str, name: str) -> "FileSystem":
+        """The files of a table by the paths its log gives them; which of them are in a version only the log says."""
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        return PyFileSystem(DeltaStorageHandler(self.table_uri(layer, name), self.storage_options or None))
 
     def version(self, layer: str, name: str) -> int | None:
         """The newest Delta version of `layer/name`, or None where the table does not exist."""

@@ -21,6 +21,7 @@ from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
 logger = logging.getLogger(__name__)
 Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow", "withdraw"]
@@ -72,6 +73,7 @@ class Ledger:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
+        self._files: dict[str, list[Release]] = {}
 
     def append(self, release: Release) -> Release:
         """Adds one row and returns it.
@@ -87,7 +89,7 @@ class Ledger:
             try:
                 self.lake.ensure("ops", "releases", releases_schema())
                 table = self.lake.open("ops", "releases")
-                _check_follows(release, _releases(_rows(table)))
+                _check_follows(release, self._releases(table))
                 alone = CommitProperties(max_commit_retries=0)
                 write_deltalake(table, row, mode="append", schema_mode="merge", commit_properties=alone)
             except CommitFailedError:  # somebody wrote, or made the table, in this moment: look again
@@ -279,9 +281,25 @@ class Ledger:
 
     def log(self) -> list[Release]:
         """Every row, oldest first; empty before the first release."""
+        return self.newest()[1]
+
+    def newest(self) -> tuple[int | None, list[Release]]:
+        """The ledger's Delta version (None before the first release) and every row, oldest first."""
         if not self.lake.exists("ops", "releases"):
-            return []
-        return _releases(_rows(self.lake.open("ops", "releases")))
+            return None, []
+        table = self.lake.open("ops", "releases")
+        return table.version(), self._releases(table)
+
+    def _releases(self, table: "DeltaTable") -> list[Release]:
+        """Every row of `table`; a file that was read before is not read again, so that following costs what is new.
+
+        In this thread: a short command may end before threads of a reader do, which aborts the process.
+        """
+        paths, known = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist(), self._files
+        files = self.lake.files("ops", "releases")
+        self._files = {path: known.get(path) or _read(files, path) for path in paths}
+        rows = [release for part in self._files.values() for release in part]
+        return sorted(rows, key=lambda r: (r.at, r.release_id))
 
     def version(self) -> int | None:
         """The ledger's Delta version."""
@@ -346,19 +364,15 @@ def releases_schema() -> pa.Schema:
     return pa.schema([pa.field(n, special.get(n, text), nullable=n in optional) for n in Release.model_fields])
 
 
-def _rows(table: "DeltaTable") -> pa.Table:
-    """Read in this thread: a short command may end before threads of a reader do, which aborts the process."""
-    return table.to_pyarrow_dataset().to_table(use_threads=False)
-
-
 def release_of(row: Mapping[str, Any]) -> Release:
     """A row of the ledger; columns that newer code added are left out, as stores run older code for a while."""
     return Release.model_validate({name: row[name] for name in Release.model_fields if name in row})
 
 
-def _releases(rows: pa.Table) -> list[Release]:
-    found = [release_of(row) for row in rows.to_pylist()]
-    return sorted(found, key=lambda r: (r.at, r.release_id))
+def _read(files: "FileSystem", path: str) -> list[Release]:
+    import pyarrow.parquet as parquet
+
+    return [release_of(row) for row in parquet.read_table(path, filesystem=files, use_threads=False).to_pylist()]
 
 
 def _check_follows(release: Release, log: list[Release]) -> None:

@@ -161,12 +161,12 @@ class LiveModel(Generic[Model]):
         try:
             if not self._ledger.changed_since(self._seen) and not self._retry_is_due():
                 return
-            version = self._ledger.version()
+            version, log = self._ledger.newest()
             if version is None and self._seen is not None:
                 raise LedgerError("the release ledger was there and is not")
             if version == self._seen and not self._retry_is_due():
                 return
-            wanted = routes(self._ledger.log(), self.product, self.chain, self._targets())
+            wanted = routes(log, self.product, self.chain, self._targets())
         except (DeltaError, OSError, RetailError) as error:
             logger.error("the release ledger cannot be read, %s stays as it is: %s", self.product, error)
             return

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from deltalake import write_deltalake
 from hypothesis import given
@@ -297,3 +298,19 @@ def test_a_store_always_answers_with_its_own_release_or_the_clouds(steps: list[t
 def test_ids_sort_by_time() -> None:
     early, late = release_id(), f"{int((datetime.now(UTC) + timedelta(seconds=1)).timestamp() * 1000):012x}"
     assert len(early) == 32 and early < late
+
+
+def test_a_follower_reads_only_what_is_new_and_all_of_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, read = Ledger(ledger.lake), []
+    real = parquet.read_table
+    monkeypatch.setattr(parquet, "read_table", lambda path, **options: (read.append(path), real(path, **options))[1])
+    for number in range(3):
+        ledger.promote("pricing", f"v{number}", by="test", reason="better")
+    assert [r.version for r in follower.log()] == ["v0", "v1", "v2"]
+    read.clear()
+    ledger.promote("pricing", "v3", by="test", reason="better")
+    read.clear()
+    assert [r.version for r in follower.log()] == ["v0", "v1", "v2", "v3"]
+    assert len(read) == 1
+    ledger.lake.open("ops", "releases").optimize.compact()
+    assert [r.version for r in follower.log()] == ["v0", "v1", "v2", "v3"], "files were replaced, rows were not"
