@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import psutil
 
@@ -30,28 +31,62 @@ class Load:
         return self.latencies_s[min(int(share * len(self.latencies_s)), len(self.latencies_s) - 1)] * 1000
 
 
-class Connection:
-    """One keep-alive connection that sends ready-made requests."""
+class Connection(asyncio.Protocol):
+    """One keep-alive connection that sends ready-made requests, one at a time.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    A bare protocol: streams of asyncio cost the client more than an answer costs the server, and would be what is
+    measured.
+    """
+
+    def __init__(self) -> None:
+        self._received = b""
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._transport: asyncio.Transport | None = None
 
     @classmethod
     async def open(cls, port: int) -> "Connection":
         """Connects to 127.0.0.1."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        return connection
 
-    async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to one request; the server must send Content-Length."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-        return int(head[9:12]), await self._reader.readexactly(length)
+    def exchange(self, request: bytes) -> "asyncio.Future[tuple[int, bytes]]":
+        """Status and body of the answer to one request; the server must send Content-Length.
+
+        The future raises ConnectionError when the server hangs up instead.
+        """
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._transport is None or self._transport.is_closing():
+            self._answer.set_exception(ConnectionResetError("the connection is closed"))
+        else:
+            self._transport.write(request)
+        return self._answer
 
     def close(self) -> None:
         """Ends the connection."""
-        self._writer.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self._received += data
+        head = self._received.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        length = int(self._received[:head].lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        end = head + 4 + length
+        if len(self._received) >= end:
+            answer, self._received = self._received[:end], self._received[end:]
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result((int(answer[9:12]), answer[head + 4 :]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by asyncio."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error or ConnectionResetError("the server hung up"))
 
 
 def post(path: str, body: bytes) -> bytes:

@@ -83,7 +83,7 @@ class Client:
         connection = await self._take()
         try:
             status, _ = await asyncio.wait_for(connection.exchange(next(self._requests)), 30)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        except (OSError, TimeoutError):
             status = 0
             self._open -= 1
         else:

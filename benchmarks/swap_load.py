@@ -64,7 +64,7 @@ class Traffic:
             started = time.perf_counter()
             try:
                 status, body = await connection.exchange(self._requests[turn % len(self._requests)])
-            except (OSError, asyncio.IncompleteReadError):
+            except OSError:
                 self.failed += 1
                 connection = await Connection.open(PORT)
                 continue

@@ -13,6 +13,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retail_assets.core.token_bucket import TokenBucket
@@ -55,6 +56,14 @@ class Front:
         self._active = 0
         self._lines = TokenBucket(LINES_PER_S, LINES_AT_ONCE)
 
+    def _step_forward(self, whole: Starlette) -> None:
+        """Takes the place of all that BentoML puts around a middleware that is added to a service.
+
+        Its spans and time limit are there twice (see Guard.spans and Place.deadline_s), and a request that is shed
+        would cost what an answer costs.
+        """
+        whole.middleware_stack = self
+
     def _prepare(self) -> Guard:
         guard: Guard = self._owner.state.guard
         self._exact, self._below = places(self._owner, guard.limits)
@@ -68,6 +77,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        if scope["type"] == "lifespan":
+            self._step_forward(scope["app"])
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
