@@ -138,16 +138,16 @@ def _days(first: date, last: date) -> list[date]:
 @app.command()
 def dev(
     ui_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
-    forecasting_port: Annotated[int, typer.Option(help="Forecasting service.")] = 3001,
-    pricing_port: Annotated[int, typer.Option(help="Pricing service.")] = 3002,
+    port: Annotated[list[str] | None, typer.Option(help="Of a service, e.g. pricing=4002; repeatable.")] = None,
 ) -> None:
-    """Start the Dagster UI, its daemon and both services on loopback, until Ctrl-C."""
+    """Start the Dagster UI, its daemon and every service on loopback, until Ctrl-C."""
     from retail_assets.refresh import recover
     from retail_assets.serving.processes import dev_servers
+    from retail_assets.serving.products import ports_of
 
     environment = current()
     recover(environment.home)
-    ports = {"dagster": ui_port, "forecasting": forecasting_port, "pricing": pricing_port}
+    ports = {"dagster": ui_port} | ports_of(port or ())
     raise typer.Exit(dev_servers(environment.home, ports, PROJECT_ROOT))
 
 

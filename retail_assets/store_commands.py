@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 CLOUD, STORE = "cloud", "store-"
 LOOPBACK = "127.0.0.1"
-PRODUCTS = ("forecasting", "pricing")
 
 app = typer.Typer()
 stores_app = typer.Typer(help="How the stores are doing, and the endpoint that they follow.")
@@ -31,9 +30,8 @@ def serve(
     centre: Annotated[
         str | None, typer.Option(envvar=CENTRE, help="In a store: the URL of `retail stores centre`.")
     ] = None,
-    products: Annotated[str, typer.Option(help="Which services, e.g. pricing.")] = ",".join(PRODUCTS),
-    forecasting_port: Annotated[int, typer.Option(help="Forecasting service.")] = 3001,
-    pricing_port: Annotated[int, typer.Option(help="Pricing service.")] = 3002,
+    products: Annotated[str | None, typer.Option(help="Which services, e.g. pricing; without it all.")] = None,
+    port: Annotated[list[str] | None, typer.Option(help="Of a service, e.g. pricing=4002; repeatable.")] = None,
     rate: Annotated[
         float | None, typer.Option(help="Fetch at most so many kilobytes a second: the tills need the line too.")
     ] = None,
@@ -45,13 +43,14 @@ def serve(
     import os
 
     from retail_assets.serving.processes import Supervisor, service_spec
+    from retail_assets.serving.products import ports_of
 
     if centre is not None:
         os.environ[CENTRE] = centre
     os.environ["RETAIL_TARGET"] = target
     environment = current()
-    ports = {"forecasting": forecasting_port, "pricing": pricing_port}
-    chosen = _chosen(products)
+    ports = ports_of(port or ())
+    chosen = list(ports) if products is None else _chosen(products, list(ports))
     specs = [service_spec(product, environment.home, ports[product], PROJECT_ROOT) for product in chosen]
     specs = [replace(spec, env=dict(spec.env) | {"RETAIL_TARGET": target}) for spec in specs]
     if environment.centre is None:
@@ -69,11 +68,11 @@ def serve(
     raise typer.Exit(code)
 
 
-def _chosen(products: str) -> Sequence[str]:
+def _chosen(products: str, known: Sequence[str]) -> Sequence[str]:
     names = [name.strip() for name in products.split(",") if name.strip()]
-    unknown = sorted(set(names) - set(PRODUCTS))
+    unknown = sorted(set(names) - set(known))
     if unknown or not names:
-        raise typer.BadParameter(f"no service {', '.join(unknown)}: use {' or '.join(PRODUCTS)}")
+        raise typer.BadParameter(f"no service {', '.join(unknown)}: use {' or '.join(known)}")
     return names
 
 

@@ -7,20 +7,11 @@ import bentoml
 from fastapi import FastAPI, Request, Response
 
 from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
-from retail_assets.environments import current
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.front import Front
 from retail_assets.serving.places import needs
-from retail_assets.serving.service_app import (
-    ERRORS,
-    answer,
-    attach,
-    create_app,
-    detach,
-    is_late,
-    refuse_exposed,
-    service_options,
-)
+from retail_assets.serving.served import Served
+from retail_assets.serving.service_app import ERRORS, answer, create_app, is_late, service_options
 
 app: FastAPI = create_app(
     "forecasting", "Demand per store and SKU for up to 28 days, with quantiles, by the live model."
@@ -40,29 +31,12 @@ async def forecast(asked: ForecastRequest, request: Request) -> Response:
     return answer(desk.forecast(asked.store_id, asked.sku, asked.horizon, late=is_late(request)), request)
 
 
-@bentoml.service(name="forecasting", **service_options(port=3001))
+@bentoml.service(name="forecasting", **service_options("forecasting"))
 @bentoml.asgi_app(app)
-class ForecastingService:
-    """Holds the desk of this process; BentoML brings /livez and /readyz."""
+class ForecastingService(Served):
+    """Forecasts."""
 
-    @bentoml.on_deployment
-    def check() -> None:  # type: ignore[misc]
-        """Refuses to answer the network without keys."""
-        refuse_exposed()
-
-    def __init__(self) -> None:
-        self.desk = ForecastDesk(current())
-        attach(app, self.desk.runtime)
-        app.state.desk = self.desk
-        self.desk.runtime.start()
-
-    def __is_ready__(self) -> bool:
-        return self.desk.runtime.ready()
-
-    @bentoml.on_shutdown
-    def close(self) -> None:
-        """Moves the last decisions to the lake."""
-        detach(app)
+    application, open_desk = app, ForecastDesk
 
 
 ForecastingService.add_asgi_middleware(Front, owner=app)

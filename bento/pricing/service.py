@@ -20,16 +20,8 @@ from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.front import Front
 from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
-from retail_assets.serving.service_app import (
-    ERRORS,
-    answer,
-    attach,
-    create_app,
-    detach,
-    is_late,
-    refuse_exposed,
-    service_options,
-)
+from retail_assets.serving.served import Served
+from retail_assets.serving.service_app import ERRORS, answer, create_app, is_late, service_options
 from retail_assets.serving.trace_answers import PAGE_HEADERS, TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
@@ -100,31 +92,16 @@ def _refused(error: RetailError, status: int, headers: dict[str, str] | None = N
     return JSONResponse({"detail": error.what, "todo": error.todo}, status_code=status, headers=headers)
 
 
-@bentoml.service(name="pricing", **service_options(port=3002))
+@bentoml.service(name="pricing", **service_options("pricing"))
 @bentoml.asgi_app(app)
-class PricingService:
-    """Holds the desk of this process; BentoML brings /livez and /readyz."""
+class PricingService(Served):
+    """Prices and their traces."""
 
-    @bentoml.on_deployment
-    def check() -> None:  # type: ignore[misc]
-        """Refuses to answer the network without keys."""
-        refuse_exposed()
+    application, open_desk = app, PriceDesk
 
     def __init__(self) -> None:
-        environment = current()
-        self.desk = PriceDesk(environment)
-        app.state.trace_desk = TraceDesk(environment, ServingConfig.load_file().load.waiting_traces)
-        attach(app, self.desk.runtime)
-        app.state.desk = self.desk
-        self.desk.runtime.start()
-
-    def __is_ready__(self) -> bool:
-        return self.desk.runtime.ready()
-
-    @bentoml.on_shutdown
-    def close(self) -> None:
-        """Moves the last decisions to the lake."""
-        detach(app)
+        app.state.trace_desk = TraceDesk(current(), ServingConfig.load_file().load.waiting_traces)
+        super().__init__()
 
 
 PricingService.add_asgi_middleware(Front, owner=app)

@@ -19,7 +19,7 @@ import yaml
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.source_control import bento_label
-from retail_assets.serving.processes import SERVICES
+from retail_assets.serving.products import products
 
 REQUIREMENTS = PROJECT_ROOT / "bento" / "requirements.txt"
 NOT_SERVED = frozenset(
@@ -80,7 +80,7 @@ def build(product: str, bentoml_home: Path) -> tuple[str, Path, bool]:
 
 def build_all(bentoml_home: Path) -> dict[str, tuple[str, Path, bool]]:
     """Builds every product's Bento."""
-    return {product: build(product, bentoml_home) for product in SERVICES}
+    return {product: build(product, bentoml_home) for product in products()}
 
 
 def requirements() -> str:

@@ -9,7 +9,9 @@ from fastapi import FastAPI
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT
-from retail_assets.serving.processes import LOOPBACK, PORTS, SERVICES
+from retail_assets.serving.processes import LOOPBACK
+from retail_assets.serving.products import product as known_product
+from retail_assets.serving.products import products
 
 DOCUMENT = PROJECT_ROOT / "docs" / "openapi.json"
 PROBES = {"/livez": "The process is up", "/readyz": "A model is live; 503 before"}
@@ -23,7 +25,7 @@ def application(product: str) -> FastAPI:
     """The FastAPI application of a product; imports its service, which lies beside the package and not in it."""
     if str(PROJECT_ROOT) not in sys.path:
         sys.path.append(str(PROJECT_ROOT))
-    module = import_module(SERVICES[product].partition(":")[0])
+    module = import_module(known_product(product).service.partition(":")[0])
     app: FastAPI = module.app
     return app
 
@@ -33,7 +35,7 @@ def combined() -> dict[str, Any]:
 
     Raises OpenApiError when two products have a route or a schema of the same name that differ.
     """
-    documents = {product: application(product).openapi() for product in sorted(SERVICES)}
+    documents = {product: application(product).openapi() for product in products()}
     servers = {product: {"url": f"http://{{host}}:{{{product}_port}}", "description": product} for product in documents}
     found: dict[str, Any] = {"paths": {}, "schemas": {}}
     owners: dict[str, list[str]] = {}
@@ -63,7 +65,7 @@ def combined() -> dict[str, Any]:
 
 
 def _server(server: dict[str, Any], product: str) -> dict[str, Any]:
-    variables = {"host": {"default": LOOPBACK}, f"{product}_port": {"default": str(PORTS[product])}}
+    variables = {"host": {"default": LOOPBACK}, f"{product}_port": {"default": str(known_product(product).port)}}
     return server | {"variables": variables}
 
 

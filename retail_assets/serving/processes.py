@@ -14,19 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home, keys_file
+from retail_assets.serving.products import product as known_product
+from retail_assets.serving.products import products
 from retail_assets.serving.tracing import ENDPOINTS
 
 LOOPBACK = "127.0.0.1"
+SUPERVISOR = "RETAIL_SUPERVISOR"
+"""Set for its children: the process id of a Supervisor, without which a service does not go on."""
+
 LOOK_EVERY_S = 0.2
 HEALTHY_WITHIN_S = 180.0
 STOPPED_WITHIN_S = 20.0
-SERVICES = {
-    "forecasting": "bento.forecasting.service:ForecastingService",
-    "pricing": "bento.pricing.service:PricingService",
-}
-PORTS = {"forecasting": 3001, "pricing": 3002}
 Say = Callable[[str], None]
 
 
@@ -78,7 +80,8 @@ def service_spec(product: str, home: Home, port: int, project: Path) -> ServerSp
     }
     if not any(os.environ.get(name) for name in ENDPOINTS):
         private["OTEL_SDK_DISABLED"] = "true"  # spans that nobody receives would cost a third of a request
-    command = [sys.executable, "-m", "bentoml", "serve", SERVICES[product], "--host", LOOPBACK, "--port", str(port)]
+    served = known_product(product).service
+    command = [sys.executable, "-m", "bentoml", "serve", served, "--host", LOOPBACK, "--port", str(port)]
     return ServerSpec(
         name=product,
         command=[*command, "--working-dir", str(project)],
@@ -103,13 +106,13 @@ def dagster_specs(home: Home, port: int, project: Path) -> list[ServerSpec]:
 
 
 def dev_servers(home: Home, ports: Mapping[str, int], project: Path, say: Say | None = None) -> int:
-    """Runs Dagster's UI, its daemon and both services until SIGINT, SIGTERM or the end of one of them.
+    """Runs Dagster's UI, its daemon and every service until SIGINT, SIGTERM or the end of one of them.
 
-    `ports` has the keys dagster, forecasting and pricing. Returns 0 after a signal, 1 when a server ended by itself;
+    `ports` has the keys `dagster` and every product's name. Returns 0 after a signal, 1 when a server ended by itself;
     raises ServerError, naming the port, when one is taken.
     """
     specs = dagster_specs(home, ports["dagster"], project)
-    specs += [service_spec(product, home, ports[product], project) for product in SERVICES]
+    specs += [service_spec(product, home, ports[product], project) for product in products()]
     say = say or _to_stdout
     if keys_file(home).exists():
         say("the services ask for an API key: `retail keys list`")
@@ -163,7 +166,7 @@ class Supervisor:
             self._children[spec.name] = subprocess.Popen(
                 spec.command,
                 cwd=spec.cwd,
-                env=os.environ | dict(spec.env),
+                env=os.environ | dict(spec.env) | {SUPERVISOR: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -213,6 +216,24 @@ class Supervisor:
                 self._say(f"{name} does not stop and is killed")
             _kill_group(child)
             child.wait()
+
+
+class StartedBy:
+    """What a service does not outlive: BentoML's process that started it and, where there is one, its Supervisor."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        number = int(os.environ.get(SUPERVISOR, self._parent))
+        self._supervisor = psutil.Process(number) if psutil.pid_exists(number) else None
+
+    def gone(self) -> bool:
+        """Whether one of them has ended, or had before this process began."""
+        supervised = self._supervisor is not None and self._supervisor.is_running()
+        return os.getppid() != self._parent or not supervised
+
+    def stop(self) -> None:
+        """Asks BentoML's process to end, which ends its services, or this one where that is gone."""
+        os.kill(self._parent if os.getppid() == self._parent else os.getpid(), signal.SIGTERM)
 
 
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:

@@ -23,15 +23,14 @@ class ReleaseConfigError(RetailError):
 
 
 class ReleaseConfig(BaseModel):
-    """The gates of each product, what its canaries may do, and the segments of stores that releases can be aimed at.
+    """The gates of each product, one key each; what its canaries may do; the segments that releases can be aimed at.
 
     A canary of a product without `verdicts` is ended by people only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
-    forecasting: list[Gate]
-    pricing: list[Gate]
+    __pydantic_extra__: dict[str, list[Gate]]
     segments: dict[str, list[str]] = {}
     verdicts: dict[str, Limits] = {}
 
@@ -48,13 +47,11 @@ class ReleaseConfig(BaseModel):
         if product not in self.products():
             todo = f"use {' or '.join(self.products())}, or add its gates"
             raise ReleaseConfigError(f"{product!r} has no gates", where=str(CONFIG_FILE), todo=todo)
-        found: list[Gate] = getattr(self, product)
-        return found
+        return self.__pydantic_extra__[product]
 
-    @classmethod
-    def products(cls) -> tuple[str, ...]:
-        """The products that can be released."""
-        return tuple(name for name in cls.model_fields if name not in ("segments", "verdicts"))
+    def products(self) -> tuple[str, ...]:
+        """The products that can be released, sorted."""
+        return tuple(sorted(self.__pydantic_extra__))
 
 
 def decide_newest(

@@ -1,8 +1,8 @@
 """What every product's service is made of: the live model, the decision log, the catalogue and the metrics."""
 
+import gc
 import logging
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from retail_assets.serving.counts import Siblings
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
+from retail_assets.serving.processes import StartedBy
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.store_link import decision_sender
@@ -87,7 +88,7 @@ class Runtime(Generic[Model]):
         self._watching = Every(WATCH_EVERY_S, self.watch.look, f"watch-{product}")
         self._also_poll = also_poll
         self._beside = Beside(self.log.record, f"shadow-{product}")
-        self._parent = os.getppid()
+        self._started_by = StartedBy()
         self._following = Every(POLL_EVERY_S, self._follow, f"follow-{product}")
         self._refreshing = Every(REFRESH_EVERY_S, self._refresh, f"refresh-{product}")
 
@@ -98,6 +99,8 @@ class Runtime(Generic[Model]):
             loop.once()
             loop.start()
         self._watching.start()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: looking through all of it again would hold answers up for 0.2 s
 
     def _refresh(self) -> None:
         self._require_gold()
@@ -116,9 +119,9 @@ class Runtime(Generic[Model]):
     def _follow(self) -> None:
         self.live.poll()
         self.metrics.publish()
-        if os.getppid() != self._parent:
+        if self._started_by.gone():
             logger.error("the process that started this service is gone: it stops too")
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._started_by.stop()
 
     def beside(self, work: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
         """Makes rows for the log after the answer has left; dropped, and counted, when too much is waiting."""

@@ -22,6 +22,7 @@ from retail_assets.serving.front import ANSWER, LATE, Guard
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
 from retail_assets.serving.places import needs
+from retail_assets.serving.products import product
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.tracing import Spans
 
@@ -102,7 +103,7 @@ def _may(operation: dict[str, Any], status: str) -> bool:
     return "requestBody" in operation or status not in ("413", "415")
 
 
-def service_options(port: int) -> dict[str, Any]:
+def service_options(name: str) -> dict[str, Any]:
     """Options of `@bentoml.service`: loopback unless told otherwise, and nothing on the path of a request but ours.
 
     BentoML's own metrics would keep a series per path that anybody asks for, and its spans cost whether or not they are
@@ -110,7 +111,7 @@ def service_options(port: int) -> dict[str, Any]:
     """
     return {
         "workers": workers(),
-        "http": {"host": "127.0.0.1", "port": port},
+        "http": {"host": "127.0.0.1", "port": product(name).port},
         "logging": {"access": {"enabled": False}},
         "metrics": {"enabled": False},
         "tracing": {"excluded_urls": ".*"},

@@ -232,7 +232,7 @@ class LandedDecisions:
 
     def take(self, target: str, product: str, writer: str, number: int, content: bytes) -> None:
         """Lands one segment (a Parquet file of DECISION_SCHEMA). Raises StoreError when it is not the store's own."""
-        if not WRITER.match(writer) or product not in ReleaseConfig.products() or number < 1:
+        if not WRITER.match(writer) or product not in ReleaseConfig.load().products() or number < 1:
             raise StoreError(f"{product} {writer} {number} names no segment of decisions")
         _require_own(content, target, product)
         path = self._folder / product / writer.removeprefix("decision-log/") / f"{number:012d}.parquet"

@@ -12,7 +12,9 @@ from retail_assets.pricing.book import InputBook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import _labelled, git_commit
 from retail_assets.serving import bentos
-from retail_assets.serving.processes import SERVICES, ServerSpec, service_spec
+from retail_assets.serving.processes import ServerSpec, service_spec
+from retail_assets.serving.products import product as known_product
+from retail_assets.serving.products import products
 from tests.services import harness
 from tests.services.harness import serving
 from tests.services.releases import live_version
@@ -25,13 +27,13 @@ def test_the_requirements_are_those_of_the_lock() -> None:
     assert names.isdisjoint({"dagster", "dbt-core", "pytest", "playwright", "hypothesis"})
 
 
-@pytest.mark.parametrize("product", sorted(SERVICES))
+@pytest.mark.parametrize("product", list(products()))
 def test_a_bento_has_the_code_and_no_data(product: str) -> None:
     names = {str(path.relative_to(bentos.PROJECT_ROOT)) for path in bentos.contents(product)}
     assert {f"bento/{product}/service.py", "retail_assets/serving/front.py", "configs/serving.yaml"} <= names
     assert {"bento/requirements.txt", "feature_repo/feature_store.yaml"} <= names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
-    others = {f"bento/{other}/service.py" for other in SERVICES if other != product}
+    others = {f"bento/{other}/service.py" for other in products() if other != product}
     assert names.isdisjoint(others)
 
 
@@ -64,7 +66,7 @@ def test_a_built_bento_answers_for_a_store(tiny_copy: Home, monkeypatch: pytest.
 
     def of_the_bento(product: str, home: Home, port: int, project: Path) -> ServerSpec:
         spec = service_spec(product, home, port, project)
-        command = [str(folder) if part == SERVICES[product] else part for part in spec.command]
+        command = [str(folder) if part == known_product(product).service else part for part in spec.command]
         return replace(spec, command=command[: command.index("--working-dir")], cwd=tmp_path)
 
     monkeypatch.setattr(harness, "service_spec", of_the_bento)

@@ -20,7 +20,8 @@ from retail_assets.resources.lake import Lake
 from retail_assets.serving.config import Rate, ServingConfig
 from retail_assets.serving.keys import KeyStore
 from retail_assets.serving.openapi import DOCUMENT, application, combined
-from retail_assets.serving.processes import SERVICES, service_spec
+from retail_assets.serving.processes import service_spec
+from retail_assets.serving.products import products
 from tests.services.harness import Served, eventually, free_port, serving
 from tests.serving.collector import attributes, collector
 
@@ -39,7 +40,7 @@ HIDDEN = (
 """Paths outside of the document: what BentoML and FastAPI bring, and what does not exist."""
 OPERATIONS = [
     (product, path, method.upper())
-    for product in sorted(SERVICES)
+    for product in list(products())
     for path, operations in application(product).openapi()["paths"].items()
     for method in operations
 ]
@@ -69,7 +70,7 @@ def guarded(served_home: Home, keys: KeyStore, otlp: tuple[str, list[Any]]) -> I
     traced = {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": otlp[0], "OTEL_BSP_SCHEDULE_DELAY": "200"}
     environment = {"RETAIL_KEYS": str(keys.path), "RETAIL_LOG_REQUESTS": "all"} | (traced if otlp[0] else {})
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        started = {p: pool.submit(stack.enter_context, serving(p, served_home, environment)) for p in sorted(SERVICES)}
+        started = {p: pool.submit(stack.enter_context, serving(p, served_home, environment)) for p in list(products())}
         yield {product: future.result() for product, future in started.items()}
 
 
@@ -111,7 +112,7 @@ def test_every_route_answers_401_without_a_key(
 
 
 @pytest.mark.parametrize("path", HIDDEN)
-@pytest.mark.parametrize("product", sorted(SERVICES))
+@pytest.mark.parametrize("product", list(products()))
 def test_what_is_not_in_the_document_answers_401_too(guarded: dict[str, Served], product: str, path: str) -> None:
     for method in ("GET", "POST", "OPTIONS", "HEAD"):
         assert guarded[product].client.request(method, path).status_code == 401

@@ -14,7 +14,8 @@ import pytest
 
 from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.serving.processes import ServerError, dev_servers, require_free, service_spec
-from tests.services.harness import free_port
+from retail_assets.serving.products import ProductError, ports_of, products
+from tests.services.harness import eventually, free_port
 
 SUPERVISE = textwrap.dedent(
     """
@@ -115,3 +116,39 @@ def test_services_bind_loopback_keep_metrics_apart_and_send_no_telemetry(tmp_pat
         assert spec.env["BENTOML_DO_NOT_TRACK"] == "True"
     assert specs[0].env["BENTOML_HOME"] != specs[1].env["BENTOML_HOME"]
     assert os.environ.get("BENTOML_HOME") not in {spec.env["BENTOML_HOME"] for spec in specs}
+
+
+def test_services_end_when_what_started_them_is_killed(served_home: Home) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "retail_assets.cli", "serve", "--products", "pricing", "--port", f"pricing={port}"]
+    environment = os.environ | {"RETAIL_HOME": str(served_home.root)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT, env=environment)
+    lines_until(process, "Ctrl-C")
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.kill()
+    process.wait()
+    assert eventually(lambda: not [c for c in children if c.is_running() and c.status() != "zombie"], within=60)
+    require_free(port, "the service of a supervisor that was killed")
+
+
+@pytest.mark.parametrize("text", ["pricing", "pricing=", "pricing=x", "pricing=70000", "prices=3002"])
+def test_a_port_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ProductError, match=text.partition("=")[0]):
+        ports_of([text])
+
+
+def test_a_product_is_a_folder(tmp_path: Path) -> None:
+    for name, port in (("fraud", "3003"), ("search", "3004")):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "bentofile.yaml"
+        file.write_text(f'service: "bento.{name}.service:Service"\nlabels: {{port: "{port}"}}\n')
+    assert {p.name: p.port for p in products(tmp_path).values()} == {"fraud": 3003, "search": 3004}
+    products.cache_clear()
+    file.write_text('service: "bento.search.service:Service"\nlabels: {port: "3003"}\n')
+    with pytest.raises(ProductError, match="both answer on port 3003"):
+        products(tmp_path)
+    products.cache_clear()
+    file.write_text("labels: {port: 3004}\n")
+    with pytest.raises(ProductError, match="does not name its service"):
+        products(tmp_path)
