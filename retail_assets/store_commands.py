@@ -44,6 +44,8 @@ def serve(
 
     from retail_assets.serving.processes import Supervisor, service_spec
     from retail_assets.serving.products import ports_of
+    from retail_assets.serving.releases import ReleaseConfig
+    from retail_assets.serving.targets import Targets
 
     if centre is not None:
         os.environ[CENTRE] = centre
@@ -54,6 +56,7 @@ def serve(
     specs = [service_spec(product, environment.home, ports[product], PROJECT_ROOT) for product in chosen]
     specs = [replace(spec, env=dict(spec.env) | {"RETAIL_TARGET": target}) for spec in specs]
     if environment.centre is None:
+        Targets.of(environment.lake, ReleaseConfig.load().segments).chain(target)  # one that exists
         raise typer.Exit(Supervisor(specs, _say).run())
     from retail_assets.serving.store_agent import StoreAgent
 

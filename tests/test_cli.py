@@ -56,6 +56,7 @@ def test_status_of_an_empty_home_says_how_to_start(retail: Retail, tmp_path: Pat
         (("withdraw", "pricing"), 1, "they run on: none"),
         (("rollback", "pricing"), 1, "versions to go back to: none"),
         (("rollback", "pricing", "--target", "store-238"), 1, "'store-238' is not a target"),
+        (("serve", "--target", "store-238"), 1, "'store-238' is not a target"),
         (("releases", "diff", "pricing", "abc"), 1, "is not stored"),
     ],
 )

@@ -127,7 +127,8 @@ def _read(path: Path) -> pd.DataFrame:
         with duckdb.connect() as connection:
             return connection.execute(f"select * from {reader}(?)", [str(path)]).df()
     except duckdb.Error as error:
-        raise HistoryError(f"the history cannot be read: {error}", where=str(path)) from error
+        said = str(error).splitlines()[0]
+        raise HistoryError(f"the history cannot be read: {said}", where=str(path), todo="is it whole?") from error
 
 
 def _require(path: Path, table: pd.DataFrame, names: list[str]) -> None:
