@@ -1,0 +1,53 @@
+"""`retail forecast` as a person uses it: what it shows, and what it says to a wrong question."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from retail_assets.cli import app
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Home
+from tests.planning.small_plan import ORIGIN
+from tests.planning.small_plan import forecasts as made
+
+
+@pytest.fixture
+def asked(plan_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("RETAIL_HOME", str(plan_home.root))
+    return plan_home
+
+
+def retail(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["forecast", *arguments])
+
+
+def refused(*arguments: str) -> str:
+    result = retail(*arguments)
+    assert result.exit_code != 0
+    if isinstance(result.exception, RetailError):
+        return str(result.exception)
+    assert isinstance(result.exception, SystemExit), "a usage error, not a stack trace"
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def test_show_prints_the_days_and_their_sum(asked: Home) -> None:
+    rows = made().query("store_id == 'US-001' and sku == 'SKU-00001'")
+    printed = retail("show", "--store", "US-001", "--sku", "SKU-00001")
+    assert printed.exit_code == 0, printed.exception
+    document = json.loads(retail("show", "--store", "US-001", "--sku", "SKU-00001", "--json").stdout)
+    assert [day["mean"] for day in document["days"]] == rows["mean"].tolist()
+    assert document["days"][0]["date"] == "2026-06-08" and document["model_version"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--store", "US-999", "--sku", "SKU-00001"), "there is no store_id 'US-999'"),
+        (("--store", "US-001", "--sku", "SKU-9"), "there is no sku 'SKU-9'"),
+        (("--store", "US-001", "--sku", "SKU-00001", "--origin", "2026-01-01"), f"use one of {ORIGIN}"),
+        (("--store", "US-001", "--sku", "SKU-00001", "--origin", "1.1.26"), "1.1.26"),
+    ],
+)
+def test_show_says_what_is_wrong(asked: Home, arguments: tuple[str, ...], says: str) -> None:
+    assert says in refused("show", *arguments)
