@@ -1,6 +1,7 @@
 """`retail forecast`: look at forecasts, hand them to other systems, and ask what a price or promotion would change."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,3 +31,26 @@ def show(store: Store, sku: Sku, origin: Origin = None, as_json: Json = False) -
     lake = current().lake
     rows = series_forecast(lake, store, sku, origin.date() if origin else None)
     print_json(forecast_document(rows)) if as_json else show_forecast(rows, product_name(lake, sku), console)
+
+
+@forecasts.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="A file that ends in .csv, .json or .parquet.")],
+    origin: Origin = None,
+    level: Annotated[str, typer.Option(help="total, country, store ... sku_store (see the guide).")] = "sku_store",
+    as_json: Json = False,
+) -> None:
+    """Write forecasts for planning systems, with their version, origin, unit and quantile levels."""
+    from retail_assets.planning.export import export as write
+
+    made = write(current().lake, out, origin.date() if origin else None, level)
+    if as_json:
+        print_json(made)
+        return
+    for file in made.files:
+        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+    known = made.metadata
+    said = (
+        f"{known['rows']:,} forecasts of level {known['level']} from {known['origin_date']} by {known['model_version']}"
+    )
+    console.print(said, highlight=False)

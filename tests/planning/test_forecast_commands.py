@@ -1,6 +1,7 @@
 """`retail forecast` as a person uses it: what it shows, and what it says to a wrong question."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -51,3 +52,12 @@ def test_show_prints_the_days_and_their_sum(asked: Home) -> None:
 )
 def test_show_says_what_is_wrong(asked: Home, arguments: tuple[str, ...], says: str) -> None:
     assert says in refused("show", *arguments)
+
+
+def test_export_says_what_it_wrote(asked: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "plan.csv"
+    assert retail("export", "--out", str(out)).exit_code == 0
+    printed = capsys.readouterr().out
+    assert "504 forecasts of level sku_store from 2026-06-07 by v1" in printed and out.exists()
+    assert json.loads(retail("export", "--out", str(out), "--json").stdout)["metadata"]["rows"] == 504
+    assert "use one of .csv" in refused("export", "--out", str(tmp_path / "plan.doc"))
