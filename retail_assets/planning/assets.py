@@ -1,24 +1,18 @@
 """Assets of planning: forecasts at every level, and how far off each level was on days held back."""
 
-import json
-from datetime import timedelta
-
 import dagster as dg
 import pyarrow as pa
 
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.planning import level_tables
+from retail_assets.planning.common import CODE_VERSION, DAILY, GROUP, NO_FORECASTS, OWNERS, is_made_of, made_of
+from retail_assets.planning.order_assets import ASSETS as ORDER_ASSETS
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import level_table
 from retail_assets.resources.lake import Lake
 from retail_assets.unchanged import unchanged
 
-GROUP = "planning"
-OWNERS = ["team:planning"]
-CODE_VERSION = "1"
-DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 LEVELS_REPORT = "forecast_levels"
-NO_FORECASTS = "no forecasts yet"
 
 
 @dg.asset(
@@ -93,18 +87,4 @@ def forecast_levels(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     )
 
 
-def made_of(lake: Lake, *tables: tuple[str, str]) -> dict[str, str]:
-    """What a table is made from, for its commit: the Delta versions of `tables` (layer, name) and the code version."""
-    versions = {f"{layer}/{name}": lake.version(layer, name) for layer, name in tables}
-    return {"made_from": json.dumps({"code": CODE_VERSION, **versions}, sort_keys=True)}
-
-
-def is_made_of(lake: Lake, layer: str, name: str, made_from: dict[str, str]) -> bool:
-    """Whether the newest commit of `layer/name` was made from exactly `made_from`."""
-    if not lake.exists(layer, name):
-        return False
-    before = lake.open(layer, name).history(1)[0]
-    return all(before.get(key) == value for key, value in made_from.items())
-
-
-ASSETS = [levels_report, forecast_levels]
+ASSETS = [levels_report, forecast_levels, *ORDER_ASSETS]

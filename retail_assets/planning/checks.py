@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.policy import Verdict, never_negative, quantiles_ascend
 from retail_assets.planning import level_tables
 from retail_assets.planning.assets import LEVELS_REPORT
+from retail_assets.planning.check_results import NONE_TO_JUDGE, newest_rows, result
 from retail_assets.planning.config import PlanningConfig
+from retail_assets.planning.order_checks import CHECKS as ORDER_CHECKS
 from retail_assets.planning.policy import adds_up, levels_beat_baselines, levels_calibrated, levels_complete
-from retail_assets.planning.read import chosen_origin
 from retail_assets.resources.lake import Lake
 
 LEVELS = dg.AssetKey(["planning", "forecast_levels"])
 REPORT = dg.AssetKey(["planning", "levels_report"])
-NONE_TO_JUDGE = Verdict(True, ("there is no forecast that could be wrong",), {})
 
 
 @dg.multi_asset_check(
@@ -45,11 +44,11 @@ def level_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
             ("levels_add_up", "every_level_is_complete", "levels_are_never_negative"), NONE_TO_JUDGE
         )
     else:
-        config, rows = ForecastingConfig.load(), _newest(lake, level_tables.TABLE)
+        config, rows = ForecastingConfig.load(), newest_rows(lake, level_tables.TABLE)
         quantiles = [quantile_name(level) for level in config.intervals.levels]
         signs, order = never_negative(rows, ["mean", *quantiles]), quantiles_ascend(rows, quantiles)
         verdicts = {
-            "levels_add_up": adds_up(rows, _newest(lake, "forecasts")),
+            "levels_add_up": adds_up(rows, newest_rows(lake, "forecasts")),
             "every_level_is_complete": levels_complete(rows, config.horizon),
             "levels_are_never_negative": Verdict(
                 signs.passed and order.passed, (*signs.reasons, *order.reasons), signs.numbers
@@ -84,22 +83,4 @@ def level_proof_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckRe
     yield result("every_level_beats_both_baselines", REPORT, beaten, dg.AssetCheckSeverity.WARN)
 
 
-def _newest(lake: Lake, table: str) -> pd.DataFrame:
-    origin = chosen_origin(lake, None, table)
-    rows = lake.query(f"select * from {lake.scan('gold', table)} where business_date = date '{origin}'")
-    frame: pd.DataFrame = rows.to_pandas()
-    return frame
-
-
-def result(name: str, asset: dg.AssetKey, verdict: Verdict, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
-    """The verdict as Dagster shows it."""
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=asset,
-        passed=verdict.passed,
-        severity=severity,
-        metadata={"reasons": list(verdict.reasons), **verdict.numbers},
-    )
-
-
-CHECKS = [level_checks, level_proof_checks]
+CHECKS = [level_checks, level_proof_checks, *ORDER_CHECKS]

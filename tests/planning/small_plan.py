@@ -48,6 +48,19 @@ def proof(days: int = 28, seed: int = 3) -> pd.DataFrame:
     return rows[chance.random(len(rows)) > 0.02].drop(columns=["model_version", "origin_date"])
 
 
+def sales(days: int = 28, seed: int = 5) -> pd.DataFrame:
+    """Rows of gold/fct_sales_daily up to ORIGIN: sales and counts; US-002 has never counted SKU-00001."""
+    chance = np.random.default_rng(seed)
+    rows = forecasts(ORIGIN - timedelta(days=days)).rename(columns={"target_date": "day"})
+    units = chance.poisson(rows["mean"]).astype(float)
+    on_hand = chance.integers(0, 40, len(rows)).astype(float)
+    blind = (rows["store_id"] == "US-002") & (rows["sku"] == "SKU-00001")
+    rows = rows.assign(business_date=rows["day"], gross_units=units, on_hand=on_hand, is_stocked_out=on_hand == 0)
+    rows["on_order"] = chance.integers(0, 5, len(rows)).astype(float)
+    rows.loc[blind, ["on_hand", "on_order"]] = np.nan
+    return rows[["store_id", "sku", "business_date", "gross_units", "on_hand", "on_order", "is_stocked_out"]]
+
+
 def write_plan(lake: Lake) -> Lake:
     """Writes the tables that planning reads."""
     table = pa.Table.from_pandas(forecasts(), preserve_index=False)
@@ -58,6 +71,10 @@ def write_plan(lake: Lake) -> Lake:
         pa.Table.from_pandas(proof(), preserve_index=False),
         metadata={"model_version": "v1"},
     )
+    facts = pa.Table.from_pandas(sales(), preserve_index=False)
+    for name in ("on_hand", "on_order"):
+        facts = facts.set_column(facts.column_names.index(name), name, facts[name].cast(pa.int32()))
+    lake.overwrite("gold", "fct_sales_daily", facts, ["business_date"])
     stores = [{"store_id": s, "country": c, "name": f"shop {s}", "time_zone": "UTC"} for s, c in STORES.items()]
     lake.overwrite("gold", "dim_store", pa.Table.from_pylist(stores))
     products = [
