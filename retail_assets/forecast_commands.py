@@ -17,7 +17,7 @@ Origin = Annotated[
 
 forecasts = typer.Typer(
     no_args_is_help=True,
-    help="Forecasts of demand: show them, and hand them to planning systems.",
+    help="Forecasts of demand: show them, ask what a price or promotion would change, hand them to other systems.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -54,3 +54,32 @@ def export(
         f"{known['rows']:,} forecasts of level {known['level']} from {known['origin_date']} by {known['model_version']}"
     )
     console.print(said, highlight=False)
+
+
+@forecasts.command(name="what-if")
+def what_if(
+    store: Store,
+    sku: Sku,
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the change.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of the change.")],
+    price: Annotated[float | None, typer.Option("--price", help="A list price in the store's currency.")] = None,
+    promotion: Annotated[float | None, typer.Option("--promotion", help="A discount in percent; 0 ends one.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Also draw it: a .png or .html file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a price or a promotion would change in one store and SKU."""
+    from retail_assets.planning.live_pricing import live_price_model
+    from retail_assets.planning.what_if import Change
+    from retail_assets.planning.what_if import what_if as answer
+    from retail_assets.planning.what_if_view import answer_document, save_plot, show_answer
+
+    if (price is None) == (promotion is None):
+        raise typer.BadParameter("give either --price or --promotion")
+    environment, discount = current(), None if promotion is None else promotion / 100
+    change = Change(first.date(), last.date(), price, discount)
+    found = answer(environment.lake, live_price_model(environment, store), store, sku, change)
+    if plot is not None:
+        save_plot(found, plot)
+    print_json(answer_document(found)) if as_json else show_answer(found, console)
+    if plot is not None and not as_json:
+        console.print(f"wrote {plot}", highlight=False, soft_wrap=True)
