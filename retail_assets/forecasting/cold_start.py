@@ -28,6 +28,7 @@ FEWEST_LAUNCHES = 3
 RAMP_WEEKS = 4
 SETTLED = (28, 56)  # ages in days at which a launch has come up
 PRICE_BAND = 0.35  # log price: at this distance a SKU counts 61 % of one with the same price
+MUCH_BETTER = 0.05
 SAME_BRAND = 3.0  # how much more a SKU of the same brand counts
 WEIGHTINGS = {"": (False, False), " of like price": (True, False), " of the brand": (False, True),
               " of like price and brand": (True, True)}  # fmt: skip
@@ -80,6 +81,27 @@ def listed_without_history(lake: Lake, origin: date, horizon: int, origin_days: 
     return rows
 
 
+def item_attributes(lake: Lake) -> pd.DataFrame:
+    """What makes SKUs alike: sku, category, department, brand, price (median list price of its newest prices)."""
+    rows: pd.DataFrame = lake.query(
+        f"""with newest as (select store_id, sku, arg_max(list_price, valid_from)::double as price
+                            from {lake.scan("gold", "fct_price_history")} group by all)
+            select p.sku, p.category, p.department, p.brand, median(n.price) as price
+            from {lake.scan("gold", "dim_product")} p left join newest n on n.sku = p.sku group by all order by 1"""
+    ).to_pandas()
+    return rows
+
+
+def with_rungs(
+    lake: Lake, made: pd.DataFrame, origin: date, horizon: int, origin_days: int, levels: Sequence[float]
+) -> pd.DataFrame:
+    """`made` (rows of gold/forecasts from `origin`) with their `rung` and forecasts of what has not sold yet."""
+    new = listed_without_history(lake, origin, horizon, origin_days)
+    if new.empty or made.empty:
+        return made.assign(rung=OWN)
+    return with_new_items(made, new, item_attributes(lake), launch_ramp(lake, origin), levels)
+
+
 def launch_ramp(lake: Lake, origin: date) -> Floats:
     """The share of its settled demand that a launch reaches in its week 1 to RAMP_WEEKS, within 0.05 and 1.
 
@@ -130,7 +152,7 @@ def with_new_items(
 def best_weighting(known: pd.DataFrame) -> str:
     """The key of WEIGHTINGS that forecasts the level of established SKUs best, each left out in turn.
 
-    The simplest one where none is better by 1 % of the error.
+    The simplest one where none is better by MUCH_BETTER of the error: few SKUs tell.
     """
     sku = known.groupby("sku").agg(
         level=("mean", "mean"), category=("category", "first"), brand=("brand", "first"), price=("price", "first")
@@ -146,7 +168,7 @@ def best_weighting(known: pd.DataFrame) -> str:
             errors[name] += float(np.abs(weight @ level / weight.sum(axis=1) - level).sum())
     best = ""
     for name, error in errors.items():
-        best = name if error < 0.99 * errors[best] else best
+        best = name if error < (1.0 - MUCH_BETTER) * errors[best] else best
     return best
 
 

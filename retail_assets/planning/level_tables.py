@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core import accuracy
+from retail_assets.forecasting.cold_start import OWN
 from retail_assets.forecasting.config import quantile_name
 from retail_assets.planning.levels import (
     DIMENSIONS,
@@ -54,7 +55,7 @@ def forecasts_with_dimensions(lake: Lake, origin: date) -> pd.DataFrame:
             where f.business_date = date '{origin}' order by f.store_id, f.sku, f.target_date"""
     )
     rows: pd.DataFrame = found.to_pandas(date_as_object=False)
-    return rows
+    return rows if "rung" in rows else rows.assign(rung=OWN)
 
 
 def proof_of(lake: Lake, quantile_levels: Sequence[float]) -> pd.DataFrame:

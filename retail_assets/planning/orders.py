@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting.cold_start import OWN
 from retail_assets.planning.ordering import OrderingConfig
 from retail_assets.planning.sum_quantiles import SERIES, complete_days, learnt, needed, period_sums
 from retail_assets.resources.lake import Lake
@@ -91,9 +92,9 @@ def proposals(
     """One row per forecast store-SKU in the columns of SCHEMA.
 
     `forecasts` are those of `level_tables.forecasts_with_dimensions`, `on_stock` those of `stock`. A series without a
-    count is proposed nothing: nobody knows what it lacks.
+    count is proposed nothing, as nobody knows what it lacks, unless it has not sold yet: then its shelf is empty.
     """
-    series = forecasts.drop_duplicates(SERIES)[[*SERIES, "department", "category", "model_version"]]
+    series = forecasts.drop_duplicates(SERIES)[[*SERIES, "department", "category", "model_version", "rung"]]
     series = series.reset_index(drop=True)
     rows = expected_units(forecasts, pd.concat([series, config.terms(series)], axis=1))
     rows["needed_units"] = needed(
@@ -102,13 +103,20 @@ def proposals(
         rows["protection_days"].to_numpy(),
         rows["service_level"].to_numpy(),
     )
-    rows = rows.merge(on_stock, on=SERIES, how="left")
+    rows = _with_stock(rows, on_stock)
     shelf = rows["on_hand"].clip(lower=0) + rows["on_order"]
     short = (rows["needed_units"] - shelf).clip(lower=0).fillna(0.0)
     rows["proposed_cases"] = np.ceil(short / rows["case_pack"]).astype(int)
     rows["proposed_units"] = rows["proposed_cases"] * rows["case_pack"]
     rows["reason"] = _reasons(rows, short)
     return rows.assign(origin_date=origin, business_date=origin)
+
+
+def _with_stock(rows: pd.DataFrame, on_stock: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.merge(on_stock, on=SERIES, how="left")
+    empty = rows["on_hand"].isna() & rows["rung"].notna() & (rows["rung"] != OWN)
+    rows.loc[empty, ["on_hand", "on_order"]] = 0
+    return rows
 
 
 def _reasons(rows: pd.DataFrame, short: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from retail_assets.forecasting.cold_start import OWN
 from retail_assets.planning.read import quantile_columns
 from retail_assets.resources.lake import Lake
 
@@ -16,6 +17,11 @@ def product_name(lake: Lake, sku: str) -> str:
     return next((row["name"] or sku for row in table.to_pylist() if row["sku"] == sku), sku)
 
 
+def rung_of(rows: pd.DataFrame) -> str:
+    """What the forecast of one series was made from; older tables have own history only."""
+    return str(rows["rung"].iloc[0]) if "rung" in rows and pd.notna(rows["rung"].iloc[0]) else OWN
+
+
 def forecast_document(rows: pd.DataFrame) -> dict[str, Any]:
     """One series as JSON: what it is of, and one entry per day."""
     first, levels = rows.iloc[0], quantile_columns(list(rows.columns))
@@ -24,6 +30,7 @@ def forecast_document(rows: pd.DataFrame) -> dict[str, Any]:
         "sku": first["sku"],
         "origin_date": str(first["origin_date"]),
         "model_version": first["model_version"],
+        "rung": rung_of(rows),
         "unit": "units a day",
         "days": [
             {"date": str(row["target_date"]), "horizon": int(row["horizon"]), "mean": float(row["mean"])}
@@ -49,4 +56,6 @@ def show_forecast(rows: pd.DataFrame, name: str, console: Console) -> None:
     weeks = rows.groupby((rows["horizon"] - 1) // 7 + 1)["mean"].sum()
     sums = ", ".join(f"week {week}: {units:.1f}" for week, units in weeks.items())
     console.print(f"{sums}; {len(rows)} days: {rows['mean'].sum():.1f} units", highlight=False)
-    console.print(f"from {first['origin_date']} by model {first['model_version']}", highlight=False)
+    console.print(
+        f"from {first['origin_date']} by model {first['model_version']}, made from: {rung_of(rows)}", highlight=False
+    )

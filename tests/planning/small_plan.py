@@ -29,7 +29,9 @@ def forecasts(origin: date = ORIGIN, seed: int = 7) -> pd.DataFrame:
     mean = level * weekday
     quantiles = {name: mean * ratio for name, ratio in QUANTILES.items()}
     dates = {"target_date": days, "origin_date": origin, "business_date": origin}
-    return grid.assign(horizon=grid["horizon"].astype("int32"), mean=mean, **quantiles, **dates, model_version="v1")
+    return grid.assign(
+        horizon=grid["horizon"].astype("int32"), mean=mean, **quantiles, **dates, model_version="v1", rung="own history"
+    )
 
 
 def proof(days: int = 28, seed: int = 3) -> pd.DataFrame:
@@ -45,7 +47,7 @@ def proof(days: int = 28, seed: int = 3) -> pd.DataFrame:
         category=of, department=of.map(CATEGORIES), country=made["store_id"].map(STORES),
     )  # fmt: skip
     rows["target_date"] = pd.to_datetime(rows["target_date"])
-    return rows[chance.random(len(rows)) > 0.02].drop(columns=["model_version", "origin_date"])
+    return rows[chance.random(len(rows)) > 0.02].drop(columns=["model_version", "origin_date", "rung"])
 
 
 def sales(days: int = 28, seed: int = 5) -> pd.DataFrame:

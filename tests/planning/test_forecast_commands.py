@@ -51,6 +51,7 @@ def test_show_prints_the_days_and_their_sum(asked: Home, said: StringIO) -> None
     document = json.loads(retail("show", "--store", "US-001", "--sku", "SKU-00001", "--json").stdout)
     assert [day["mean"] for day in document["days"]] == rows["mean"].tolist()
     assert document["days"][0]["date"] == "2026-06-08" and document["model_version"] == "v1"
+    assert document["rung"] == "own history" and "made from: own history" in said.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -107,6 +107,7 @@ def test_a_promotion_adds_its_display_and_one_that_ends_loses_it(priced: Lake, m
     assert back == pytest.approx(found.display * 0.8**ELASTICITY)
 
 
+@settings(max_examples=12)
 @given(price=st.floats(1.0, 50.0))
 def test_a_dearer_price_never_sells_more(price: float, priced: Lake, model: PriceModel) -> None:
     days = what_if(priced, model, STORE, SKU, Change(FIRST, LAST, price=price)).days
