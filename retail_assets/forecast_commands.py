@@ -38,12 +38,13 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="A file that ends in .csv, .json or .parquet.")],
     origin: Origin = None,
     level: Annotated[str, typer.Option(help="total, country, store ... sku_store (see the guide).")] = "sku_store",
+    weekly: Annotated[bool, typer.Option("--weekly", help="52 weeks instead of 28 days.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write forecasts for planning systems, with their version, origin, unit and quantile levels."""
     from retail_assets.planning.export import export as write
 
-    made = write(current().lake, out, origin.date() if origin else None, level)
+    made = write(current().lake, out, origin.date() if origin else None, level, weekly)
     if as_json:
         print_json(made)
         return

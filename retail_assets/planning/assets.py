@@ -9,6 +9,7 @@ from retail_assets.planning.common import CODE_VERSION, DAILY, GROUP, NO_FORECAS
 from retail_assets.planning.order_assets import ASSETS as ORDER_ASSETS
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import level_table
+from retail_assets.planning.weekly_assets import ASSETS as WEEKLY_ASSETS
 from retail_assets.resources.lake import Lake
 from retail_assets.unchanged import unchanged
 
@@ -87,4 +88,4 @@ def forecast_levels(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     )
 
 
-ASSETS = [levels_report, forecast_levels, *ORDER_ASSETS]
+ASSETS = [levels_report, forecast_levels, *ORDER_ASSETS, *WEEKLY_ASSETS]

@@ -12,6 +12,7 @@ from retail_assets.planning.check_results import NONE_TO_JUDGE, newest_rows, res
 from retail_assets.planning.config import PlanningConfig
 from retail_assets.planning.order_checks import CHECKS as ORDER_CHECKS
 from retail_assets.planning.policy import adds_up, levels_beat_baselines, levels_calibrated, levels_complete
+from retail_assets.planning.weekly_checks import CHECKS as WEEKLY_CHECKS
 from retail_assets.resources.lake import Lake
 
 LEVELS = dg.AssetKey(["planning", "forecast_levels"])
@@ -83,4 +84,4 @@ def level_proof_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckRe
     yield result("every_level_beats_both_baselines", REPORT, beaten, dg.AssetCheckSeverity.WARN)
 
 
-CHECKS = [level_checks, level_proof_checks, *ORDER_CHECKS]
+CHECKS = [level_checks, level_proof_checks, *ORDER_CHECKS, *WEEKLY_CHECKS]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT
+from retail_assets.planning.weekly import WeeklySettings
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "planning.yaml"
 
@@ -40,10 +41,22 @@ class LevelsConfig(Frozen):
     covered: tuple[Share, Share]
 
 
+class WeeklyConfig(Frozen):
+    """Weeks ahead, the longest history read, the method's settings, and how its intervals are learnt and checked."""
+
+    weeks: Annotated[int, Field(ge=5, le=104)]
+    history_weeks: Annotated[int, Field(ge=4)]
+    settings: WeeklySettings
+    held_back: list[Count]
+    bands: Count
+    rows_per_band: Count
+
+
 class PlanningConfig(Frozen):
     """The whole file."""
 
     levels: LevelsConfig
+    weekly: WeeklyConfig
 
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> Self:

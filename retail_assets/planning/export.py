@@ -18,8 +18,9 @@ from retail_assets.planning.levels import DIMENSIONS, LEVELS, LOWEST
 from retail_assets.planning.read import UnknownForecast, chosen_origin, quantile_columns
 from retail_assets.resources.lake import Lake
 
-SERIES_TABLE, LEVELS_TABLE = "forecasts", "forecast_levels"
-UNITS = {SERIES_TABLE: "units a day", LEVELS_TABLE: "units a day"}
+SERIES_TABLE, LEVELS_TABLE, WEEKS_TABLE = "forecasts", "forecast_levels", "forecasts_weekly"
+UNITS = {SERIES_TABLE: "units a day", LEVELS_TABLE: "units a day", WEEKS_TABLE: "units a week"}
+DATES = ("target_date", "first_date", "last_date")
 FORMATS = (".csv", ".json", ".parquet")
 COLUMNS = {
     "level": "level of the hierarchy",
@@ -30,6 +31,10 @@ COLUMNS = {
     "sku": "stock keeping unit",
     "target_date": "business date of the store that is forecast (ISO 8601)",
     "horizon": "days after the origin",
+    "week": "weeks after the origin",
+    "first_date": "first business date of the week",
+    "last_date": "last business date of the week",
+    "method": "how the mean was made",
     "mean": "expected demand: units asked for, returns not subtracted",
     "rung": "what the forecast was made from",
     "model_version": "version of the model in the model store",
@@ -45,8 +50,10 @@ class Exported(BaseModel):
     metadata: dict[str, Any]
 
 
-def export(lake: Lake, out: Path, origin: date | None = None, level: str = LOWEST) -> Exported:
+def export(lake: Lake, out: Path, origin: date | None = None, level: str = LOWEST, weekly: bool = False) -> Exported:
     """Writes the forecasts of `level` from `origin` (by default the newest) to `out`; its ending says the format.
+
+    `weekly` writes the weeks ahead of the store-SKUs instead of the days.
 
     Raises UnknownForecast for an unknown ending, level or origin, or where there are no forecasts.
     """
@@ -55,7 +62,11 @@ def export(lake: Lake, out: Path, origin: date | None = None, level: str = LOWES
         raise UnknownForecast(f"{out.suffix or 'no ending'} is not a format of exports", where=str(out), todo=todo)
     if level not in LEVELS:
         raise UnknownForecast(f"{level!r} is not a level", todo=f"use one of {', '.join(LEVELS)}")
-    table = SERIES_TABLE if level == LOWEST else LEVELS_TABLE
+    if weekly and level != LOWEST:
+        raise UnknownForecast(
+            f"weeks are forecast at level {LOWEST}, not {level}", todo="leave out --level or --weekly"
+        )
+    table = WEEKS_TABLE if weekly else SERIES_TABLE if level == LOWEST else LEVELS_TABLE
     start = chosen_origin(lake, origin, table)
     rows = _rows(lake, table, level, start)
     metadata = _metadata(rows, level, start, table, lake.open("gold", table).version())
@@ -74,7 +85,7 @@ def export(lake: Lake, out: Path, origin: date | None = None, level: str = LOWES
 
 
 def _rows(lake: Lake, table: str, level: str, origin: date) -> pd.DataFrame:
-    wanted = "" if table == SERIES_TABLE else f" and level = '{level}'"
+    wanted = f" and level = '{level}'" if table == LEVELS_TABLE else ""
     found = lake.query(
         f"""select * exclude (business_date, origin_date) from {lake.scan("gold", table)}
             where business_date = date '{origin}'{wanted}"""
@@ -84,9 +95,9 @@ def _rows(lake: Lake, table: str, level: str, origin: date) -> pd.DataFrame:
     rows = rows.drop(
         columns=[name for name in (*DIMENSIONS, "level", "series") if name in rows and name not in of_level]
     )
-    return rows.assign(target_date=rows["target_date"].astype(str)).sort_values(
-        [*of_level, "target_date"], ignore_index=True
-    )
+    dates = [name for name in DATES if name in rows]
+    rows = rows.assign(**{name: rows[name].astype(str) for name in dates})
+    return rows.sort_values([*of_level, dates[0]], ignore_index=True)
 
 
 def _metadata(rows: pd.DataFrame, level: str, origin: date, table: str, version: int) -> dict[str, Any]:
@@ -96,13 +107,13 @@ def _metadata(rows: pd.DataFrame, level: str, origin: date, table: str, version:
         "what": "demand forecasts",
         "level": level,
         "origin_date": str(origin),
-        "first_date": rows["target_date"].min(),
-        "last_date": rows["target_date"].max(),
+        "first_date": rows["first_date" if "first_date" in rows else "target_date"].min(),
+        "last_date": rows["last_date" if "last_date" in rows else "target_date"].max(),
         "rows": len(rows),
         "unit": UNITS[table],
         "model_version": ", ".join(sorted(rows["model_version"].unique())),
         "quantile_levels": {name: int(name[1:]) / 100 for name in quantiles},
-        "columns": known | {name: f"demand is below it on {int(name[1:])} % of the days" for name in quantiles},
+        "columns": known | {name: f"demand is below it in {int(name[1:])} % of the cases" for name in quantiles},
         "table": f"gold/{table}",
         "table_version": version,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -53,7 +53,8 @@ def proof(days: int = 28, seed: int = 3) -> pd.DataFrame:
 def sales(days: int = 28, seed: int = 5) -> pd.DataFrame:
     """Rows of gold/fct_sales_daily up to ORIGIN: sales and counts; US-002 has never counted SKU-00001."""
     chance = np.random.default_rng(seed)
-    rows = forecasts(ORIGIN - timedelta(days=days)).rename(columns={"target_date": "day"})
+    starts = [ORIGIN - timedelta(days=back) for back in range(HORIZON, days + 1, HORIZON)]
+    rows = pd.concat([forecasts(start) for start in starts], ignore_index=True).rename(columns={"target_date": "day"})
     units = chance.poisson(rows["mean"]).astype(float)
     on_hand = chance.integers(0, 40, len(rows)).astype(float)
     blind = (rows["store_id"] == "US-002") & (rows["sku"] == "SKU-00001")
@@ -63,8 +64,8 @@ def sales(days: int = 28, seed: int = 5) -> pd.DataFrame:
     return rows[["store_id", "sku", "business_date", "gross_units", "on_hand", "on_order", "is_stocked_out"]]
 
 
-def write_plan(lake: Lake) -> Lake:
-    """Writes the tables that planning reads."""
+def write_plan(lake: Lake, days: int = 28) -> Lake:
+    """Writes the tables that planning reads, with `days` of sales (a multiple of HORIZON)."""
     table = pa.Table.from_pandas(forecasts(), preserve_index=False)
     lake.overwrite_days("gold", "forecasts", table, [ORIGIN], metadata={"model_version": "v1"})
     lake.overwrite(
@@ -73,7 +74,7 @@ def write_plan(lake: Lake) -> Lake:
         pa.Table.from_pandas(proof(), preserve_index=False),
         metadata={"model_version": "v1"},
     )
-    facts = pa.Table.from_pandas(sales(), preserve_index=False)
+    facts = pa.Table.from_pandas(sales(days), preserve_index=False)
     for name in ("on_hand", "on_order"):
         facts = facts.set_column(facts.column_names.index(name), name, facts[name].cast(pa.int32()))
     lake.overwrite("gold", "fct_sales_daily", facts, ["business_date"])

@@ -8,12 +8,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from retail_assets.planning import assets
+from retail_assets.planning import assets, weekly_assets
 from retail_assets.planning.export import export
 from retail_assets.planning.levels import LEVELS
 from retail_assets.planning.read import UnknownForecast
 from retail_assets.resources.lake import Lake
-from tests.planning.small_plan import HORIZON, ORIGIN, SKUS, STORES
+from tests.planning.small_plan import HORIZON, ORIGIN, SKUS, STORES, write_plan
 from tests.planning.small_plan import forecasts as made
 
 
@@ -55,6 +55,18 @@ def test_a_level_is_exported_with_its_own_columns_only(own_plan: Lake, tmp_path:
         export(own_plan, out, level=level)
         rows = pd.read_csv(out)
         assert len(rows) == groups * HORIZON and list(rows.columns)[: len(LEVELS[level])] == list(LEVELS[level])
+
+
+def test_weeks_are_exported_with_their_days_and_unit(tmp_path: Path) -> None:
+    lake = write_plan(Lake.at(tmp_path / "lake"), days=112)
+    weekly_assets.forecasts_weekly(lake=lake)
+    done = export(lake, tmp_path / "weeks.csv", weekly=True)
+    rows = pd.read_csv(tmp_path / "weeks.csv")
+    assert len(rows) == len(STORES) * len(SKUS) * 52 and set(done.metadata["columns"]) == set(rows.columns)
+    assert (done.metadata["unit"], done.metadata["first_date"]) == ("units a week", "2026-06-08")
+    assert rows["week"].tolist()[:3] == [1, 2, 3]
+    with pytest.raises(UnknownForecast, match="not store"):
+        export(lake, tmp_path / "weeks.csv", level="store", weekly=True)
 
 
 @pytest.mark.parametrize(
