@@ -81,6 +81,7 @@ def show_answer(answer: Answer, console: Console) -> None:
 
 def figure(answer: Answer) -> "Figure":
     """Planned and changed curve with the 95 % band of the effect."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(9.0, 3.6), dpi=100, layout="constrained")
@@ -91,6 +92,7 @@ def figure(answer: Answer) -> "Figure":
     axes.plot(at, days["planned"], color=PLANNED, linewidth=1.2, linestyle="--", label="planned")
     axes.set_title(f"{answer.sku} in {answer.store_id}: units a day", fontsize=10)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, ncols=3, frameon=False)
     return drawn
