@@ -186,9 +186,16 @@ def weekly_scores(rows: pd.DataFrame, levels: list[float], config: WeeklyConfig)
 
 
 def weekly_forecasts(
-    daily: pd.DataFrame, history: WeeklyHistory, table: QuantileTable, origin: date, config: WeeklyConfig
+    daily: pd.DataFrame,
+    history: WeeklyHistory,
+    promotions: Floats,
+    table: QuantileTable,
+    origin: date,
+    config: WeeklyConfig,
 ) -> pa.Table:
     """Rows of gold/forecasts_weekly from `level_tables.forecasts_with_dimensions` and the history of its series.
+
+    `promotions` are the factors of weeks with announced promotions, (series, weeks).
 
     A SKU that has not sold yet has the level of its category in the store, or of the store, from the fifth week on.
     """
@@ -197,6 +204,7 @@ def weekly_forecasts(
     mean = forecast(seasons, config.weeks)
     new = (series["rung"] != OWN).to_numpy(bool)
     mean[new] = _of_others(series, mean, new)
+    mean *= promotions
     mean[:, :DAILY_WEEKS] = _sums_of_days(daily, len(series))
     week = np.tile(np.arange(1, config.weeks + 1), len(series))
     quantiles = table.quantiles(mean.ravel(), band(week))

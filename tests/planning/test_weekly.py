@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from retail_assets.planning import weekly_assets, weekly_checks
 from retail_assets.planning.config import PlanningConfig
 from retail_assets.planning.weekly import YEAR, WeeklyHistory, WeeklySettings, fit, forecast, position, seasonal_naive
 from retail_assets.planning.weekly_checks import agrees, beats_naive, every_week
+from retail_assets.planning.weekly_promotions import promotion_factors
 from retail_assets.planning.weekly_tables import (
     DAILY,
     WEEKLY,
@@ -156,10 +158,33 @@ def test_a_sku_that_has_not_sold_has_the_weeks_of_its_category(made: Lake) -> No
     series = daily.drop_duplicates(["store_id", "sku"]).reset_index(drop=True)
     history = read_history(made, series, ORIGIN, CONFIG)
     table = intervals(held_back(history, CONFIG), LEVELS, CONFIG)
-    rows = weekly_forecasts(daily, history, table, ORIGIN, CONFIG).to_pandas()
+    rows = weekly_forecasts(daily, history, np.ones((len(series), 52)), table, ORIGIN, CONFIG).to_pandas()
     late = rows[rows["week"] == 30].set_index(["store_id", "sku"])["mean"]
     alike = next(sku for sku, kind in SKUS.items() if kind == SKUS["SKU-00001"] and sku != "SKU-00001")
     assert late["US-001", "SKU-00001"] == pytest.approx(late["US-001", alike])
+
+
+def test_a_promotion_that_is_announced_lifts_its_week_and_nothing_else(own_plan: Lake) -> None:
+    """Promoted days of the past sold twice as much, in three weeks of the year; one is announced for week 6."""
+    days = pd.date_range(ORIGIN - timedelta(days=363), ORIGIN)
+    grid = pd.MultiIndex.from_product([sorted(STORES), sorted(SKUS), days], names=["store_id", "sku", "day"])
+    rows = grid.to_frame(index=False)
+    promoted = rows["day"].dt.dayofyear.between(60, 80).to_numpy()
+    rows = rows.assign(business_date=rows["day"].dt.date, on_promotion=promoted, is_stocked_out=False)
+    rows["gross_units"] = np.where(promoted, 8.0, 4.0)
+    own_plan.overwrite("gold", "fct_sales_daily", pa.Table.from_pandas(rows.drop(columns="day"), preserve_index=False))
+    starts = {"SKU-00001": ORIGIN - timedelta(days=3), "SKU-00002": ORIGIN + timedelta(days=3)}
+    planned = [
+        {"country": "US", "sku": sku, "starts_on": ORIGIN + timedelta(days=36), "ends_on": ORIGIN + timedelta(days=42),
+         "discount_pct": 20.0, "announced_on": day} for sku, day in starts.items()
+    ]  # fmt: skip
+    own_plan.overwrite("gold", "dim_promotion", pa.Table.from_pylist(planned))
+    series = rows[["store_id", "sku"]].drop_duplicates().assign(category=lambda frame: frame["sku"].map(SKUS))
+    factors = promotion_factors(own_plan, series.reset_index(drop=True), ORIGIN, 52)
+    changed = np.argwhere(factors != 1.0).tolist()
+    assert [series["store_id"].iloc[row] for row, _ in changed] == ["US-001", "US-002"]
+    assert {week for _, week in changed} == {5} and {series["sku"].iloc[row] for row, _ in changed} == {"SKU-00001"}
+    assert factors.max() == pytest.approx(2.0 / (1 + 21 / 364)), "its level holds the promotions of the past"
 
 
 def test_a_history_too_short_to_prove_anything_makes_no_forecast(own_plan: Lake, lake: Lake) -> None:
