@@ -145,7 +145,8 @@ def with_new_items(
     for item in new.merge(products, on="sku", how="left").to_dict("records"):
         found, rung = _analogues(known, item, weighting)
         if not found.empty:
-            parts.append(_forecast(found, item, ramp, levels).assign(rung=rung))
+            version = known.loc[known["store_id"] == item["store_id"], "model_version"].iloc[0]
+            parts.append(_forecast(found, item, ramp, levels).assign(rung=rung, model_version=version))
     return pd.concat(parts, ignore_index=True)[made.columns]
 
 

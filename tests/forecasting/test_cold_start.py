@@ -69,6 +69,7 @@ def test_a_category_that_the_store_does_not_sell_is_taken_from_others_at_the_sto
     base = {(store, sku): mean * scale for store, scale in (("s", 2.0), ("t", 1.0)) for (_, sku), mean in BASE.items()}
     small = {key: mean for key, mean in base.items() if key not in (("s", "a"), ("s", "b"), ("s", "c"))}
     found = with_new_items(made(small), new("s", "n"), KINDS, np.ones(4), LEVELS).query("sku == 'n'")
+    assert set(found["model_version"]) == {"v-s"}, "the version that the store is routed to"
     assert set(found["rung"]) == {CATEGORY} and found["mean"].to_numpy() == pytest.approx(2.0 * 3.0)
 
 
