@@ -10,6 +10,8 @@ from retail_assets.forecasting import checks as forecasting_checks
 from retail_assets.jobs import refresh
 from retail_assets.lineage import assets as lineage_assets
 from retail_assets.lineage import checks as lineage_checks
+from retail_assets.planning import assets as planning_assets
+from retail_assets.planning import checks as planning_checks
 from retail_assets.pricing import assets as pricing_assets
 from retail_assets.pricing import checks as pricing_checks
 from retail_assets.resources.feature_store import FeatureStore
@@ -30,6 +32,7 @@ ASSETS = [
     warehouse_assets,
     features_assets,
     forecasting_assets,
+    planning_assets,
     pricing_assets,
     lineage_assets,
     serving_assets,
@@ -40,6 +43,7 @@ CHECKS = [
     warehouse_checks,
     features_checks,
     forecasting_checks,
+    planning_checks,
     pricing_checks,
     lineage_checks,
     serving_checks,

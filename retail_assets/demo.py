@@ -31,6 +31,7 @@ STAGES = {
     "gold": "gold tables",
     "features": "features",
     "forecasting": "forecasts",
+    "planning": "plans",
     "pricing": "prices",
     "serving": "releases",
     "lineage": "upkeep",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pyarrow as pa
 
+from retail_assets.forecasting.cold_start import RUNGS
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import by_segment
 from retail_assets.forecasting.model import DemandForecaster
@@ -161,6 +162,7 @@ def forecasts(
             "delta_version": delta,
             "dagster/row_count": len(rows),
             "series": len(rows) // config.horizon,
+            "rungs": {rung: rows["rung"].to_pylist().count(rung) // config.horizon for rung in RUNGS},
             "made_at": datetime.now(UTC).isoformat(),
         }
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from retail_assets.forecasting.cold_start import listed_without_history
 from retail_assets.forecasting.config import ForecastingConfig, SeriesConfig, quantile_name
 from retail_assets.forecasting.policy import (
     Verdict,
@@ -30,8 +31,9 @@ NOT_YET = Verdict(False, ("there is no forecast yet: no forecasting model is liv
         dg.AssetCheckSpec(
             "every_active_series_is_forecast",
             asset=FORECASTS,
-            description="Every SKU that was active in an open store on its newest day has a forecast for each day "
-            "ahead; where more are active than configs/forecasting.yaml allows, that many have.",
+            description="Every SKU that was active in an open store on its newest day, or is priced there and has not "
+            "sold yet, has a forecast for each day ahead; where more are active than configs/forecasting.yaml allows, "
+            "that many have.",
         ),
         dg.AssetCheckSpec(
             "forecasts_are_never_negative",
@@ -57,7 +59,7 @@ def forecast_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResul
         made = _newest_forecasts(lake, config)
         verdicts = {
             "every_active_series_is_forecast": complete(
-                _expected(lake, config.series), made, config.horizon, config.series.max_series
+                _expected(lake, config.series, config.horizon), made, config.horizon, config.series.max_series
             ),
             "forecasts_are_never_negative": never_negative(made, ["mean", *quantiles]),
             "quantiles_ascend": quantiles_ascend(made, quantiles),
@@ -98,9 +100,11 @@ def _newest_forecasts(lake: Lake, config: ForecastingConfig) -> pd.DataFrame:
     return lake.query(f"select {columns} from {table} where business_date = ({newest})").to_pandas()
 
 
-def _expected(lake: Lake, config: SeriesConfig) -> pd.DataFrame:
-    """Series with a fact on their store's newest day, and not discontinued: asked of gold, not of the features."""
-    return lake.query(
+def _expected(lake: Lake, config: SeriesConfig, horizon: int) -> pd.DataFrame:
+    """Series with a fact on their store's newest day, and not discontinued, asked of gold and not of the features; and
+    those that are priced and have not sold yet.
+    """
+    active: pd.DataFrame = lake.query(
         f"""with facts as (select store_id, sku, business_date from {lake.scan("gold", "fct_sales_daily")}),
                  newest as (select max(business_date) as day from facts),
                  stores as (select store_id, max(business_date) as day from facts group by 1)
@@ -111,6 +115,9 @@ def _expected(lake: Lake, config: SeriesConfig) -> pd.DataFrame:
             where coalesce(p.discontinued_on, date '9999-12-31') > n.day
             order by 1, 2"""
     ).to_pandas()
+    span = feature_span(lake)
+    new = listed_without_history(lake, span[1], horizon, config.origin_days) if span else active.iloc[:0]
+    return pd.concat([active, new[["store_id", "sku"]]], ignore_index=True)
 
 
 def _result(name: str, asset: dg.AssetKey, verdict: Verdict, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:

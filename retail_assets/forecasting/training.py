@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.manifest import Manifest, installed
+from retail_assets.forecasting.cold_start import with_rungs
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Training, origin_days, train
 from retail_assets.forecasting.frames import KEYS, TABLES, Gold, crossed
@@ -144,6 +145,7 @@ def forecast(
         gold.close()
     made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=forecast_schema(config).names)
     made = made.assign(origin_date=origin, business_date=origin)
+    made = with_rungs(lake, made, origin, config.horizon, config.series.origin_days, config.intervals.levels)
     return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
 
 
@@ -170,6 +172,7 @@ def forecast_schema(config: ForecastingConfig) -> pa.Schema:
             *quantiles,
             ("origin_date", pa.date32()),
             ("model_version", pa.string()),
+            ("rung", pa.string()),
             ("business_date", pa.date32()),
         ]
     )

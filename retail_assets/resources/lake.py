@@ -151,13 +151,16 @@ class Lake(BaseModel):
     ) -> int:
         """Replaces the `business_date` partitions `days` (all rows of `data` must lie in them) in one commit.
 
-        Days absent from `data` end up empty. Other partitions are not touched. Returns the new Delta version.
+        A new column of `data` is added to the table, null in the days before. Days absent from `data` end up empty.
+        Other partitions are not touched. Returns the new Delta version.
         """
         if not days:
             raise LakeError(f"no days were given to overwrite in {layer}/{name}")
         listed = ", ".join(f"'{day.isoformat()}'" for day in sorted(set(days)))
         predicate = f"business_date IN ({listed})"
-        return self._write(layer, name, data, ["business_date"], metadata, mode="overwrite", predicate=predicate)
+        return self._write(
+            layer, name, data, ["business_date"], metadata, mode="overwrite", predicate=predicate, schema_mode="merge"
+        )
 
     def _write(
         self,

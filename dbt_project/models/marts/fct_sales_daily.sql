@@ -74,6 +74,7 @@ joined as (
         sold.promo_code as sold_promo_code,
         coalesce(sold.receipts, 0) as receipts,
         stock.on_hand,
+        stock.on_order,
         coalesce(sold.source_rows, 0) + case when stock.sku is null then 0 else 1 end as source_rows,
         greatest(sold.delivered_at, stock.delivered_at) as delivered_at
     from sold
@@ -120,6 +121,7 @@ final as (
         ) as discount_share,
         cast(placed.receipts as integer) as receipts,
         placed.on_hand,
+        placed.on_order,
         coalesce(placed.on_hand <= 0, false) as is_stocked_out,
         competitors.lowest_price as competitor_price,
         rates.reporting_currency,

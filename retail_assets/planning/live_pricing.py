@@ -1,0 +1,18 @@
+"""The pricing model that answers in a store."""
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Environment
+from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.assignment import Assignment
+
+
+def live_price_model(environment: Environment, store_id: str) -> PriceModel:
+    """The released version of `store_id`; raises RetailError where none is released."""
+    version = Assignment.now(environment.lake, PRODUCT).version_of(store_id)
+    if version is None:
+        raise RetailError(
+            f"no pricing model is live in {store_id}: nobody knows its elasticities",
+            todo="release one: `retail promote pricing newest`",
+        )
+    return PriceModel.load(ModelStore.at(environment.home.models).path(PRODUCT, version))
