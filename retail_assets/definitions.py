@@ -7,6 +7,7 @@ from retail_assets.features import assets as features_assets
 from retail_assets.features import checks as features_checks
 from retail_assets.forecasting import assets as forecasting_assets
 from retail_assets.forecasting import checks as forecasting_checks
+from retail_assets.forecasting import decomposition_assets
 from retail_assets.jobs import refresh
 from retail_assets.lineage import assets as lineage_assets
 from retail_assets.lineage import checks as lineage_checks
@@ -30,6 +31,7 @@ ASSETS = [
     warehouse_assets,
     features_assets,
     forecasting_assets,
+    decomposition_assets,
     pricing_assets,
     lineage_assets,
     serving_assets,
@@ -40,6 +42,7 @@ CHECKS = [
     warehouse_checks,
     features_checks,
     forecasting_checks,
+    decomposition_assets,
     pricing_checks,
     lineage_checks,
     serving_checks,

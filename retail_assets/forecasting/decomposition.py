@@ -85,6 +85,7 @@ def _model(series: DemandSeries, config: DecompositionConfig) -> "Prophet":
         weekly_seasonality=True,
         daily_seasonality=False,
         seasonality_mode=config.seasonality_mode,
+        changepoint_range=config.changepoint_range,
         changepoint_prior_scale=config.changepoint_prior_scale,
         seasonality_prior_scale=config.seasonality_prior_scale,
         holidays_prior_scale=config.holidays_prior_scale,

@@ -2,7 +2,7 @@
 
 Demand is gross units; on a day that ended without stock a SKU counts with its mean of that weekday in the 56 days
 before, where that is more than it sold. A day without a file of the store is unknown (NaN) in the store's own series,
-and counts with the weekday's mean in the series of its country; on a weekday on which the store is usually closed it is
+and counts with the weekday's mean in the series of its country, as long as another store sent one; on a weekday on which the store is usually closed it is
 zero.
 """
 
@@ -21,6 +21,7 @@ STORE_DEPARTMENT, COUNTRY_CATEGORY = "store_department", "country_category"
 SERIES_KEYS = ("hierarchy", "place", "product_group")
 TABLES = ("fct_sales_daily", "dim_product", "dim_store", "dim_calendar", "dim_promotion")
 USUAL_DAYS = 56
+DIGITS = 6  # a sum over many rows differs in its last bits from run to run
 
 CELLS = f"""
 create temp table cells as
@@ -67,7 +68,7 @@ filled as (
     from grid g left join own u using (store_id, product_group, day)
 )
 select place, product_group, day,
-       case when count(*) = 1 and not bool_and(is_known) then null else sum(coalesce(units, usual, 0)) end as units
+       case when bool_or(is_known) then sum(coalesce(units, usual, 0)) end as units
 from filled group by all order by all
 """
 
@@ -174,7 +175,8 @@ def _series(
     if deals is not None:
         at = (deals["day"].to_numpy().astype("datetime64[D]") - days[0]).astype(int)
         inside = (at >= 0) & (at < len(days))
-        promotion[at[inside]] = deals["depth"].to_numpy(float)[inside]
+        promotion[at[inside]] = deals["depth"].to_numpy(float)[inside].round(DIGITS)
     first, end = pd.Timestamp(days[0]).date(), last
     named = tuple((name, day) for name, day in holidays if first <= day <= end)
-    return DemandSeries(*key, days=days, units=rows["units"].to_numpy(float), promotion=promotion, holidays=named)
+    units = rows["units"].to_numpy(float).round(DIGITS)
+    return DemandSeries(*key, days=days, units=units, promotion=promotion, holidays=named)

@@ -72,9 +72,7 @@ def plot_series(history: pd.DataFrame, proof: pd.DataFrame, title: str) -> str:
     axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return _image(figure, title)
 
 
 def plots(lake: Lake, proof: pd.DataFrame) -> dict[str, str]:
@@ -86,3 +84,36 @@ def plots(lake: Lake, proof: pd.DataFrame) -> dict[str, str]:
         history = series_history(lake, store_id, sku, rows["target_date"].max())
         made[name] = plot_series(history, rows, f"{name} series: {sku} in {store_id}, WAPE {error:.2f}")
     return made
+
+
+def plot_components(rows: pd.DataFrame, title: str) -> str:
+    """A markdown image (inline PNG): units with Prophet's sum and its forecast, and below them each part that moves.
+
+    `rows` are one series of gold/demand_components, by day.
+    """
+    from matplotlib.figure import Figure
+
+    days = pd.to_datetime(rows["day"])
+    parts = [name for name in ("trend", "weekly", "yearly", "holidays", "promotions") if rows[name].abs().sum() > 0]
+    figure = Figure(figsize=(8.0, 1.4 + 1.1 * len(parts)), dpi=80, layout="constrained")
+    axes = figure.subplots(len(parts) + 1, 1, sharex=True, height_ratios=[2.0, *(1.0 for _ in parts)])
+    axes[0].plot(days, rows["units"], color="#444444", linewidth=0.7, label="units")
+    axes[0].plot(days, rows["prophet"], color="#4c72b0", linewidth=1.0, label="Prophet")
+    told = rows["bottom_up"].notna().to_numpy()
+    if told.any():
+        sums = rows["bottom_up"][told].astype(float)
+        axes[0].plot(days[told], sums, color="#dd8452", linewidth=1.2, label="sum of the SKU forecasts")
+    axes[0].set_title(title, fontsize=9)
+    axes[0].legend(fontsize=7, ncols=3, frameon=False, loc="upper left")
+    for place, name in zip(axes[1:], parts, strict=True):
+        place.plot(days, rows[name], color="#4c72b0", linewidth=1.0)
+        place.set_ylabel(name, fontsize=7)
+    for place in axes:
+        place.tick_params(labelsize=7)
+    return _image(figure, title)
+
+
+def _image(figure: Any, title: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

@@ -28,6 +28,7 @@ class DecompositionConfig(_Frozen):
     shortest_history: Annotated[int, Field(ge=14)]
     yearly_from_days: Annotated[int, Field(ge=365)]
     seasonality_mode: Literal["additive", "multiplicative"]
+    changepoint_range: Annotated[float, Field(gt=0.0, le=1.0)]
     changepoint_prior_scale: Positive
     seasonality_prior_scale: Positive
     holidays_prior_scale: Positive
