@@ -10,6 +10,7 @@ import typer
 from retail_assets import key_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
+from retail_assets.forecast_commands import forecasts
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.backtest_commands import backtests
 from retail_assets.pricing.commands import prices
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(traces, name="trace")
 app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
+app.add_typer(forecasts, name="forecast")
 
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]

@@ -73,9 +73,12 @@ def _fit(series: DemandSeries, config: DecompositionConfig) -> tuple[str, pd.Dat
 
 def _model(series: DemandSeries, config: DecompositionConfig) -> "Prophet":
     logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it asks for plotly, which draws nothing here
+    stan = logging.getLogger("cmdstanpy")
+    if not stan.handlers:  # without one, it makes its own on first use, which speaks of every fit
+        stan.addHandler(logging.NullHandler())
+        stan.setLevel(logging.ERROR)
     from prophet import Prophet
 
-    logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
     logging.getLogger("prophet").setLevel(logging.ERROR)
     names = [name for name, _ in series.holidays]
     days = pd.to_datetime([day for _, day in series.holidays])

@@ -37,7 +37,7 @@ TOLD_EVERY_S = 10.0
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
     description="gold/demand_components: per store-department and country-category and day, Prophet's trend, weekday, "
-    "time of year, holidays and promotions; on the days ahead scaled to the sum of the SKU forecasts.",
+    "time of year, holidays and promotions; on the days ahead they add up to the sum of the SKU forecasts.",
 )
 def demand_components(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Fits the series that changed since they were written, and now and then proves all of them on days held back."""

@@ -2,8 +2,8 @@
 
 Demand is gross units; on a day that ended without stock a SKU counts with its mean of that weekday in the 56 days
 before, where that is more than it sold. A day without a file of the store is unknown (NaN) in the store's own series,
-and counts with the weekday's mean in the series of its country, as long as another store sent one; on a weekday on which the store is usually closed it is
-zero.
+and counts with the weekday's mean in the series of its country, as long as another store sent one; on a weekday on
+which the store is usually closed it is zero.
 """
 
 import hashlib

@@ -1,9 +1,10 @@
-"""One story from two models: Prophet's parts of a department, scaled so that they add up to its SKUs' forecasts.
+"""One story from two models: Prophet's parts of a department, which add up to its SKUs' forecasts.
 
-The bottom-up sum of the SKU forecasts is the number that orders and prices use, so it rules. Each of Prophet's parts is
-multiplied by bottom-up / Prophet of the day, which keeps their proportions; what Prophet alone would have said, and the
-difference, stay visible. Where the two are further apart than a factor of `largest` (a closed day, a range that was
-listed yesterday) proportions mean nothing: the parts stay, and the difference is told as level.
+The bottom-up sum of the SKU forecasts is the number that orders and prices use, so it rules. All of Prophet's parts are
+multiplied by one factor, so that their sum over the days ahead is the bottom-up sum; what then remains of a day is told
+as `other`: it is what the SKU forecasts know and Prophet does not, and over all days it is nothing. Where the two sums
+are further apart than a factor of `largest` (a range that was listed yesterday) proportions mean nothing: the parts
+stay, and the whole difference is `other`. What Prophet alone would have said stays beside them.
 
 Units are whole millionths in DECIMAL(18, 6), so that the sums are equal and not nearly equal.
 """
@@ -36,12 +37,11 @@ def grouped(parts: pd.DataFrame) -> pd.DataFrame:
 def reconciled(parts: pd.DataFrame, bottom_up: NDArray[np.float64], largest: float) -> pd.DataFrame:
     """Whole millionths of a unit per day and group, which add up to the millionths of `bottom_up` exactly."""
     groups = grouped(parts)
-    prophet = groups.sum(axis=1).to_numpy(float)
-    ratio = np.divide(bottom_up, prophet, out=np.zeros(len(prophet)), where=prophet > 0)
-    ratio = np.where((ratio >= 1 / largest) & (ratio <= largest), ratio, 1.0)
-    made = {group: millionths(groups[group].to_numpy(float) * ratio) for group in GROUPS}
-    others = np.sum([values for group, values in made.items() if group != "level"], axis=0)
-    made["level"] = millionths(bottom_up) - others
+    prophet, total = float(groups.to_numpy().sum()), float(bottom_up.sum())
+    ratio = total / prophet if prophet > 0 else 0.0
+    factor = ratio if 1 / largest <= ratio <= largest else 1.0
+    made = {group: millionths(groups[group].to_numpy(float) * factor) for group in GROUPS}
+    made["other"] = millionths(bottom_up) - sum(values for group, values in made.items() if group != "other")
     return pd.DataFrame(made, index=parts.index)
 
 

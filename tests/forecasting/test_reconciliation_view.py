@@ -25,23 +25,30 @@ def test_the_parts_add_up_to_the_bottom_up_sum_exactly(rows: list[tuple[float, .
         assert sum((decimals(made[group].to_numpy())[place] for group in GROUPS), Decimal(0)) == total
 
 
-def test_proportions_are_kept_where_the_two_agree_roughly() -> None:
-    parts = pd.DataFrame([[80.0, 10.0, 5.0, 0.0, 5.0]], columns=list(PARTS))
-    made = reconciled(parts, np.array([50.0]), 3.0).iloc[0] / 1e6
-    assert made.to_dict() == {"level": 40.0, "season": 7.5, "holidays": 0.0, "promotion": 2.5, "other": 0.0}
+def test_one_factor_keeps_proportions_and_the_rest_of_a_day_is_other() -> None:
+    parts = pd.DataFrame([[80.0, 10.0, 5.0, 0.0, 5.0]] * 2, columns=list(PARTS))
+    made = reconciled(parts, np.array([40.0, 60.0]), 3.0) / 1e6
+    told = {"level": 40.0, "season": 7.5, "holidays": 0.0, "promotion": 2.5}
+    assert [row.to_dict() for _, row in made.iterrows()] == [told | {"other": -10.0}, told | {"other": 10.0}]
+    assert made["other"].sum() == 0
 
 
 @pytest.mark.parametrize("bottom_up", [0.0, 10.0, 1000.0])
-def test_the_difference_is_level_where_the_two_are_far_apart(bottom_up: float) -> None:
+def test_the_parts_stay_where_the_two_are_far_apart(bottom_up: float) -> None:
     parts = pd.DataFrame([[80.0, 10.0, 5.0, 0.0, 5.0]], columns=list(PARTS))
     made = reconciled(parts, np.array([bottom_up]), 3.0).iloc[0] / 1e6
-    assert made["season"] == 15.0 and made["promotion"] == 5.0 and made["level"] == bottom_up - 20.0
+    assert made["level"] == 80.0 and made["season"] == 15.0 and made["other"] == bottom_up - 100.0
 
 
 @pytest.mark.parametrize("trend", [0.0, -4.0])
 def test_a_prophet_of_nothing_or_less_scales_nothing(trend: float) -> None:
     parts = pd.DataFrame([[trend, 0.0, 0.0, 0.0, 0.0]], columns=list(PARTS))
-    assert reconciled(parts, np.array([3.0]), 3.0).iloc[0].tolist() == [3_000_000, 0, 0, 0, 0]
+    made = reconciled(parts, np.array([3.0]), 3.0).iloc[0] / 1e6
+    assert made.tolist() == [trend, 0, 0, 0, 3.0 - trend]
+
+
+def test_without_days_there_is_nothing_to_reconcile() -> None:
+    assert reconciled(pd.DataFrame([], columns=list(PARTS), dtype=float), np.array([]), 3.0).empty
 
 
 def test_every_part_of_prophet_has_its_group() -> None:
