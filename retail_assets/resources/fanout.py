@@ -54,6 +54,9 @@ class Fanout(BaseModel):
         return _in_processes(min(self.processes, len(tasks)), function, tasks, progress)
 
 
+HERE = Fanout()
+
+
 def _heard(results: Iterable[Result], progress: Callable[[int], None] | None) -> Iterator[Result]:
     for done, result in enumerate(results, start=1):
         if progress is not None:
