@@ -121,7 +121,7 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
             "delta_version": delta,
             "dagster/row_count": len(scores),
             "segments": dg.MetadataValue.md(segment_table(scores)),
-            **{f"{name}_series": dg.MetadataValue.md(image) for name, image in drawn.items()},
+            **{name: dg.MetadataValue.md(image) for name, image in drawn.items()},
         }
     )
 
