@@ -4,9 +4,9 @@ A piece carries what it is made of (the place and the versions of gold, the byte
 that a worker gives the bytes that this process would give.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,13 @@ from retail_assets.forecasting.frames import TABLES, Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.lake import Lake
 
+SERIES_PER_TASK = 2000
 Files = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)
-class StoreTask:
-    """The series of one store to forecast from `origin`, by the model in `files`, on gold at `versions`."""
+class StoresTask:
+    """The series of some stores to forecast from `origin`, by the model in `files`, on gold at `versions`."""
 
     lake: Lake
     versions: dict[str, int]
@@ -38,20 +39,36 @@ class StoreTask:
 
 def store_tasks(
     lake: Lake, rows: pa.Table, model: DemandForecaster, origin: date, config: ForecastingConfig
-) -> list[StoreTask]:
-    """One task per store of `rows` (features at the origin, sorted by store and SKU), in their order."""
+) -> list[StoresTask]:
+    """Tasks over `rows` (features at the origin, sorted by store and SKU), in their order.
+
+    A task has whole stores, as many as have SERIES_PER_TASK series together, but at least one.
+    """
     versions = {name: lake.open("gold", name).version() for name in TABLES}
     files = tuple(sorted(model.files().items()))
-    stores = pc.unique(rows["store_id"]).to_pylist()
     return [
-        StoreTask(lake, versions, rows.filter(pc.equal(rows["store_id"], store)), files, origin, config)
-        for store in stores
+        StoresTask(lake, versions, rows.slice(first, length), files, origin, config)
+        for first, length in chunks(rows["store_id"].to_pylist(), SERIES_PER_TASK)
     ]
 
 
-def forecast_store(task: StoreTask) -> pd.DataFrame:
+def chunks(stores: Sequence[str], most: int) -> list[tuple[int, int]]:
+    """(first, length) of runs of `stores` (sorted) that split no store, at most `most` long unless it is one store."""
+    edges = [at for at in range(1, len(stores)) if stores[at] != stores[at - 1]] + [len(stores)]
+    found, first, last = [], 0, 0
+    for edge in edges:
+        if edge - first > most and last > first:
+            found.append((first, last - first))
+            first = last
+        last = edge
+    return [*found, (first, last - first)] if last > first else found
+
+
+def forecast_stores(task: StoresTask) -> pd.DataFrame:
     """The forecasts of a task: what `forecast_part` makes of its rows."""
-    gold = Gold(task.lake, task.origin, task.versions, stores=pc.unique(task.rows["store_id"]).to_pylist())
+    stores = pc.unique(task.rows["store_id"]).to_pylist()
+    since = task.origin - timedelta(days=2 * task.config.horizon)
+    gold = Gold(task.lake, task.origin, task.versions, stores, since)
     try:
         return forecast_part(gold, task.rows, _model(task.files), task.origin, task.config)
     finally:

@@ -87,17 +87,19 @@ class Gold:
         until: date,
         versions: Mapping[str, int] | None = None,
         stores: Sequence[str] | None = None,
+        since: date = date.min,
     ) -> None:
         """`versions` pins gold tables to Delta versions; a table it does not name is read at its newest.
 
-        With `stores` only their sales are read: examples of other stores would lack them.
+        With `stores` only their sales are read, with `since` only those from that day on: enough to forecast with, not
+        to learn from.
         """
         pinned = versions or {}
         scan = {name: lake.scan("gold", name, pinned.get(name)) for name in TABLES}
         self.until = until
         self.db: DuckDBPyConnection = lake.connect()
         sales = f"""select store_id, sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion
-                    from {scan["fct_sales_daily"]} where business_date <= date '{until}'"""
+                    from {scan["fct_sales_daily"]} where business_date between date '{since}' and date '{until}'"""
         if stores is None:
             self.db.execute(f"create temp table sales as {sales}")
         else:

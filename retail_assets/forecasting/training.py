@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Training, origin_days, train
-from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_store, store_tasks
+from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_stores, store_tasks
 from retail_assets.forecasting.frames import KEYS, TABLES, Gold
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.fanout import HERE, Fanout
@@ -146,7 +146,7 @@ def forecast(
     """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`.
 
     Each store is forecast by the version it is assigned, which is in `models`; without one it is left out. Where
-    `fanout` has more than this process, every store is a piece of work of its own; the rows are the same.
+    `fanout` has more than this process, stores are pieces of work of their own; the rows are the same.
     """
     days = [origin - timedelta(days=back) for back in reversed(range(config.series.origin_days))]
     recent = features_of(source, days, None, config)
@@ -175,7 +175,7 @@ def _parts(
     fanout: Fanout,
 ) -> list[pd.DataFrame]:
     if not fanout.is_local:
-        return fanout.map(forecast_store, store_tasks(lake, series, model, origin, config))
+        return fanout.map(forecast_stores, store_tasks(lake, series, model, origin, config))
     return [
         forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
         for first in range(0, len(series), SERIES_AT_ONCE)

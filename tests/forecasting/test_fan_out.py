@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retail_assets import environments
-from retail_assets.forecasting import training
+from retail_assets.forecasting import forecast_tasks, training
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.decomposition import FitTask, decompose
 from retail_assets.forecasting.demand_panel import read_series
@@ -60,7 +62,9 @@ def test_forecasts_are_the_same_byte_for_byte_wherever_they_are_made(
     feature_store: Features,
     small: ForecastingConfig,
     trained: training.Training,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(forecast_tasks, "SERIES_PER_TASK", 10)
     Ledger(own_lake).promote("forecasting", "v1", by="test", reason="test")
     assigned = Assignment.now(own_lake, "forecasting")
     models = {"v1": trained.forecaster}
@@ -69,6 +73,18 @@ def test_forecasts_are_the_same_byte_for_byte_wherever_they_are_made(
     made = training.forecast(own_lake, feature_store, models, assigned, NEWEST, small, there)
     assert len(here) == len(STORES) * 10 * 28
     assert made.equals(here) and _bytes(made) == _bytes(here)
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=60), st.integers(1, 30))
+def test_chunks_cover_everything_once_and_split_no_store(stores: list[str], most: int) -> None:
+    stores = sorted(stores)
+    found = forecast_tasks.chunks(stores, most)
+    covered = [at for first, length in found for at in range(first, first + length)]
+    assert covered == list(range(len(stores)))
+    for first, length in found:
+        own = stores[first : first + length]
+        assert len(own) <= most or len(set(own)) == 1
+        assert first == 0 or stores[first - 1] != own[0]
 
 
 def _bytes(table: object) -> bytes:
