@@ -7,7 +7,7 @@ from retail_assets.features import assets as features_assets
 from retail_assets.features import checks as features_checks
 from retail_assets.forecasting import assets as forecasting_assets
 from retail_assets.forecasting import checks as forecasting_checks
-from retail_assets.forecasting import decomposition_assets
+from retail_assets.forecasting import decomposition_assets, tier_assets
 from retail_assets.jobs import refresh
 from retail_assets.lineage import assets as lineage_assets
 from retail_assets.lineage import checks as lineage_checks
@@ -32,6 +32,7 @@ ASSETS = [
     features_assets,
     forecasting_assets,
     decomposition_assets,
+    tier_assets,
     pricing_assets,
     lineage_assets,
     serving_assets,
@@ -43,6 +44,7 @@ CHECKS = [
     features_checks,
     forecasting_checks,
     decomposition_assets,
+    tier_assets,
     pricing_checks,
     lineage_checks,
     serving_checks,
@@ -65,6 +67,7 @@ defs = dg.Definitions(
     assets=[asset for domain in ASSETS for asset in domain.ASSETS],
     asset_checks=[check for domain in CHECKS for check in domain.CHECKS],
     sensors=[*sources_sensors.SENSORS, *serving_sensors.SENSORS],
+    schedules=tier_assets.SCHEDULES,
     jobs=[refresh],
     resources=resources(current()),
     executor=dg.in_process_executor,

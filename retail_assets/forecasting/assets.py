@@ -12,6 +12,7 @@ from retail_assets.forecasting.evaluation import by_segment
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.policy import needs_training
 from retail_assets.forecasting.report import plots, segment_table
+from retail_assets.forecasting.tier_state import waits
 from retail_assets.forecasting.training import (
     CODE_VERSION,
     FEATURE_TABLE,
@@ -75,6 +76,8 @@ def demand_model(
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
     if not verdict.passed and newest is not None:
         return unchanged(version=newest.version)
+    if newest is not None and (waiting := waits(lake, span[1], verdict.reasons)):
+        return unchanged(version=newest.version, waiting=waiting)
     training = run_training_on(fanout(), lake, feature_store, config, versions, span)
     files, manifest = training.forecaster.files(), manifest_of(training, config, versions, features)
     proof = pa.Table.from_pandas(training.proof, preserve_index=False)

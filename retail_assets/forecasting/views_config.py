@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.forecasting.config import ForecastingConfigError
@@ -38,10 +38,31 @@ class DecompositionConfig(_Frozen):
     proof_every_days: Count
 
 
+class TiersConfig(_Frozen):
+    """When a series counts as fast, how often each tier is retrained, and how its model is refreshed in between."""
+
+    decide_training: bool
+    fast_from: Positive
+    slow_below: Positive
+    fast_days: Count
+    slow_days: Count
+    grace_days: Annotated[int, Field(ge=0)]
+    refresh_days: Annotated[int, Field(ge=28)]
+    refresh_rows: Annotated[int, Field(ge=1000)]
+    refresh_keep: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not (self.slow_below <= self.fast_from and self.fast_days <= self.slow_days):
+            raise ValueError("slow_below must not exceed fast_from, nor fast_days slow_days")
+        return self
+
+
 class ViewsConfig(_Frozen):
     """The whole file."""
 
     decomposition: DecompositionConfig
+    tiers: TiersConfig
 
     @classmethod
     def load(cls, file: Path = VIEWS_FILE) -> Self:
