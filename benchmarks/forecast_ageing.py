@@ -1,5 +1,5 @@
 """What age costs a forecast, series by series, whether drift velocity finds the series that pay, and what a warm start
-gives back. Run: python benchmarks/forecast_ageing.py [--home FOLDER] [--windows 3]
+gives back. Run: RETAIL_HOME=.retail python benchmarks/forecast_ageing.py [--windows 3]
 
 Two ages. Of the forecast: days 22 to 28 ahead against the same days forecast 1 to 7 ahead. Of the model: one that has
 not seen the last 28 days against one that has, both with fresh features. Ratios are of RMSE over all series of a tier;
@@ -9,7 +9,6 @@ the velocity is measured on the 28 days before.
 import argparse
 import json
 from datetime import date, timedelta
-from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.environments import Home
+from retail_assets.environments import current
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import _fit, _training_origins, _window
 from retail_assets.forecasting.frames import Gold, sampled
@@ -35,11 +34,10 @@ KEEPS = (0.9, 0.7, 0.5, 0.3)
 def main() -> None:
     """Prints one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, default=Path(".retail"))
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--rows", type=int, default=200_000)
     asked = parser.parse_args()
-    home = Home.at(asked.home)
+    home = current().home
     lake = Lake.at(home.lake)
     store, shipped = FeatureStore.at(home, lake), ForecastingConfig.load()
     config = shipped.model_copy(update={"training": shipped.training.model_copy(update={"rows": asked.rows})})

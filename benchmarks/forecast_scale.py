@@ -1,6 +1,6 @@
 """Core-seconds and memory of forecasting 100,000 series, stage by stage, and what 500 million would need.
 
-Run: python benchmarks/forecast_scale.py [--home FOLDER] [--series 100000]
+Run: RETAIL_HOME=.retail python benchmarks/forecast_scale.py [--series 100000]
 
 The series are those of a finished home (`retail demo`), copied under other store names until there are enough, in a
 lake of its own: real features, real gaps, real zeros. Every stage runs the code that the assets run. Core-seconds are
@@ -24,7 +24,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.environments import Home
+from retail_assets.environments import current
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.contributions import contributions
 from retail_assets.forecasting.decomposition import FitTask, decompose
@@ -81,10 +81,9 @@ def _cpu(process: psutil.Process) -> float:
 def main() -> None:
     """Prints the stages as they end, then the plan as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, default=Path(".retail"))
     parser.add_argument("--series", type=int, default=100_000)
     asked = parser.parse_args()
-    home = Home.at(asked.home)
+    home = current().home
     source = Lake.at(home.lake)
     with TemporaryDirectory() as folder:
         stages = measure(source, FeatureStore.at(home, source), Lake.at(Path(folder) / "lake"), asked.series)
