@@ -1,5 +1,6 @@
 """The state of each series (how fast it drifts, when it is due), the refresh of the fast tier, and their rhythm."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from retail_assets.core.accuracy import rmse
 from retail_assets.core.manifest import Manifest, installed
-from retail_assets.forecasting.assets import DAILY, GROUP, OWNERS
+from retail_assets.forecasting.assets import DAILY, GROUP, OWNERS, written_with
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
@@ -26,6 +27,7 @@ from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
+from retail_assets.unchanged import unchanged
 
 TIERS = dg.AssetKey(["forecasting", "series_tiers"])
 REFRESH = dg.AssetKey(["forecasting", "fast_tier_model"])
@@ -51,13 +53,17 @@ def series_tiers(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[Mod
     trained = _trained_until(model_store, PRODUCT)
     if span is None or trained is None or not lake.exists("gold", "forecasts"):
         return dg.MaterializeResult(metadata={"status": "no forecasts yet"})
+    made_from = {"made_from": _made_from(lake, model_store, config)}
+    if written_with(lake, "ops", TABLE).get("made_from") == made_from["made_from"]:
+        return unchanged()
     known, source = judged(lake, span[1])
     table = lake.scan("gold", "forecasts")
     newest = f"select max(business_date) from {table}"
     series = lake.query(f"select distinct store_id, sku from {table} where business_date = ({newest})").to_pandas()
     fast = _trained_until(model_store, FAST_PRODUCT) or trained
     rows = updated(drift_velocity(known), series, stored(lake), {SLOW: trained, FAST: fast}, span[1], config)
-    delta = lake.overwrite("ops", TABLE, pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False))
+    written = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
+    delta = lake.overwrite("ops", TABLE, written, metadata=made_from)
     asked = work(rows, span[1])
     return dg.MaterializeResult(
         metadata={
@@ -70,6 +76,13 @@ def series_tiers(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[Mod
             "next_due": str(rows["next_due"].min()) if len(rows) else "never",
         }
     )
+
+
+def _made_from(lake: Lake, store: ModelStore, config: TiersConfig) -> str:
+    """What the state of the series follows from, as text."""
+    tables = {name: lake.version("gold", name) for name in ("forecasts", "fct_sales_daily")}
+    models = {product: store.versions(product)[-1:] for product in (PRODUCT, FAST_PRODUCT)}
+    return json.dumps({**tables, **models, "config": config.model_dump(mode="json")}, sort_keys=True)
 
 
 def _trained_until(store: ModelStore, product: str) -> date | None:

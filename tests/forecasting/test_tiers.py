@@ -199,6 +199,8 @@ def test_from_training_to_tiers_to_a_refresh_that_proves_itself(
     measured = tier_assets.series_tiers(lake=own_lake, model_store=store).metadata or {}
     rows = tier_state.stored(own_lake)
     assert measured["status"] == "measured on the proof of the newest model" and len(rows) == 30
+    assert status(tier_assets.series_tiers(lake=own_lake, model_store=store)) == "unchanged"
+    assert own_lake.version("ops", tier_state.TABLE) == 0
     assert rows["last_retrained"].eq(NEWEST).all() and set(rows["tier"]) <= {FAST, SLOW}
     assert [r.passed for r in tier_assets.tier_checks(lake=own_lake)] == [True]
     assert "nothing to refresh" in status(tier_assets.fast_tier_model(**again))
