@@ -2,38 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from retail_assets.core.accuracy import rmse
-from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.assets import DAILY, GROUP, OWNERS, written_with
-from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.frames import Gold, crossed, sampled
-from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.policy import Verdict
+from retail_assets.forecasting.tier_refresh import FAST_PRODUCT, refresh_fast_tier
 from retail_assets.forecasting.tier_state import SCHEMA, TABLE, judged, stored
-from retail_assets.forecasting.tiers import FAST, KEYS, SLOW, drift_velocity, updated, work
-from retail_assets.forecasting.training import LIBRARIES, PRODUCT, feature_span, features_of, gold_versions
+from retail_assets.forecasting.tiers import FAST, SLOW, drift_velocity, updated, work
+from retail_assets.forecasting.training import PRODUCT, feature_span
 from retail_assets.forecasting.views_config import TiersConfig, ViewsConfig
-from retail_assets.forecasting.warm_start import refreshed
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.resources.source_control import git_commit
 from retail_assets.unchanged import unchanged
 
 TIERS = dg.AssetKey(["forecasting", "series_tiers"])
 REFRESH = dg.AssetKey(["forecasting", "fast_tier_model"])
-FAST_PRODUCT = "forecasting_fast_tier"
-FEWEST_DAYS = 14  # since an older model was trained: half of them refresh it, half prove it
-LONGEST_PROOF = 28
 
 
 @dg.asset(
@@ -106,89 +95,24 @@ def fast_tier_model(
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
     """Proves a refresh on an older version first; then refreshes the newest one with everything known."""
-    config, tiers, span = ForecastingConfig.load(), ViewsConfig.load().tiers, feature_span(lake)
-    table = stored(lake)
+    span, table = feature_span(lake), stored(lake)
     if span is None or table.empty:
         return dg.MaterializeResult(metadata={"status": "no series has a tier yet"})
     asked = work(table, span[1])
     if asked.fast_due == 0:
         return dg.MaterializeResult(metadata={"status": f"nothing to refresh: {asked.reason}"})
-    older = _older(model_store, span[1] - timedelta(days=FEWEST_DAYS))
-    if older is None:
+    made = refresh_fast_tier(lake, feature_store, model_store, table, span)
+    if made is None:
         return dg.MaterializeResult(metadata={"status": "no model is old enough to prove a refresh on"})
-    versions = gold_versions(lake, feature_store)
-    held = min((span[1] - older.train_until).days // 2, LONGEST_PROOF, config.horizon)
-    proof_origin = span[1] - timedelta(days=held)
-    features = features_of(feature_store, _days(span, proof_origin, config, tiers), versions, config)
-    gold = Gold(lake, span[1], versions)
-    try:
-        aged = DemandForecaster.load(model_store.path(PRODUCT, older.version))
-        renewed = refreshed(aged, _recent(gold, features, proof_origin, config, tiers), config, tiers.refresh_keep)
-        frame = gold.examples(crossed(gold.at_origin(features, proof_origin, config.series), held, proof_origin))
-        fast = frame.merge(table.loc[table["tier"] == FAST, KEYS], on=KEYS)
-        scores = {name: _rmse(fast, model, config) for name, model in (("aged", aged), ("refreshed", renewed))}
-        verdict = no_worse(scores)
-        if not verdict.passed:
-            return dg.MaterializeResult(metadata={"status": "not stored: " + "; ".join(verdict.reasons), **scores})
-        base = model_store.manifest(PRODUCT, model_store.versions(PRODUCT)[-1])
-        newest = DemandForecaster.load(model_store.path(PRODUCT, base.version))
-        examples = _recent(gold, features, span[1], config, tiers)
-        made = refreshed(newest, examples, config, tiers.refresh_keep)
-    finally:
-        gold.close()
-    manifest = base.model_copy(
-        update={
-            "product": FAST_PRODUCT,
-            "created_at": datetime.now(UTC),
-            "gold": versions,
-            "config": base.config | {"warm_start_of": base.version, "keep": tiers.refresh_keep},
-            "git_commit": git_commit(),
-            "metrics": {f"rmse_{name}": value for name, value in scores.items()},
-            "train_until": span[1],
-            "rows": int(examples["units"].notna().sum()),
-            "libraries": installed(*LIBRARIES),
-        }
-    )
-    version = model_store.save(FAST_PRODUCT, made.files(), manifest)
+    if not made.verdict.passed or made.files is None or made.manifest is None:
+        return dg.MaterializeResult(
+            metadata={"status": "not stored: " + "; ".join(made.verdict.reasons), **made.scores}
+        )
+    version = model_store.save(FAST_PRODUCT, made.files, made.manifest)
+    base = str(made.manifest.config["warm_start_of"])
     return dg.MaterializeResult(
-        metadata={"status": "refreshed", "version": version, "warm_start_of": base.version, **scores}
+        metadata={"status": "refreshed", "version": version, "warm_start_of": base, **made.scores}
     )
-
-
-def no_worse(scores: dict[str, float]) -> Verdict:
-    """A refresh is kept where its RMSE on days held back is not above that of the model as it was."""
-    aged, renewed = scores["aged"], scores["refreshed"]
-    passed = bool(renewed <= aged)
-    reasons = () if passed else (f"RMSE {renewed:.4f} on the days held back, {aged:.4f} without the refresh",)
-    return Verdict(passed, reasons, scores)
-
-
-def _older(store: ModelStore, until: date) -> Manifest | None:
-    """The newest version that has learnt nothing after `until`."""
-    manifests = [store.manifest(PRODUCT, version) for version in store.versions(PRODUCT)]
-    return next((m for m in reversed(manifests) if m.train_until <= until), None)
-
-
-def _days(span: tuple[date, date], proof_origin: date, config: ForecastingConfig, tiers: TiersConfig) -> list[date]:
-    first = max(
-        span[0] + timedelta(days=config.training.warmup_days), proof_origin - timedelta(days=tiers.refresh_days)
-    )
-    reach = range(0, (span[1] - first).days + 1, config.training.origin_every)
-    days = {span[1] - timedelta(days=back) for back in reach}
-    return sorted(days | {proof_origin - timedelta(days=back) for back in range(config.series.origin_days)})
-
-
-def _recent(gold: Gold, features: pa.Table, until: date, config: ForecastingConfig, tiers: TiersConfig) -> pd.DataFrame:
-    """Examples of origins in the last `refresh_days` before `until`, with targets up to it."""
-    days = features["business_date"]
-    low, high = pa.scalar(until - timedelta(days=tiers.refresh_days), pa.date32()), pa.scalar(until, pa.date32())
-    origins = features.filter(pc.and_(pc.greater_equal(days, low), pc.less_equal(days, high)))
-    return gold.examples(sampled(origins, config.horizon, until, tiers.refresh_rows, config.seed))
-
-
-def _rmse(frame: pd.DataFrame, model: DemandForecaster, config: ForecastingConfig) -> float:
-    known = frame[frame["units"].notna()]
-    return rmse(known["units"].to_numpy(float), model.mean(known, config.threads)) if len(known) else float(np.nan)
 
 
 def overdue(table: pd.DataFrame, today: date, grace_days: int) -> Verdict:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.forecasting import assets, tier_assets, tier_state, training
+from retail_assets.forecasting import assets, tier_assets, tier_refresh, tier_state, training
 from retail_assets.forecasting.config import ForecastingConfig, ForecastingConfigError
 from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.frames import Gold, crossed, sampled
@@ -132,7 +132,7 @@ def test_a_series_is_overdue_after_the_days_of_grace(late: int, passed: bool) ->
     [(1.0, 0.9, True), (1.0, 1.0, True), (1.0, 1.1, False), (float("nan"), 1.0, False), (1.0, float("nan"), False)],
 )
 def test_a_refresh_is_kept_only_where_it_is_no_worse(aged: float, renewed: float, passed: bool) -> None:
-    assert tier_assets.no_worse({"aged": aged, "refreshed": renewed}).passed is passed
+    assert tier_refresh.no_worse({"aged": aged, "refreshed": renewed}).passed is passed
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +214,9 @@ def test_from_training_to_tiers_to_a_refresh_that_proves_itself(
     told = made.metadata or {}
     assert {"aged", "refreshed"} <= set(told) and status(made).split(":")[0] in ("refreshed", "not stored")
     if status(made) == "refreshed":
-        manifest = store.manifest(tier_assets.FAST_PRODUCT, str(told["version"]))
+        manifest = store.manifest(tier_refresh.FAST_PRODUCT, str(told["version"]))
         assert manifest.config["warm_start_of"] == told["warm_start_of"] and manifest.train_until == NEWEST
-        DemandForecaster.load(store.path(tier_assets.FAST_PRODUCT, manifest.version))
+        DemandForecaster.load(store.path(tier_refresh.FAST_PRODUCT, manifest.version))
 
 
 def _publish(lake: Lake, features: Features) -> None:
