@@ -29,6 +29,7 @@ app.add_typer(traces, name="trace")
 app.add_typer(forecasts, name="forecast")
 app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
+app.add_typer(forecasts, name="forecast")
 
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]

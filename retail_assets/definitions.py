@@ -7,6 +7,7 @@ from retail_assets.features import assets as features_assets
 from retail_assets.features import checks as features_checks
 from retail_assets.forecasting import assets as forecasting_assets
 from retail_assets.forecasting import checks as forecasting_checks
+from retail_assets.forecasting import decomposition_assets, tier_assets
 from retail_assets.jobs import refresh
 from retail_assets.lineage import assets as lineage_assets
 from retail_assets.lineage import checks as lineage_checks
@@ -33,6 +34,8 @@ ASSETS = [
     features_assets,
     forecasting_assets,
     planning_assets,
+    decomposition_assets,
+    tier_assets,
     pricing_assets,
     lineage_assets,
     serving_assets,
@@ -44,6 +47,8 @@ CHECKS = [
     features_checks,
     forecasting_checks,
     planning_checks,
+    decomposition_assets,
+    tier_assets,
     pricing_checks,
     lineage_checks,
     serving_checks,
@@ -66,6 +71,7 @@ defs = dg.Definitions(
     assets=[asset for domain in ASSETS for asset in domain.ASSETS],
     asset_checks=[check for domain in CHECKS for check in domain.CHECKS],
     sensors=[*sources_sensors.SENSORS, *serving_sensors.SENSORS],
+    schedules=tier_assets.SCHEDULES,
     jobs=[refresh],
     resources=resources(current()),
     executor=dg.in_process_executor,

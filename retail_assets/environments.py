@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
+from retail_assets.resources.fanout import Fanout
 from retail_assets.resources.lake import Lake
 
 READY = ("local", "test")
@@ -13,6 +14,7 @@ PLANNED = ("acceptance", "production")
 CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
 KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
 PRICING_URL = "RETAIL_PRICING_URL"
+DASK = "RETAIL_DASK"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -105,6 +107,11 @@ def workers() -> int:
     if not stated.isdecimal() or int(stated) < 1:
         raise UnavailableEnvironment(f"{WORKERS}={stated!r} is not a number of processes", todo="use 1 or more")
     return int(stated)
+
+
+def fanout(processes: int = 1) -> Fanout:
+    """Where training and forecasts fan out: the Dask scheduler at RETAIL_DASK, or `processes` of this machine."""
+    return Fanout(processes=processes, scheduler=os.environ.get(DASK) or None)
 
 
 def store_token(home: Home) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from retail_assets.environments import current
+from retail_assets.forecasting.explain_commands import explain
 from retail_assets.terminal import Json, console, print_json
 
 Store = Annotated[str, typer.Option("--store", help="A store.")]
@@ -20,6 +21,9 @@ forecasts = typer.Typer(
     help="Forecasts of demand: show them, ask what a price or promotion would change, hand them to other systems.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+forecasts.command()(explain)
 
 
 @forecasts.command()

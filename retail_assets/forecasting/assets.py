@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pyarrow as pa
 
+from retail_assets.environments import fanout
 from retail_assets.forecasting.cold_start import RUNGS
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import by_segment
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.policy import needs_training
 from retail_assets.forecasting.report import plots, segment_table
+from retail_assets.forecasting.tier_state import waits
 from retail_assets.forecasting.training import (
     CODE_VERSION,
     FEATURE_TABLE,
@@ -22,7 +24,7 @@ from retail_assets.forecasting.training import (
     gold_versions,
     manifest_of,
     recorded_config,
-    run_training,
+    run_training_on,
 )
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
@@ -75,7 +77,9 @@ def demand_model(
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
     if not verdict.passed and newest is not None:
         return unchanged(version=newest.version)
-    training = run_training(lake, feature_store, config, versions, span)
+    if newest is not None and (waiting := waits(lake, span[1], verdict.reasons)):
+        return unchanged(version=newest.version, waiting=waiting)
+    training = run_training_on(fanout(), lake, feature_store, config, versions, span)
     files, manifest = training.forecaster.files(), manifest_of(training, config, versions, features)
     proof = pa.Table.from_pandas(training.proof, preserve_index=False)
     lake.overwrite("reports", PROOF, proof, metadata={"model_version": manifest.sealed(files).version})
@@ -121,7 +125,7 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
             "delta_version": delta,
             "dagster/row_count": len(scores),
             "segments": dg.MetadataValue.md(segment_table(scores)),
-            **{f"{name}_series": dg.MetadataValue.md(image) for name, image in drawn.items()},
+            **{name: dg.MetadataValue.md(image) for name, image in drawn.items()},
         }
     )
 
@@ -152,7 +156,7 @@ def forecasts(
     if all(before.get(name) == value for name, value in made_from.items()):
         return unchanged(model_version=", ".join(assigned.versions))
     models = assigned.load(model_store, DemandForecaster.load)
-    rows = forecast(lake, feature_store, models, assigned, origin, config)
+    rows = forecast(lake, feature_store, models, assigned, origin, config, fanout())
     delta = lake.overwrite_days("gold", "forecasts", rows, [origin], metadata=made_from)
     return dg.MaterializeResult(
         metadata={

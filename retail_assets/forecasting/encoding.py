@@ -92,7 +92,7 @@ def _derived(frame: pd.DataFrame) -> dict[str, Floats]:
     The strength of a weekday is shrunk towards 1 with a weight of WEEKDAY_PRIOR_UNITS: eight days of a slow seller say
     little about its weekdays.
     """
-    level = _level(frame)
+    level = recent_level(frame)
     weekdays = np.column_stack([_numbers(frame, name) for name in WEEKDAY_MEANS])
     own = weekdays[np.arange(len(frame)), frame["target_weekday"].to_numpy(int) - 1]
     seen = ~np.isnan(weekdays)
@@ -106,7 +106,8 @@ def _derived(frame: pd.DataFrame) -> dict[str, Floats]:
     }
 
 
-def _level(frame: pd.DataFrame) -> Floats:
+def recent_level(frame: pd.DataFrame) -> Floats:
+    """Units a day lately: the mean of the last 7, 28 and 56 days, weighted; 0 for a series without history."""
     means = np.column_stack([_numbers(frame, name) for name in LEVEL_WEIGHTS])
     weights = np.where(np.isnan(means), 0.0, np.array(list(LEVEL_WEIGHTS.values())))
     total = weights.sum(axis=1)

@@ -5,7 +5,7 @@ of the target day, as announced by the origin. `units` is demand: gross units, r
 where demand cannot be known: the shelf was empty at close, the SKU was not listed, or the store sent no file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -81,15 +81,29 @@ order by d.row
 class Gold:
     """Gold opened once for one training or forecast: sales up to `until`, dimensions, calendar, promotions."""
 
-    def __init__(self, lake: Lake, until: date, versions: Mapping[str, int] | None = None) -> None:
-        """`versions` pins gold tables to Delta versions; a table it does not name is read at its newest."""
+    def __init__(
+        self,
+        lake: Lake,
+        until: date,
+        versions: Mapping[str, int] | None = None,
+        stores: Sequence[str] | None = None,
+        since: date = date.min,
+    ) -> None:
+        """`versions` pins gold tables to Delta versions; a table it does not name is read at its newest.
+
+        With `stores` only their sales are read, with `since` only those from that day on: enough to forecast with, not
+        to learn from.
+        """
         pinned = versions or {}
         scan = {name: lake.scan("gold", name, pinned.get(name)) for name in TABLES}
         self.until = until
         self.db: DuckDBPyConnection = lake.connect()
         sales = f"""select store_id, sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion
-                    from {scan["fct_sales_daily"]} where business_date <= date '{until}'"""
-        self.db.execute(f"create temp table sales as {sales}")
+                    from {scan["fct_sales_daily"]} where business_date between date '{since}' and date '{until}'"""
+        if stores is None:
+            self.db.execute(f"create temp table sales as {sales}")
+        else:
+            self.db.execute(f"create temp table sales as {sales} and store_id in (select unnest($1))", [list(stores)])
         self.db.execute(f"create temp table calendar as {CALENDAR.format(calendar=scan['dim_calendar'])}")
         self.db.execute(f"create temp table promotions as {PROMOTIONS.format(promotions=scan['dim_promotion'])}")
         self.db.execute(f"create temp table stores as select store_id, country from {scan['dim_store']}")

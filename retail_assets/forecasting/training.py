@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,8 +12,10 @@ from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.cold_start import with_rungs
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Training, origin_days, train
-from retail_assets.forecasting.frames import KEYS, TABLES, Gold, crossed
+from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_stores, store_tasks
+from retail_assets.forecasting.frames import KEYS, TABLES, Gold
 from retail_assets.forecasting.model import DemandForecaster
+from retail_assets.resources.fanout import HERE, Fanout
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.assignment import Assignment
@@ -72,6 +73,23 @@ def run_training(
         gold.close()
 
 
+def run_training_on(
+    fanout: Fanout,
+    lake: Lake,
+    source: TrainingSource,
+    config: ForecastingConfig,
+    versions: dict[str, int],
+    span: tuple[date, date],
+) -> Training:
+    """`run_training` on a worker of the cluster where there is one, else here: the same bytes."""
+    task = (lake, source, config, versions, span)
+    return fanout.map(_trained, [task])[0]
+
+
+def _trained(task: tuple[Lake, TrainingSource, ForecastingConfig, dict[str, int], tuple[date, date]]) -> Training:
+    return run_training(*task)
+
+
 def features_of(
     source: TrainingSource, days: list[date], versions: Mapping[str, int] | None, config: ForecastingConfig
 ) -> pa.Table:
@@ -124,10 +142,12 @@ def forecast(
     assigned: Assignment,
     origin: date,
     config: ForecastingConfig,
+    fanout: Fanout = HERE,
 ) -> pa.Table:
     """Rows of gold/forecasts for `origin`: every active series and day ahead, in the schema of `forecast_schema`.
 
-    Each store is forecast by the version it is assigned, which is in `models`; without one it is left out.
+    Each store is forecast by the version it is assigned, which is in `models`; without one it is left out. Where
+    `fanout` has more than this process, stores are pieces of work of their own; the rows are the same.
     """
     days = [origin - timedelta(days=back) for back in reversed(range(config.series.origin_days))]
     recent = features_of(source, days, None, config)
@@ -135,11 +155,9 @@ def forecast(
     try:
         series = gold.at_origin(recent, origin, config.series)
         parts = [
-            _forecast_part(gold, share.rows.slice(first, SERIES_AT_ONCE), models[share.version], origin, config).assign(
-                model_version=share.version
-            )
+            part.assign(model_version=share.version)
             for share in assigned.shares(series)
-            for first in range(0, len(share.rows), SERIES_AT_ONCE)
+            for part in _parts(lake, gold, share.rows, models[share.version], origin, config, fanout)
         ]
     finally:
         gold.close()
@@ -149,14 +167,21 @@ def forecast(
     return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
 
 
-def _forecast_part(
-    gold: Gold, series: pa.Table, model: DemandForecaster, origin: date, config: ForecastingConfig
-) -> pd.DataFrame:
-    frame = gold.examples(crossed(series, config.horizon, origin))
-    target = frame["target_date"].dt.date
-    keys = frame[["store_id", "sku"]].assign(target_date=target)
-    keys["horizon"] = (frame["target_date"] - np.datetime64(origin)).dt.days
-    return pd.concat([keys, model.predict(frame, config.threads)], axis=1)
+def _parts(
+    lake: Lake,
+    gold: Gold,
+    series: pa.Table,
+    model: DemandForecaster,
+    origin: date,
+    config: ForecastingConfig,
+    fanout: Fanout,
+) -> list[pd.DataFrame]:
+    if not fanout.is_local:
+        return fanout.map(forecast_stores, store_tasks(lake, series, model, origin, config))
+    return [
+        forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
+        for first in range(0, len(series), SERIES_AT_ONCE)
+    ]
 
 
 def forecast_schema(config: ForecastingConfig) -> pa.Schema:

@@ -59,7 +59,7 @@ def trail_chart(trace: Trace) -> str:
     parts.append(f'<line class="decided" x1="{final}" x2="{final}" y1="{TOP}" y2="{height - BOTTOM}"/>')
     for index, line in enumerate(lines):
         parts += _trail_row(line, x, TOP + RULE_HEIGHT * (index + 0.5), digits)
-    return _svg(2 * WIDTH, height, "Each rule: what it allows, the price before and after", parts)
+    return svg(2 * WIDTH, height, "Each rule: what it allows, the price before and after", parts)
 
 
 def _trail_row(line: dict[str, Any], x: Scale, y: float, digits: int) -> list[str]:
@@ -95,12 +95,12 @@ def demand_chart(trace: Trace) -> str:
     top = max(max(edges[0]), max(edges[1]))
     x = Scale(prices[0], prices[-1], LEFT, WIDTH - RIGHT)
     y = Scale(0.0, top * 1.05, HEIGHT - BOTTOM, TOP)
-    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), _grid_y(y, WIDTH, "units a day")]
-    parts += [_area(x, y, prices, *edges), _line(x, y, prices, mean)]
+    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), grid_y(y, WIDTH, "units a day")]
+    parts += [band(x, y, prices, *edges), polyline(x, y, prices, mean)]
     parts += _marks(
         x, y, [("before", previous, units), ("after", price, units * (price / previous) ** output["elasticity"])]
     )
-    return _svg(WIDTH, HEIGHT, "Expected units a day at each price", parts)
+    return svg(WIDTH, HEIGHT, "Expected units a day at each price", parts)
 
 
 def margin_chart(trace: Trace) -> str:
@@ -120,10 +120,10 @@ def margin_chart(trace: Trace) -> str:
     x = Scale(prices[0], prices[-1], LEFT, WIDTH - RIGHT)
     y = Scale(min(*values, 0.0) if min(values) < 0.4 * max(values) else min(values) - 0.1 * spread,
               max(values) + 0.1 * spread, HEIGHT - BOTTOM, TOP)  # fmt: skip
-    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), _grid_y(y, WIDTH, f"{trace.currency} a day")]
-    parts += [_area(x, y, prices, curves["lo"], curves["hi"]), _line(x, y, prices, curves["elasticity"])]
+    parts = [_grid_x(x, HEIGHT, TOP, trace.currency), grid_y(y, WIDTH, f"{trace.currency} a day")]
+    parts += [band(x, y, prices, curves["lo"], curves["hi"]), polyline(x, y, prices, curves["elasticity"])]
     parts += _marks(x, y, [("before", previous, margin(previous)), ("after", price, margin(price))])
-    return _svg(WIDTH, HEIGHT, "Expected margin a day at each price", parts)
+    return svg(WIDTH, HEIGHT, "Expected margin a day at each price", parts)
 
 
 def forecast_chart(trace: Trace) -> str:
@@ -136,7 +136,7 @@ def forecast_chart(trace: Trace) -> str:
     start = min(days)
     x = Scale(0.0, float((max(days) - start).days + 1), LEFT, 2 * WIDTH - RIGHT)
     y = Scale(0.0, high * 1.05, HEIGHT - BOTTOM, TOP)
-    parts = [_grid_y(y, 2 * WIDTH, "units a day"), _grid_days(x, start, max(days))]
+    parts = [grid_y(y, 2 * WIDTH, "units a day"), grid_days(x, start, max(days))]
     width = max(round(x(1.0) - x(0.0) - 1, 1), 1.0)
     for row in sold:
         place, top = x((row["business_date"] - start).days), y(row["gross_units"])
@@ -145,9 +145,9 @@ def forecast_chart(trace: Trace) -> str:
         parts.append(f'<rect class="{kind}" x="{place}" y="{round(y(0.0) - bar, 1)}" width="{width}" height="{bar}"/>')
     if ahead:
         middle = [float((row["target_date"] - start).days) + 0.5 for row in ahead]
-        parts.append(_area(x, y, middle, [row["q05"] for row in ahead], [row["q95"] for row in ahead]))
-        parts.append(_line(x, y, middle, [row["mean"] for row in ahead]))
-    return _svg(2 * WIDTH, HEIGHT, "Units sold, and the forecast the price rests on", parts)
+        parts.append(band(x, y, middle, [row["q05"] for row in ahead], [row["q95"] for row in ahead]))
+        parts.append(polyline(x, y, middle, [row["mean"] for row in ahead]))
+    return svg(2 * WIDTH, HEIGHT, "Units sold, and the forecast the price rests on", parts)
 
 
 def _prices(previous: float, price: float) -> list[float]:
@@ -159,12 +159,14 @@ def _marks(x: Scale, y: Scale, marks: Sequence[tuple[str, float, float]]) -> lis
     return [f'<circle class="{kind}" cx="{x(at)}" cy="{y(value)}" r="5"/>' for kind, at, value in marks]
 
 
-def _line(x: Scale, y: Scale, at: Sequence[float], values: Sequence[float]) -> str:
+def polyline(x: Scale, y: Scale, at: Sequence[float], values: Sequence[float], kind: str = "curve") -> str:
+    """A line through the points, of a class of page.css."""
     points = " ".join(f"{x(a)},{y(v)}" for a, v in zip(at, values, strict=True))
-    return f'<polyline class="curve" points="{points}"/>'
+    return f'<polyline class="{kind}" points="{points}"/>'
 
 
-def _area(x: Scale, y: Scale, at: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
+def band(x: Scale, y: Scale, at: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
+    """The area between two lines."""
     there = [f"{x(a)},{y(v)}" for a, v in zip(at, low, strict=True)]
     back = [f"{x(a)},{y(v)}" for a, v in reversed(list(zip(at, high, strict=True)))]
     return f'<polygon class="band" points="{" ".join([*there, *back])}"/>'
@@ -182,7 +184,8 @@ def _grid_x(x: Scale, height: float, top: float, unit: str) -> str:
     return "".join(marks)
 
 
-def _grid_y(y: Scale, width: float, unit: str) -> str:
+def grid_y(y: Scale, width: float, unit: str) -> str:
+    """Horizontal lines at round values, and the unit above them."""
     marks = []
     for tick in y.ticks():
         place = y(tick)
@@ -192,13 +195,15 @@ def _grid_y(y: Scale, width: float, unit: str) -> str:
     return "".join(marks)
 
 
-def _grid_days(x: Scale, start: date, last: date) -> str:
+def grid_days(x: Scale, start: date, last: date) -> str:
+    """The name of every fourteenth day below the axis."""
     days = range(0, (last - start).days + 1, 14)
     return "".join(
         f'<text x="{x(day)}" y="{HEIGHT - 12}">{date.fromordinal(start.toordinal() + day):%d %b}</text>' for day in days
     )
 
 
-def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+def svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """A picture that scales with the page and says what it shows to those who cannot see it."""
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
     return f"{head}{''.join(parts)}</svg>"

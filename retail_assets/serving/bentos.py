@@ -23,7 +23,17 @@ from retail_assets.serving.products import products
 
 REQUIREMENTS = PROJECT_ROOT / "bento" / "requirements.txt"
 NOT_SERVED = frozenset(
-    {"dagster", "dagster-dbt", "dagster-webserver", "dbt-core", "dbt-duckdb", "holidays", "matplotlib"}
+    {
+        "dagster",
+        "dagster-dbt",
+        "dagster-webserver",
+        "dbt-core",
+        "dbt-duckdb",
+        "distributed",
+        "holidays",
+        "matplotlib",
+        "prophet",
+    }
 )
 """Dependencies of the project that no service imports."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from retail_assets.forecasting import assets, checks, training
 from retail_assets.forecasting.config import ForecastingConfig
+from retail_assets.forecasting.report import worst_per_value
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
@@ -79,6 +80,22 @@ def test_the_report_shows_segments_and_two_small_plots(
     for name in ("worst_series", "median_series"):
         image = str(metadata[name])
         assert "data:image/png;base64," in image and len(image) < 150_000
+
+
+def test_the_report_shows_the_worst_series_of_each_department_and_volume(
+    own_lake: Lake, feature_store: Features, store: ModelStore, small: ForecastingConfig
+) -> None:
+    assets.demand_model(lake=own_lake, feature_store=feature_store, model_store=store)
+    metadata = assets.backtest_report(lake=own_lake).metadata or {}
+    departments = str(metadata["worst_series_by_department"])
+    assert departments.count("data:image/png;base64,") == 2 and "department d1, worst series" in departments
+    proof = own_lake.open("reports", assets.PROOF).to_pyarrow_table().to_pandas()
+    worst = worst_per_value(proof, "department")["d1"]
+    errors = (
+        (proof["units"] - proof["mean"]).abs().groupby([proof["department"], proof["store_id"], proof["sku"]]).sum()
+    )
+    assert errors["d1"][worst] == errors["d1"].max() and f"{worst[1]} in {worst[0]}" in departments
+    assert len(departments) < 200_000
 
 
 def test_the_manifest_says_what_the_model_was_made_of(

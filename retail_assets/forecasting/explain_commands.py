@@ -1,0 +1,30 @@
+"""`retail forecast explain`: why a forecast is what it is."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retail_assets.environments import current
+from retail_assets.terminal import Json, errors, print_json
+
+
+def explain(
+    store: Annotated[str, typer.Option("--store", help="A store.")],
+    sku: Annotated[str, typer.Option("--sku", help="A SKU.")],
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Why a forecast is what it is: units per reason that add up to it, beside Prophet's view of the department."""
+    from retail_assets.forecasting.explain_page import page
+    from retail_assets.forecasting.explain_words import text
+    from retail_assets.forecasting.explanation import explain as find
+
+    with errors.status("reading what the forecast was made from"):
+        found = find(current(), store, sku)
+    if html is not None:
+        html.write_text(page(found), encoding="utf-8")
+    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
+    if html is not None and not as_json:
+        sys.stdout.write(f"\nwrote {html}\n")
