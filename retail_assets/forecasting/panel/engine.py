@@ -1,5 +1,6 @@
 """Forecasts of a panel: trees on every series, a regression on the nodes above, one coherent mean, its quantiles.
 
+Far ahead in weekly data the trees are averaged with the smoothed season.
 Everything is tried on the last `horizon` periods of the history first: the way to reconcile and the intervals come from
 there. The final model then learns from everything.
 """
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.forecasting.panel import cold, intervals, nodes, trees
+from retail_assets.forecasting.panel import cold, intervals, nodes, seasonal, trees
 from retail_assets.forecasting.panel.features import Features
 from retail_assets.forecasting.panel.intervals import Few, Many
 from retail_assets.forecasting.panel.levels import Level, levels_of, season_level, wrmsse
@@ -100,10 +101,12 @@ def forecast(panel: Panel, settings: Settings, progress: Progress) -> Forecast:
 
 
 def _trial(panel: Panel, setting: Setting, settings: Settings, progress: Progress) -> Trial:
-    features = Features(panel, setting.season, setting.groups)
+    features = Features(panel, setting.season, setting.groups, geometric=settings.loss == "percentage")
     forest = trees.fit(features, panel.horizon, settings, progress)
     progress("predicting")
     bottom = forest.predict(features, panel.horizon, settings.threads)
+    if seasonal.applies(panel):
+        bottom = (bottom + seasonal.forecast(panel, setting.season)) / 2
     live = np.zeros(len(bottom), dtype=bool)
     live[features.live(panel.until)] = True
     guess, rung = cold.analogues(bottom, live, setting.levels, [str(key) for key in panel.keys])

@@ -1,7 +1,8 @@
 """Features of (series, origin, target period), vectorised over the series; nothing after the origin is looked at.
 
 Sizes are shares of `base`, a simple forecast of the series: recent level times the strength of the weekday. A slow and
-a fast seller share what trees learn of them.
+a fast seller share what trees learn of them. Levels are geometric means where shares of each target are to be met, so
+that promotions do not lift them.
 """
 
 import warnings
@@ -45,14 +46,16 @@ SPANS = {
 class Features:
     """Features of one panel. `rows` builds them for any origins up to `panel.until`."""
 
-    def __init__(self, panel: Panel, season: Level, groups: list[Level]) -> None:
+    def __init__(self, panel: Panel, season: Level, groups: list[Level], geometric: bool = False) -> None:
+        self.geometric = geometric
         self.panel, self.spans = panel, SPANS[panel.freq]
         self.season, self.groups = season, groups
         self.target = panel.target[:, : panel.until]
         known = ~np.isnan(self.target)
         filled = np.where(known, self.target, 0.0)
-        self._sum, self._count = _running(filled), _running(known)
-        self._squares, self._sold = _running(filled.astype(np.float64) ** 2), _running(filled > 0)
+        sizes = np.log1p(np.maximum(filled, 0.0)) if geometric else filled
+        self._sum, self._count = _running(sizes), _running(known)
+        self._squares, self._sold = _running(sizes.astype(np.float64) ** 2), _running(filled > 0)
         steps = np.arange(panel.until)
         self._last = np.maximum.accumulate(np.where(filled > 0, steps, -1), axis=1)
         self.first = np.where(known.any(axis=1), known.argmax(axis=1), NEVER)
@@ -104,7 +107,11 @@ class Features:
         return self._origin[1:]
 
     def mean(self, origin: int, window: int) -> Floats:
-        """Mean of the last `window` periods that are known; NaN without any."""
+        """Mean (geometric if so told) of the last `window` periods that are known; NaN without any."""
+        mean = self._plain_mean(origin, window)
+        return np.expm1(mean) if self.geometric else mean
+
+    def _plain_mean(self, origin: int, window: int) -> Floats:
         first = max(origin - window, 0)
         count = self._count[:, origin] - self._count[:, first]
         return (self._sum[:, origin] - self._sum[:, first]) / np.where(count > 0, count, np.nan)
@@ -129,7 +136,8 @@ class Features:
         found = {"level": level} | {f"mean_{window}": mean / level for window, mean in means.items()}
         first = max(origin - short, 0)
         square = (self._squares[:, origin] - self._squares[:, first]) / (origin - first)
-        found["spread"] = np.sqrt(np.maximum(square - self.mean(origin, short) ** 2, 0.0)) / level
+        spread = np.sqrt(np.maximum(square - self._plain_mean(origin, short) ** 2, 0.0))
+        found["spread"] = spread if self.geometric else spread / level
         for name, window in (("sold", short), ("sold_long", long)):
             begin = max(origin - window, 0)
             count = np.maximum(self._count[:, origin] - self._count[:, begin], 1)
@@ -180,8 +188,9 @@ class Features:
         found |= {name: flag[at] for name, flag in calendar.flags.items()}
         found |= {name: flag[series, at] for name, flag in calendar.own.items()}
         for name, event in calendar.events.items():
-            padded = np.concatenate([[-1], event, [-1]])
-            found |= {name: event[at], f"{name}_before": padded[at], f"{name}_after": padded[at + 2]}
+            # Codes from one on: LightGBM takes no category below zero.
+            padded = np.concatenate([[0], event + 1, [0]])
+            found |= {name: padded[at + 1], f"{name}_before": padded[at], f"{name}_after": padded[at + 2]}
             days = np.flatnonzero(event >= 0)
             following = np.append(days, len(event) + EVENT_REACH)[np.searchsorted(days, at)]
             found[f"{name}_ahead"] = np.minimum(following - at, EVENT_REACH)
@@ -202,10 +211,12 @@ class Features:
             low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, origin)
             count = self._count[series, high] - self._count[series, low]
             mean = (self._sum[series, high] - self._sum[series, low]) / np.where(count > 0, count, np.nan)
-            found[f"year_ago_{reach}"] = np.where(usable, mean / np.maximum(own[series], SMALLEST), np.nan)
+            share = np.exp(mean - own[series]) if self.geometric else mean / np.maximum(own[series], SMALLEST)
+            found[f"year_ago_{reach}"] = np.where(usable, share, np.nan)
             whole = (self._season_sums[node, high] - self._season_sums[node, low]) / np.maximum(high - low, 1)
             found[f"season_year_ago_{reach}"] = np.where(usable, whole / np.maximum(shared[node], 1e-6), np.nan)
-        found["level_year_ago"] = np.where(usable, own[series] / self._at(origin)[0]["level"][series], np.nan)
+        then_level = np.expm1(own) if self.geometric else own
+        found["level_year_ago"] = np.where(usable, then_level[series] / self._at(origin)[0]["level"][series], np.nan)
         return found
 
     def _conditions(self, origin: int, series: Ints, at: Ints, level: Singles) -> dict[str, npt.NDArray[np.generic]]:
@@ -282,5 +293,5 @@ def _codes(panel: Panel) -> dict[str, tuple[Singles, bool]]:
         if not text and pd.api.types.is_numeric_dtype(values):
             found[str(name)] = (values.to_numpy(np.float32), False)
         elif values.nunique() <= 128:
-            found[str(name)] = (pd.factorize(values, sort=True)[0].astype(np.float32), True)
+            found[str(name)] = ((pd.factorize(values, sort=True)[0] + 1).astype(np.float32), True)
     return found

@@ -3,7 +3,7 @@
 Levels of many nodes read the quantiles of actual / mean on the last window held back, by band of the mean and part of
 the horizon (split conformal). Levels of few nodes have too few of these errors: theirs are the node's scale, read from
 regressions at several earlier origins, times the quantiles of all scaled errors of the level, drawn in or out by how
-the final forecasts did on the last window.
+the final forecasts did on the newest of these windows.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ SCORED = (0.005, 0.025, 0.165, 0.25, 0.5, 0.75, 0.835, 0.975, 0.995)
 FEW_NODES = 500
 ORIGINS, APART = 8, 7
 OWN_SCALE = 0.5
+GAIN = (0.7, 1.1)
 PARTS = 4
 
 
@@ -67,15 +68,19 @@ def many(actual: Floats, mean: Floats) -> Many:
 
 
 def few(errors: Floats, held_back: Floats) -> Few:
-    """Learnt from relative errors of several origins (nodes, n), and of the final way on the last window (nodes, H)."""
+    """Learnt from relative errors of the regression at several origins, newest first (nodes, origins x H).
+
+    `held_back` are those of the final way on the newest of these windows (nodes, H): it errs less than the regression
+    alone, and so less is to be expected of the other windows, too.
+    """
+    newest = np.sqrt((errors[:, : held_back.shape[1]] ** 2).mean())
+    errors = errors * np.clip(np.sqrt((held_back**2).mean()) / max(newest, 1e-9), *GAIN)
     own = np.sqrt((errors**2).mean(axis=1))
     pooled = np.sqrt((errors**2).mean())
     scale = np.maximum(OWN_SCALE * own + (1 - OWN_SCALE) * pooled, 1e-6)
     scaled = np.sort((errors / scale[:, None]).ravel())
     shape = np.quantile(scaled, QUANTILES)
-    size = errors.shape[1] / (errors.shape[1] + held_back.shape[1])
-    now = np.sqrt((held_back**2).mean()) / pooled
-    return Few(scale * float(np.sqrt(size + (1 - size) * now**2)), shape)
+    return Few(scale, shape)
 
 
 def rolling_errors(data: NodeData, until: int, horizon: int) -> Floats:

@@ -18,7 +18,7 @@ Singles = npt.NDArray[np.float32]
 Loss = Literal["squared", "absolute", "percentage"]
 Progress = Callable[[str], None]
 
-PERCENTAGE_QUANTILE = 0.4
+PERCENTAGE_QUANTILE = 0.25
 LARGEST_FACTOR = 20.0
 
 
