@@ -12,7 +12,6 @@ from retail_assets.forecasting.panel.table import STEPS, PanelError, periods, re
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
-NO_EVENT = -1
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from retail_assets.forecasting.panel.trees import Progress, Settings
 
 Floats = npt.NDArray[np.float64]
 FEWEST_PERIODS = 8
-STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Trial:
 class Forecast:
     """Means (S, H), the rung of each series, the way they were reconciled, and intervals by the name of a level.
 
-    `trial` and `held_back` are the forecasts of the last window of the history, made without it.
+    `ways` has the error of each way on the last window of the history, `held_back` its forecasts, made without it.
     """
 
     mean: Floats
@@ -75,8 +74,9 @@ def forecast(panel: Panel, settings: Settings, progress: Progress) -> Forecast:
     Raises PanelError for a history that is too short.
     """
     horizon, until = panel.horizon, panel.until
-    least = horizon + max(2 * horizon, FEWEST_PERIODS) if horizon < 28 else 2 * horizon
-    if until <= max(least, FEWEST_PERIODS):
+    # The window held back has to be forecast from a history that is as long again.
+    least = max(2 * horizon, horizon + FEWEST_PERIODS)
+    if until <= least:
         raise PanelError(
             f"{until} periods of history are too few for a horizon of {horizon}: more than {least} are needed",
             todo="forecast fewer periods, or give a longer history",

@@ -306,3 +306,19 @@ def test_two_stores_of_m5_are_forecast_better_than_by_either_baseline(tmp_path: 
     found = backtest(files, columns, Rules(), "2016-02-28", 28, settings, silent)
     assert found.wrmsse < min(found.wrmsse_seasonal_naive, found.wrmsse_recent_mean)
     assert found.wspl < 0.8 * found.wspl_baseline
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute"])
+def test_the_shortest_history_that_is_taken_gives_finite_forecasts(
+    loss: trees.Loss, chain: Chain, tmp_path: Path
+) -> None:
+    sales = pd.read_parquet(chain.sales)
+    sales = sales[(sales["store"] == "A1") & (sales["date"].astype(str) >= "2023-03-01")]
+    sales.assign(units=sales["units"] - (sales["units"] == 1) * 2).to_parquet(tmp_path / "few.parquet")
+    files = Files(tmp_path / "few.parquet", tmp_path / "out.parquet")
+    rules, settings = Rules(returns="keep"), replace(FAST, rounds=5, loss=loss)
+    found = backtest(files, COLUMNS, rules, "2023-03-29", HORIZON, settings, silent)
+    made = pd.read_parquet(tmp_path / "out.parquet").drop(columns=["item", "store", "date", "rung"])
+    assert np.isfinite(made.to_numpy()).all()
+    assert (made["mean"] >= 0).all()
+    assert found.periods == 29
