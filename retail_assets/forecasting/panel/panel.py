@@ -111,7 +111,9 @@ def read_panel(
     at, dated = periods(sales, table, columns.time, rules.freq)
     series, keys = _series(sales, table, columns.series)
     _refuse_repeats(sales, table, columns, series, at)
-    keys, extra, notes = _attributes(attributes, keys, columns.series, [columns.time, columns.target])
+    sold = keys
+    keys, extra, notes = _attributes(attributes, sold, columns.series, [columns.time, columns.target])
+    series = _places(sold, keys)[series]
     phase, start, last = phase_of(table, columns.time, rules.freq), int(at.min()), int(at.max())
     until = last + 1 if train_until is None else _moment(sales, train_until, table, columns.time, rules, start, last)
     size = until + horizon - start
@@ -263,6 +265,13 @@ def _attributes(
         notes.append(f"{absent:,} of {len(keys):,} series have no row in {path.name}")
     extra = merged[[name for name in merged if name not in names and name not in reserved]]
     return keys, extra, notes
+
+
+def _places(sold: pd.DataFrame, keys: pd.DataFrame) -> Ints:
+    """Where the series with sales stand among all: listing others moves them."""
+    names = list(keys)
+    found = sold.merge(keys.reset_index(names="place"), on=names, how="left", validate="one_to_one")
+    return found["place"].to_numpy(np.int64)
 
 
 def _fill_gaps(target: Singles, until: int, last: int, rules: Rules) -> list[str]:

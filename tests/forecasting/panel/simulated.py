@@ -33,7 +33,7 @@ class Chain:
         return read_panel(self.sales, columns, rules or Rules(), known, HORIZON, **sources)
 
 
-def write_chain(folder: Path, seed: int = 3, unlisted: Iterable[str] = ("I11",)) -> Chain:
+def write_chain(folder: Path, seed: int = 3, unlisted: Iterable[str] = ("I04",)) -> Chain:
     """Writes twelve items in four stores; items of `unlisted` never sell, though they are listed."""
     rng = np.random.default_rng(seed)
     items, stores = [f"I{i:02d}" for i in range(12)], ["A1", "A2", "B1", "B2"]

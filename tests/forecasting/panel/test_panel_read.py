@@ -144,8 +144,11 @@ def test_dates_that_are_no_whole_weeks_apart_are_named(tmp_path: Path) -> None:
 def test_attributes_make_series_without_a_history_and_must_fit(chain: Chain, tmp_path: Path) -> None:
     panel = chain.panel()
     assert panel.target.shape == (48, DAYS + HORIZON)
-    assert np.isnan(panel.target[panel.keys["item"] == "I11"]).all()
+    assert np.isnan(panel.target[panel.keys["item"] == "I04"]).all()
     assert list(panel.attributes) == ["department", "state"]
+    known = panel.target[:, :DAYS][~np.isnan(panel.target[:, :DAYS])]
+    sold = pd.read_parquet(chain.sales).set_index(["item", "store", "date"])["units"].sort_index()
+    assert np.array_equal(known, sold[sold.index.get_level_values("date").astype(str) <= chain.until])
     twice = pd.read_parquet(chain.attributes)
     pd.concat([twice, twice[:1]]).to_parquet(tmp_path / "twice.parquet")
     with pytest.raises(PanelError, match="repeats a key"):
