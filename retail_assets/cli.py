@@ -11,8 +11,8 @@ from retail_assets import key_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.forecast_commands import forecasts
+from retail_assets.forecasting.backtest_commands import backtests
 from retail_assets.lineage.commands import traces
-from retail_assets.pricing.backtest_commands import backtests
 from retail_assets.pricing.commands import prices
 from retail_assets.terminal import Json, Yes, console, errors, print_json
 

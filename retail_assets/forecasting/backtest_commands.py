@@ -1,0 +1,102 @@
+"""`retail backtest forecasting`: forecasts of anybody's sales history with their accuracy."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retail_assets.pricing.backtest_commands import backtests
+from retail_assets.terminal import Json, console, errors, print_json
+
+__all__ = ["backtests"]
+
+
+class Freq(StrEnum):
+    """Steps of time."""
+
+    day = "D"
+    week = "W"
+
+
+class Gaps(StrEnum):
+    """What a period without a row inside a series means."""
+
+    zero = "zero"
+    unknown = "unknown"
+
+
+class Returns(StrEnum):
+    """What is done with targets below zero."""
+
+    refuse = "refuse"
+    keep = "keep"
+
+
+class Loss(StrEnum):
+    """The error that `mean` keeps small."""
+
+    squared = "squared"
+    absolute = "absolute"
+    percentage = "percentage"
+
+
+@backtests.command(name="forecasting")
+def backtest_forecasting(
+    sales: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per series and period.")],
+    series: Annotated[str, typer.Option(help="Key columns, e.g. item_id,store_id.")],
+    time: Annotated[str, typer.Option(help="Column of dates, or of whole numbers that count periods.")],
+    target: Annotated[str, typer.Option(help="Column of what was sold.")],
+    out: Annotated[Path, typer.Option(help="Forecasts (.parquet or .csv); those of the levels above go beside it.")],
+    attributes: Annotated[
+        Path | None, typer.Option(help="File with keys and what follows from them (department, state): the levels.")
+    ] = None,
+    calendar: Annotated[
+        Path | None,
+        typer.Option(help="File with a row per period: flags (snap_CA: of series whose state is CA), events."),
+    ] = None,
+    known: Annotated[
+        str, typer.Option(help="Columns known ahead, e.g. deal,price{brand}: the column named after the key's value.")
+    ] = "",
+    future: Annotated[
+        Path | None, typer.Option(help="File with keys, time and the known columns of periods after the sales.")
+    ] = None,
+    train_until: Annotated[
+        str | None, typer.Option(help="Last period to learn from; the last of the file if not given.")
+    ] = None,
+    horizon: Annotated[int, typer.Option(help="Periods to forecast.")] = 28,
+    freq: Annotated[Freq, typer.Option(help="A period is a day or a week.")] = Freq.day,
+    gaps: Annotated[
+        Gaps, typer.Option(help="A period without a row, after a series' first: nothing sold, or unknown.")
+    ] = (Gaps.zero),
+    returns: Annotated[
+        Returns, typer.Option(help="Targets below zero: an error, or scored as they are, learnt as 0.")
+    ] = (Returns.refuse),
+    loss: Annotated[
+        Loss, typer.Option(help="The error `mean` keeps small; with squared it is the expectation.")
+    ] = Loss.squared,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    seed: Annotated[int, typer.Option(help="Same seed, same file, same forecasts.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Forecasts any panel of sales, with quantiles, and scores them by level and segment on periods not seen.
+
+    Columns of the file: the keys, the time, mean, quantiles (q05: 5 %), lo90 and hi90, and what each series' forecast
+    rests on (rung: own history, the same item elsewhere, its category).
+    """
+    from retail_assets.forecasting.panel.backtest import Files
+    from retail_assets.forecasting.panel.panel import Columns, Rules
+    from retail_assets.forecasting.panel.trees import Settings
+    from retail_assets.forecasting.panel.view import backtest_with_progress, show_backtest
+
+    files = Files(sales, out, attributes, calendar, future)
+    columns = Columns(_names(series), time, target, _names(known))
+    rules = Rules(freq.value, gaps.value, returns.value)
+    settings = Settings(loss=loss.value, threads=threads, seed=seed)
+    told = errors if as_json else console
+    found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, told)
+    print_json(found) if as_json else show_backtest(found, console)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,149 @@
+"""Quantiles at every level, from errors of forecasts that had not seen what they are compared with.
+
+Levels of many nodes read the quantiles of actual / mean on the last window held back, by band of the mean and part of
+the horizon (split conformal). Levels of few nodes have too few of these errors: theirs are the node's scale, read from
+regressions at several earlier origins, times the quantiles of all scaled errors of the level, drawn in or out by how
+the final forecasts did on the newest of these windows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting.panel.levels import Level
+from retail_assets.forecasting.panel.nodes import NodeData, regress
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Singles = npt.NDArray[np.float32]
+
+QUANTILES = (0.005, 0.025, 0.05, 0.165, 0.25, 0.5, 0.75, 0.835, 0.9, 0.95, 0.975, 0.995)
+SCORED = (0.005, 0.025, 0.165, 0.25, 0.5, 0.75, 0.835, 0.975, 0.995)
+FEW_NODES = 500
+ORIGINS, APART = 8, 7
+OWN_SCALE = 0.5
+GAIN = (0.7, 1.1)
+PARTS = 4
+
+
+def quantile_name(level: float) -> str:
+    """The column of a quantile: 0.05 is q05, 0.165 q165, 0.5 q50."""
+    return "q" + f"{level:.3f}"[2:].removesuffix("0")
+
+
+@dataclass(frozen=True)
+class Many:
+    """Intervals of a level with many nodes."""
+
+    table: QuantileTable
+
+    def quantiles(self, mean: Floats) -> Floats:
+        """(nodes, H, quantiles)."""
+        found = self.table.quantiles(mean.ravel(), _part(mean.shape))
+        return found.reshape(*mean.shape, len(QUANTILES))
+
+
+@dataclass(frozen=True)
+class Few:
+    """Intervals of a level with few nodes: relative scale per node, quantiles of scaled errors."""
+
+    scale: Floats
+    shape: Floats
+
+    def quantiles(self, mean: Floats) -> Floats:
+        """(nodes, H, quantiles)."""
+        share = 1.0 + self.scale[:, None] * self.shape
+        return np.maximum(mean[:, :, None] * share[:, None, :], 0.0)
+
+
+def many(actual: Floats, mean: Floats) -> Many:
+    """Learnt from the actual units and forecasts (nodes, H) of a window held back; unknown actuals are NaN."""
+    known = ~np.isnan(actual).ravel()
+    table = QuantileTable.fit(
+        actual.ravel()[known].astype(float), mean.ravel()[known], _part(mean.shape)[known], QUANTILES, bands=24
+    )
+    return Many(table)
+
+
+def few(errors: Floats, held_back: Floats) -> Few:
+    """Learnt from relative errors of the regression at several origins, newest first (nodes, origins x H).
+
+    `held_back` are those of the final way on the newest of these windows (nodes, H): it errs less than the regression
+    alone, and so less is to be expected of the other windows, too.
+    """
+    newest = np.sqrt((errors[:, : held_back.shape[1]] ** 2).mean())
+    errors = errors * np.clip(np.sqrt((held_back**2).mean()) / max(newest, 1e-9), *GAIN)
+    own = np.sqrt((errors**2).mean(axis=1))
+    pooled = np.sqrt((errors**2).mean())
+    scale = np.maximum(OWN_SCALE * own + (1 - OWN_SCALE) * pooled, 1e-6)
+    scaled = np.sort((errors / scale[:, None]).ravel())
+    shape = np.quantile(scaled, QUANTILES)
+    return Few(scale, shape)
+
+
+def rolling_errors(data: NodeData, until: int, horizon: int) -> Floats:
+    """Relative errors (nodes, origins x horizon) of the regression at origins up to `until` - `horizon`."""
+    found = []
+    for back in range(ORIGINS):
+        origin = until - horizon - back * APART
+        if origin < 2 * horizon:
+            break
+        forecast = regress(data, origin, horizon)
+        actual = data.sums[:, origin : origin + horizon]
+        found.append(relative(actual, forecast))
+    return np.concatenate(found, axis=1) if found else np.zeros((len(data.sums), 0))
+
+
+def relative(actual: Floats, forecast: Floats) -> Floats:
+    """Errors as a share of the forecast, not above 3; 0 where nothing is forecast."""
+    return np.clip(np.where(forecast > 0, actual / np.maximum(forecast, 1e-9) - 1.0, 0.0), -1.0, 3.0)
+
+
+def central(quantiles: Floats) -> tuple[Floats, Floats]:
+    """Ends of the 90 % interval of (..., quantiles).
+
+    Where the 5 % quantile is nothing sold, no less can be: the upper end is then the 90 % quantile.
+    """
+    low, high, one_sided = (quantiles[..., QUANTILES.index(q)] for q in (0.05, 0.95, 0.9))
+    return low, np.where(low > 0, high, one_sided)
+
+
+def _part(shape: tuple[int, ...]) -> Ints:
+    """The quarter of the horizon of each cell of (nodes, H), flattened."""
+    return np.tile(np.arange(shape[1]) * PARTS // shape[1], shape[0])
+
+
+def seasonal_naive_quantiles(past: Floats, naive: Floats, cycle: int) -> Floats:
+    """The baseline: last cycle plus the quantiles of each node's own steps over a cycle, (nodes, H, quantiles)."""
+    found = np.empty((*naive.shape, len(QUANTILES)))
+    horizon = naive.shape[1]
+    for begin in range(0, horizon, cycle):
+        lag = begin + cycle
+        steps = past[:, lag:] - past[:, :-lag] if past.shape[1] > 2 * lag else past[:, cycle:] - past[:, :-cycle]
+        shift = np.quantile(steps, QUANTILES, axis=1).T
+        found[:, begin : begin + cycle] = naive[:, begin : begin + cycle, None] + shift[:, None, :]
+    return np.maximum(found, 0.0)
+
+
+def wspl(levels: list[Level], past: Singles, actual: Singles, quantiles: dict[str, Floats]) -> dict[str, float]:
+    """Weighted scaled pinball loss at each level over the nine quantiles of M5; their mean is the score. Low is good.
+
+    Scaled by the mean absolute step since the first sale, weighted by units of the last 28 periods (Makridakis et al.,
+    The M5 uncertainty competition, 2022).
+    """
+    picked = [QUANTILES.index(q) for q in SCORED]
+    found = {}
+    for level in levels:
+        history, truth = level.sums(past), level.sums(actual)
+        steps, live = np.abs(np.diff(history, axis=1)), (np.cumsum(history > 0, axis=1) > 0)[:, :-1]
+        scale = (steps * live).sum(axis=1) / np.maximum(live.sum(axis=1), 1)
+        weight = np.where(scale > 0, history[:, -28:].sum(axis=1), 0.0)
+        loss = np.zeros(level.size)
+        for at, q in zip(picked, SCORED, strict=True):
+            error = truth - quantiles[level.name][:, :, at]
+            loss += np.maximum(q * error, (q - 1) * error).mean(axis=1) / len(SCORED)
+        each = loss / np.where(scale > 0, scale, 1.0)
+        found[level.name] = float((each * weight).sum() / weight.sum()) if weight.sum() else float("nan")
+    return found
