@@ -26,7 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(traces, name="trace")
-app.add_typer(forecasts, name="forecast")
 app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
 app.add_typer(forecasts, name="forecast")
