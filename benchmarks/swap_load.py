@@ -3,8 +3,9 @@
     RETAIL_HOME=.retail python benchmarks/swap_load.py
 
 Works on a copy of the home. Two versions take turns; each is released as soon as the one before answers. `noticed` runs
-from the commit in the ledger to the first answer of the new version. Memory is that of the process that answers, after
-the first tenth of the swaps (both versions and their decisions are in memory by then) and at the end.
+from the commit in the ledger to the first answer of the new version. Memory is that of the process that answers; just
+as many swaps before are not counted, in which it grows by a quarter: until both versions, their decisions and the
+buffers of the lake are in memory, with or without swaps.
 """
 
 import argparse
@@ -86,7 +87,9 @@ async def swap(home: Home, requests: list[bytes], versions: tuple[str, str], swa
     ledger, worker = Ledger(Lake.at(home.lake)), psutil.Process(pid)
     traffic, noticed, memory = Traffic(requests, rate), [], 0
     asking = asyncio.create_task(traffic.run(8))
-    for number in range(swaps):
+    for number in range(-swaps, swaps):
+        if number == 0:
+            memory, traffic.answered = worker.memory_info().rss, 0
         wanted = versions[(number + 1) % 2]
         await asyncio.to_thread(ledger.promote, "pricing", wanted, by="benchmark", reason="swap")
         released = time.perf_counter()
@@ -94,9 +97,8 @@ async def swap(home: Home, requests: list[bytes], versions: tuple[str, str], swa
             if time.perf_counter() - released > NOTICED_WITHIN_S:
                 raise SystemExit(f"swap {number} was not noticed")
             await asyncio.sleep(0.002)
-        noticed.append(time.perf_counter() - released)
-        if number == swaps // 10:
-            memory = worker.memory_info().rss
+        if number >= 0:
+            noticed.append(time.perf_counter() - released)
     after = worker.memory_info().rss
     traffic.stop()
     await asking
