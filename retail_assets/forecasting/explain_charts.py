@@ -86,7 +86,7 @@ def waterfall(found: Explanation) -> str:
     start = max(low - 0.35 * (high - low), 0.0) if high - low < 0.5 * high else min(low, 0.0)
     height = ROW * (len(steps) + 1) + 22
     x = Scale(start, high + 0.02 * (high - start), NAMES, WIDE - 90)
-    parts = [f'<text x="{NAMES}" y="12">from {start:.3g}</text>'] if start > 0 else []
+    parts = [f'<text x="{NAMES}" y="12">the scale starts at {start:.3g}</text>'] if start > 0 else []
     for row, ((group, units), (a, b)) in enumerate(zip(steps, edges, strict=True)):
         y = 18 + ROW * row
         left, right = sorted((x(max(float(a), start)), x(float(b))))

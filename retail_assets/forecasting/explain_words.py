@@ -22,10 +22,15 @@ def shown(values: Sequence[Decimal], total: Decimal, places: int) -> list[Decima
 def sentences(found: Explanation) -> list[str]:
     """What a planner is told first, most important first."""
     total, days = found.total, len(found.days)
+    before = "" if found.recent_mean is None else f", after {found.recent_mean:.1f} a day in the 28 days before"
     said = [
         f"{total:.0f} units are expected from {found.days[0].day:%d %b} to {found.days[-1].day:%d %b %Y}: "
-        f"{total / days:.1f} a day, after {found.recent_mean:.1f} a day in the 28 days before."
+        f"{total / days:.1f} a day{before}."
     ]
+    if not found.history:
+        said.append(
+            f"It has not sold here yet: the forecast rests on {found.rung or 'other SKUs'}, and all of it is level."
+        )
     said += [_moved(group, found.total_of(group), total) for group in GROUPS[1:] if _matters(found, group)]
     said += _planned(found)
     empty = sum(day.is_stocked_out for day in found.history)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
@@ -30,7 +31,7 @@ from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 
-HISTORY_DAYS = 56
+HISTORY_DAYS, RECENT_DAYS = 56, 28
 
 
 class ExplainError(RetailError):
@@ -83,7 +84,10 @@ class Department(_Frozen):
 
 
 class Explanation(_Frozen):
-    """The whole answer. `is_reproduced`: the recorded version gives the recorded forecast from the recorded gold."""
+    """The whole answer. `is_reproduced`: the recorded version gives the recorded forecast from the recorded gold.
+
+    `rung` is what the forecast rests on where it is not the series' own history; `recent_mean` is in units a day.
+    """
 
     store_id: str
     sku: str
@@ -93,7 +97,8 @@ class Explanation(_Frozen):
     origin: date
     model_version: str
     is_reproduced: bool
-    recent_mean: float
+    rung: str | None = None
+    recent_mean: float | None
     history: list[Sold]
     days: list[DayAhead]
     department: Department | None
@@ -128,8 +133,11 @@ def explain(environment: Environment, store_id: str, sku: str) -> Explanation:
     own = stored.rows[stored.rows["sku"] == sku]
     context = ForecastContext.read(lake, since=stored.origin, versions=stored.versions)
     store = ModelStore.at(environment.home.models)
-    frame, reasons, reproduced = _reasons(lake, store, stored, context, store_id)
-    mine = frame["sku"].to_numpy() == sku
+    reasons, reproduced = _reasons(lake, store, stored, context, store_id)
+    days = [day.date() for day in own["target_date"]]
+    discounts = context.planned_discount(context.store(store_id).country, sku, stored.origin, days)
+    history = _history(lake, store_id, sku, stored)
+    recent = [day.units for day in history if day.day > stored.origin - timedelta(days=RECENT_DAYS)]
     return Explanation(
         store_id=store_id,
         sku=sku,
@@ -139,9 +147,10 @@ def explain(environment: Environment, store_id: str, sku: str) -> Explanation:
         origin=stored.origin,
         model_version=str(own["model_version"].iloc[0]),
         is_reproduced=reproduced,
-        recent_mean=float(frame["units_mean_28"][mine].iloc[0]),
-        history=_history(lake, store_id, sku, stored),
-        days=_days(own, frame[mine], reasons[mine], _holidays(lake, context, store_id)),
+        rung=str(own["rung"].iloc[0]) if "rung" in own else None,
+        recent_mean=sum(recent) / RECENT_DAYS if recent else None,
+        history=history,
+        days=_days(own, discounts, reasons.loc[own.index], _holidays(lake, context, store_id)),
         department=_department(lake, store_id, product, stored, reasons),
     )
 
@@ -182,27 +191,36 @@ def _stored(lake: Lake, store_id: str, sku: str, product: Mapping[str, Any]) -> 
 
 def _reasons(
     lake: Lake, store: ModelStore, stored: _Stored, context: ForecastContext, store_id: str
-) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
-    """The frame that the stored rows were made from, in their order, its reasons, and whether they are made again."""
-    frames = []
+) -> tuple[pd.DataFrame, bool]:
+    """Units per group (columns GROUPS) of each stored row, and whether the model makes the recorded forecasts again.
+
+    A SKU without features was not forecast from a history of its own: its forecast is level.
+    """
+    frames, rows = [], stored.rows
     with Snapshots(lake) as reader:
-        for sku, rows in stored.rows.groupby("sku", sort=True):
+        for sku, own in rows.groupby("sku", sort=True):
             features = read_features(reader, stored.versions, store_id, str(sku), stored.origin)
             if features is None:
-                raise ExplainError(
-                    f"gold has no features of {sku} in {store_id} on {stored.origin}", todo="`retail run`"
-                )
-            last = rows["target_date"].max().date()
-            horizon = (last - features.day).days
+                continue
+            horizon = (own["target_date"].max().date() - features.day).days
             frame = request_frame(store_id, str(sku), features.values(), context, features.day, horizon)
-            frames.append(frame[frame["target_date"].map(lambda day: day > stored.origin)])  # noqa: B023
+            frames.append(frame[pd.to_datetime(frame["target_date"]) > pd.Timestamp(stored.origin)])
+    reasons = pd.DataFrame(0.0, index=rows.index, columns=list(GROUPS)).assign(level=rows["mean"])
+    if not frames:
+        return reasons, True
     frame = pd.concat(frames, ignore_index=True)
-    model = DemandForecaster.load(store.path(PRODUCT, str(stored.rows["model_version"].iloc[0])))
-    recorded = stored.rows["mean"].to_numpy(float)
-    same = len(frame) == len(recorded) and bool(
-        (abs(model.mean(frame) - recorded) <= LAST_DIGITS * recorded.clip(min=1.0)).all()
-    )
-    return frame, contributions(model, frame), same
+    warm = rows["sku"].isin(frame["sku"].unique()).to_numpy()
+    model = DemandForecaster.load(store.path(PRODUCT, str(rows["model_version"][warm].iloc[0])))
+    recorded = rows["mean"][warm].to_numpy(float)
+    if len(frame) != len(recorded):
+        raise ExplainError(
+            f"{len(recorded)} days are recorded, {len(frame)} can be forecast again",
+            where=f"{lake.uri}/gold/forecasts",
+            todo="`retail run` makes the forecasts again",
+        )
+    reasons.loc[warm] = contributions(model, frame).to_numpy()
+    same = abs(model.mean(frame) - recorded) <= LAST_DIGITS * recorded.clip(min=1.0)
+    return reasons, bool(same.all())
 
 
 def _history(lake: Lake, store_id: str, sku: str, stored: _Stored) -> list[Sold]:
@@ -228,15 +246,13 @@ def _holidays(lake: Lake, context: ForecastContext, store_id: str) -> dict[date,
 
 
 def _days(
-    rows: pd.DataFrame, frame: pd.DataFrame, reasons: pd.DataFrame, holidays: Mapping[date, str]
+    rows: pd.DataFrame, discounts: NDArray[np.float64], reasons: pd.DataFrame, holidays: Mapping[date, str]
 ) -> list[DayAhead]:
     days = [day.date() for day in rows["target_date"]]
     means, told = exact(reasons, rows["mean"].to_numpy(float))
     return [
         DayAhead(day=day, mean=mean, q05=low, q95=high, reasons=why, discount=off, holiday=holidays.get(day))
-        for day, mean, why, low, high, off in zip(
-            days, means, told, rows["q05"], rows["q95"], frame["planned_discount"], strict=True
-        )
+        for day, mean, why, low, high, off in zip(days, means, told, rows["q05"], rows["q95"], discounts, strict=True)
     ]
 
 

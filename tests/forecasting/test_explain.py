@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +128,23 @@ def test_a_view_of_other_forecasts_is_not_passed_off_as_theirs(tiny_copy: Home, 
     assert told.department is not None and "other forecasts" in str(told.department.note)
     assert all(day.prophet is None for day in told.department.days) and mismatches(told) == []
     assert "Prophet, scaled to it" not in page(told)
+
+
+def test_a_sku_that_has_not_sold_yet_is_told_as_level(tiny_copy: Home, key: tuple[str, str]) -> None:
+    """Its forecast rests on other SKUs; the others of its department are explained as before."""
+    lake = Lake.at(tiny_copy.lake)
+    for layer, name in (("gold", "dim_product"), ("gold", "forecasts")):
+        table = lake.open(layer, name).to_pyarrow_table()
+        rows = table.filter(pc.equal(table["sku"], key[1])).to_pylist()
+        new = [row | {"sku": "SKU-NEW"} for row in rows if name == "dim_product" or row["store_id"] == key[0]]
+        made_from = lake.open(layer, name).history(1)[0]
+        both = pa.concat_tables([table, pa.Table.from_pylist(new, schema=table.schema)])
+        lake.overwrite(layer, name, both, metadata={k: str(made_from[k]) for k in ("gold",) if k in made_from})
+    where = Environment(name="test", home=tiny_copy, lake=lake)
+    new, old = explain(where, key[0], "SKU-NEW"), explain(where, *key)
+    assert mismatches(new) == mismatches(old) == [] and old.is_reproduced
+    assert new.total == new.total_of("level") == old.total and new.recent_mean is None
+    assert any("has not sold here yet" in said for said in sentences(new)) and page(new)
 
 
 def test_a_model_that_answers_otherwise_is_called_out(found: Explanation) -> None:
