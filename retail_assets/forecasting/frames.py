@@ -2,7 +2,8 @@
 
 Features are those of the origin (what was known when its day was closed); calendar and planned promotions are those
 of the target day, as announced by the origin. `units` is demand: gross units, returns not subtracted, and absent (NaN)
-where demand cannot be known: the shelf was empty at close, the SKU was not listed, or the store sent no file.
+where demand cannot be known: the shelf was empty at close (or held only what came back that day), the SKU was not
+listed, or the store sent no file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,8 @@ class Gold:
         scan = {name: lake.scan("gold", name, pinned.get(name)) for name in TABLES}
         self.until = until
         self.db: DuckDBPyConnection = lake.connect()
-        sales = f"""select store_id, sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion
+        sales = f"""select store_id, sku, business_date, gross_units, on_hand, on_promotion,
+                           is_stocked_out or coalesce(returned_units >= on_hand, false) as is_stocked_out
                     from {scan["fct_sales_daily"]} where business_date between date '{since}' and date '{until}'"""
         if stores is None:
             self.db.execute(f"create temp table sales as {sales}")

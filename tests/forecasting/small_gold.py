@@ -78,7 +78,9 @@ class Features:
 def write_gold(lake: Lake, sales: pd.DataFrame, frame: pd.DataFrame) -> Lake:
     """Writes the tables that forecasting reads, in the columns it reads."""
     facts = sales.assign(business_date=sales["day"].dt.date, on_hand=np.where(sales["is_stocked_out"], 0, 9))
-    columns = ["store_id", "sku", "business_date", "gross_units", "on_hand", "is_stocked_out", "on_promotion"]
+    facts["returned_units"] = 0.0
+    columns = ["store_id", "sku", "business_date", "gross_units", "returned_units", "on_hand", "is_stocked_out",
+               "on_promotion"]  # fmt: skip
     lake.overwrite(
         "gold", "fct_sales_daily", pa.Table.from_pandas(facts[columns], preserve_index=False), ["business_date"]
     )
