@@ -154,7 +154,7 @@ def _intervals(
         mean = level.sums(np.where(known, held_back, 0.0))
         actual = level.sums(truth)
         if level.name in errors and errors[level.name].size:
-            found[level.name] = intervals.few(errors[level.name], intervals.relative(actual, mean))
+            found[level.name] = intervals.few(errors[level.name], intervals.log_errors(actual, mean))
         else:
             if level is setting.levels[-1]:
                 actual = truth.astype(float)

@@ -25,6 +25,7 @@ FEW_NODES = 500
 ORIGINS, APART = 8, 7
 OWN_SCALE = 0.5
 GAIN = (0.7, 1.1)
+LARGEST_ERROR = 1.0
 PARTS = 4
 
 
@@ -47,15 +48,15 @@ class Many:
 
 @dataclass(frozen=True)
 class Few:
-    """Intervals of a level with few nodes: relative scale per node, quantiles of scaled errors."""
+    """Intervals of a level with few nodes: scale of log errors per node, quantiles of scaled log errors."""
 
     scale: Floats
     shape: Floats
 
     def quantiles(self, mean: Floats) -> Floats:
         """(nodes, H, quantiles)."""
-        share = 1.0 + self.scale[:, None] * self.shape
-        return np.maximum(mean[:, :, None] * share[:, None, :], 0.0)
+        share = np.exp(self.scale[:, None] * self.shape)
+        return mean[:, :, None] * share[:, None, :]
 
 
 def many(actual: Floats, mean: Floats) -> Many:
@@ -68,7 +69,7 @@ def many(actual: Floats, mean: Floats) -> Many:
 
 
 def few(errors: Floats, held_back: Floats) -> Few:
-    """Learnt from relative errors of the regression at several origins, newest first (nodes, origins x H).
+    """Learnt from log errors of the regression at several origins, newest first (nodes, origins x H).
 
     `held_back` are those of the final way on the newest of these windows (nodes, H): it errs less than the regression
     alone, and so less is to be expected of the other windows, too.
@@ -78,13 +79,14 @@ def few(errors: Floats, held_back: Floats) -> Few:
     own = np.sqrt((errors**2).mean(axis=1))
     pooled = np.sqrt((errors**2).mean())
     scale = np.maximum(OWN_SCALE * own + (1 - OWN_SCALE) * pooled, 1e-6)
-    scaled = np.sort((errors / scale[:, None]).ravel())
-    shape = np.quantile(scaled, QUANTILES)
+    scaled = (errors / scale[:, None]).ravel()
+    # A few origins share their direction, which says nothing of the next: both directions are as likely.
+    shape = np.quantile(np.concatenate([scaled, -scaled]), QUANTILES)
     return Few(scale, shape)
 
 
 def rolling_errors(data: NodeData, until: int, horizon: int) -> Floats:
-    """Relative errors (nodes, origins x horizon) of the regression at origins up to `until` - `horizon`."""
+    """Log errors (nodes, origins x horizon) of the regression at origins up to `until` - `horizon`."""
     found = []
     for back in range(ORIGINS):
         origin = until - horizon - back * APART
@@ -92,13 +94,14 @@ def rolling_errors(data: NodeData, until: int, horizon: int) -> Floats:
             break
         forecast = regress(data, origin, horizon)
         actual = data.sums[:, origin : origin + horizon]
-        found.append(relative(actual, forecast))
+        found.append(log_errors(actual, forecast))
     return np.concatenate(found, axis=1) if found else np.zeros((len(data.sums), 0))
 
 
-def relative(actual: Floats, forecast: Floats) -> Floats:
-    """Errors as a share of the forecast, not above 3; 0 where nothing is forecast."""
-    return np.clip(np.where(forecast > 0, actual / np.maximum(forecast, 1e-9) - 1.0, 0.0), -1.0, 3.0)
+def log_errors(actual: Floats, forecast: Floats) -> Floats:
+    """Logarithm of actual over forecast, within LARGEST_ERROR; 0 where nothing is forecast."""
+    ratio = np.where(forecast > 0, np.maximum(actual, 0.0) / np.maximum(forecast, 1e-9), 1.0)
+    return np.clip(np.log(np.maximum(ratio, 1e-9)), -LARGEST_ERROR, LARGEST_ERROR)
 
 
 def central(quantiles: Floats) -> tuple[Floats, Floats]:

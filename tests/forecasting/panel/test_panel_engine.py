@@ -305,7 +305,8 @@ def test_two_stores_of_m5_are_forecast_better_than_by_either_baseline(tmp_path: 
     settings = replace(FAST, rows=150_000, rounds=80)
     found = backtest(files, columns, Rules(), "2016-02-28", 28, settings, silent)
     assert found.wrmsse < min(found.wrmsse_seasonal_naive, found.wrmsse_recent_mean)
-    assert found.wspl < 0.8 * found.wspl_baseline
+    assert found.levels[-1].pinball < 0.9 * found.levels[-1].pinball_baseline
+    assert 0.85 < found.levels[-1].coverage < 0.95
 
 
 @pytest.mark.parametrize("loss", ["squared", "absolute"])
