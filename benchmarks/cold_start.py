@@ -79,7 +79,9 @@ def main() -> None:
         str(way): {
             "excess_error": accuracy.wape(part["mean_demand"].to_numpy(float), part["mean"].to_numpy(float)),
             "bias": accuracy.bias(part["mean_demand"].to_numpy(float), part["mean"].to_numpy(float)),
-            "coverage_90": accuracy.coverage(*(part[n].to_numpy(float) for n in ("demand", "q05", "q95"))),
+            "coverage_90": accuracy.coverage(*(part[n].to_numpy(float) for n in ("demand", "q05", "q95")))
+            if part["q05"].notna().all()
+            else float("nan"),
         }
         for way, part in rows.groupby("way")
     }
