@@ -42,7 +42,7 @@ def require_known(lake: Lake, store_id: str | None, sku: str | None) -> None:
     for value, table, column in ((store_id, "dim_store", "store_id"), (sku, "dim_product", "sku")):
         if value is None:
             continue
-        known = lake.open("gold", table).to_pyarrow_table(columns=[column])[column].to_pylist()
+        known = lake.read("gold", table, [column])[column].to_pylist()
         if value not in known:
             raise UnknownForecast(f"there is no {column} {value!r}", where=f"gold/{table}", todo="check the spelling")
 

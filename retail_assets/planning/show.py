@@ -13,7 +13,7 @@ from retail_assets.resources.lake import Lake
 
 def product_name(lake: Lake, sku: str) -> str:
     """The name of a SKU, or the SKU where it has none."""
-    table = lake.open("gold", "dim_product").to_pyarrow_table(columns=["sku", "name"])
+    table = lake.read("gold", "dim_product", ["sku", "name"])
     return next((row["name"] or sku for row in table.to_pylist() if row["sku"] == sku), sku)
 
 

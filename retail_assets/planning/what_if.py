@@ -196,7 +196,7 @@ def promotion_display(lake: Lake, model: PriceModel, category: str | None, until
 
 
 def _category(lake: Lake, sku: str) -> str | None:
-    rows = lake.open("gold", "dim_product").to_pyarrow_table(columns=["sku", "category"]).to_pylist()
+    rows = lake.read("gold", "dim_product", ["sku", "category"]).to_pylist()
     return next((row["category"] for row in rows if row["sku"] == sku), None)
 
 

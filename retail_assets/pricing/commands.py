@@ -134,7 +134,7 @@ def integrity(as_json: Json = False) -> None:
     if not lake.exists("reports", REPORT):
         raise RetailError("no till has been compared with its prices yet", todo="run `retail run`")
     column = wrong_share(config)
-    rows = lake.open("reports", REPORT).to_pyarrow_table().to_pylist()
+    rows = lake.read("reports", REPORT).to_pylist()
     rows.sort(key=lambda row: (-row[column], row["store_id"]))
     lines = [
         f"{row['store_id']}: {row[column]:.2%} of prices wrong against those {config.against}, {row['lines']} lines in "
@@ -190,7 +190,7 @@ def _require_known(lake: Lake, store: str | None, sku: str | None) -> None:
     """Raises RetailError for a store or SKU that gold does not know."""
     for value, table, column in ((store, "dim_store", "store_id"), (sku, "dim_product", "sku")):
         if value is not None:
-            known = lake.open("gold", table).to_pyarrow_table(columns=[column])[column].to_pylist()
+            known = lake.read("gold", table, [column])[column].to_pylist()
             if value not in known:
                 raise RetailError(f"there is no {column} {value!r}", where=f"gold/{table}", todo="check the spelling")
 

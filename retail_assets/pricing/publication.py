@@ -177,7 +177,7 @@ def publications(lake: Lake) -> list[Publication]:
     """Every row, oldest first."""
     if not lake.exists("ops", PUBLICATIONS):
         return []
-    return read_publications(lake.open("ops", PUBLICATIONS).to_pyarrow_dataset().to_table(use_threads=False))
+    return read_publications(lake.read("ops", PUBLICATIONS))
 
 
 def current_publications(lake: Lake) -> list[Publication]:

@@ -71,10 +71,7 @@ def turns(lake: Lake) -> list[Turn]:
     """Every row, oldest first."""
     if not lake.exists("ops", TABLE):
         return []
-    rows = [
-        Turn.model_validate(row)
-        for row in lake.open("ops", TABLE).to_pyarrow_dataset().to_table(use_threads=False).to_pylist()
-    ]
+    rows = [Turn.model_validate(row) for row in lake.read("ops", TABLE).to_pylist()]
     return sorted(rows, key=lambda turn: (turn.at, turn.turn_id))
 
 
@@ -105,6 +102,6 @@ def _require_known(lake: Lake, scope: Scope, name: str) -> None:
     if scope == "chain":
         return
     table, column = KNOWN_FROM[scope]
-    known = set(lake.open("gold", table).to_pyarrow_table(columns=[column])[column].to_pylist())
+    known = set(lake.read("gold", table, [column])[column].to_pylist())
     if name not in known:
         raise SwitchError(f"there is no {scope} {name!r}", where=f"gold/{table}", todo="check the spelling")

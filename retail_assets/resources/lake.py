@@ -78,6 +78,13 @@ class Lake(BaseModel):
                 todo="run the stage that writes it: `retail run`",
             ) from error
 
+    def read(self, layer: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A small table as it is now, for commands: read in this thread, because a command that ends while threads of
+        a reader still do aborts.
+        """
+        dataset = self.open(layer, name).to_pyarrow_dataset()
+        return dataset.to_table(columns=None if columns is None else list(columns), use_threads=False)
+
     def files(self, layer: str, name: str) -> "FileSystem":
         """The files of a table by the paths its log gives them; which of them are in a version only the log says."""
         from deltalake.fs import DeltaStorageHandler
