@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import uvloop
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import Connection, post
@@ -139,7 +141,7 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[-1:])
     with running("ours", environment.home, cores[:1]):
-        phases, recovered = asyncio.run(steps(requests, options.rate, options.step, options.seconds))
+        phases, recovered = uvloop.run(steps(requests, options.rate, options.step, options.seconds))
     for phase in phases:
         print(phase.line())
     print(f"recovered after {recovered} s" if recovered is not None else "did not recover")
