@@ -156,6 +156,7 @@ def explain(environment: Environment, store_id: str, sku: str) -> Explanation:
 
 
 def _product(lake: Lake, sku: str) -> dict[str, Any]:
+    lake.open("gold", "dim_product")  # says what to do where there is none
     with lake.connect() as db:
         asked = f"select * from {lake.scan('gold', 'dim_product')} where sku = ?"
         rows = db.execute(asked, [sku]).to_arrow_table().to_pylist()

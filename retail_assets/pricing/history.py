@@ -11,11 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from retail_assets.core.errors import RetailError
+from retail_assets.resources.table_files import read_table_file
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 
 
 class HistoryError(RetailError):
@@ -75,7 +74,7 @@ class History:
 
 def read_history(path: Path, columns: Columns) -> History:
     """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
-    table = _read(path)
+    table = duckdb.from_arrow(read_table_file(path, HistoryError)).df()
     needed = [*columns.series, columns.time, columns.units, *columns.controls]
     _require(path, table, needed)
     if table.empty:
@@ -116,19 +115,6 @@ def moment(text: str, history: History, path: Path) -> Any:
     if not first <= at < last:
         raise HistoryError(f"--train-until {text} leaves no rows on one side of it: {first} to {last}", where=str(path))
     return at
-
-
-def _read(path: Path) -> pd.DataFrame:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None or not path.is_file():
-        problem = "does not exist" if reader else f"is neither of {', '.join(READERS)}"
-        raise HistoryError(f"{path.name} {problem}", where=str(path))
-    try:
-        with duckdb.connect() as connection:
-            return connection.execute(f"select * from {reader}(?)", [str(path)]).df()
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        raise HistoryError(f"the history cannot be read: {said}", where=str(path), todo="is it whole?") from error
 
 
 def _require(path: Path, table: pd.DataFrame, names: list[str]) -> None:

@@ -3,17 +3,16 @@
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
+from retail_assets.resources.table_files import read_table_file
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
-READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 STEPS = {"D": 1, "W": 7}
 EPOCH = date(1970, 1, 1)
 
@@ -24,19 +23,7 @@ class PanelError(RetailError):
 
 def read_table(path: Path) -> pa.Table:
     """A Parquet or CSV file; raises PanelError where it cannot be read."""
-    reader = READERS.get(path.suffix.lower())
-    if reader is None or not path.is_file():
-        problem = "does not exist" if reader else f"is neither of {', '.join(READERS)}"
-        raise PanelError(f"{path.name} {problem}", where=str(path))
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("set enable_progress_bar = false")
-            table: pa.Table = connection.execute(f"select * from {reader}(?)", [str(path)]).to_arrow_table()
-    except duckdb.Error as error:
-        raise PanelError(f"the file cannot be read: {error}", where=str(path)) from error
-    if not table.num_rows:
-        raise PanelError("the file has no rows", where=str(path))
-    return table
+    return read_table_file(path, PanelError)
 
 
 def require(path: Path, table: pa.Table, names: list[str]) -> None:
@@ -92,7 +79,10 @@ def periods(path: Path, table: pa.Table, name: str, freq: str) -> tuple[Ints, bo
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         looks = pc.match_substring_regex(column, r"^\d{4}-\d{2}-\d{2}").to_numpy(zero_copy_only=False)
         refuse(path, table, name, ~looks, "is not a date", "write dates as 2016-03-27")
-        column = _dated(path, name, pc.utf8_slice_codeunits(column, 0, 10))
+        days = pc.utf8_slice_codeunits(column, 0, 10)
+        real = pc.strptime(days, "%Y-%m-%d", "s", error_is_null=True).is_valid().to_numpy(zero_copy_only=False)
+        refuse(path, table, name, ~real, "is not a date", "write dates as 2016-03-27")
+        column = _dated(path, name, days)
     if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
         raise PanelError(
             f"{name} holds {column.type}: dates or whole numbers are needed", where=f"{path}, column {name}"
