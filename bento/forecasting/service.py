@@ -3,32 +3,33 @@
 bentoml serve bento.forecasting.service:ForecastingService --port 3001
 """
 
+from typing import Any
+
 import bentoml
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
 from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.front import Front
-from retail_assets.serving.places import needs
 from retail_assets.serving.served import Served
-from retail_assets.serving.service_app import ERRORS, answer, create_app, is_late, service_options
+from retail_assets.serving.service_app import create_app, decides, service_options
 
 app: FastAPI = create_app(
     "forecasting", "Demand per store and SKU for up to 28 days, with quantiles, by the live model."
 )
 
 
-@app.post(
+@decides(
+    app,
     "/forecast",
-    response_model=ForecastAnswer,
-    responses=ERRORS,
+    scope="forecast",
     summary="Forecast the demand of one SKU",
-    openapi_extra=needs("forecast"),
+    asked=ForecastRequest,
+    answered=ForecastAnswer,
 )
-async def forecast(asked: ForecastRequest, request: Request) -> Response:
+def forecast(desk: ForecastDesk, asked: ForecastRequest, late: bool) -> dict[str, Any]:
     """Mean and quantiles of the units of each of the next days."""
-    desk: ForecastDesk = request.app.state.desk
-    return answer(desk.forecast(asked.store_id, asked.sku, asked.horizon, late=is_late(request)), request)
+    return desk.forecast(asked.store_id, asked.sku, asked.horizon, late)
 
 
 @bentoml.service(name="forecasting", **service_options("forecasting"))

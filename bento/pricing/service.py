@@ -3,7 +3,7 @@
 bentoml serve bento.pricing.service:PricingService --port 3002
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import bentoml
 from fastapi import FastAPI, Header, Request, Response
@@ -21,7 +21,7 @@ from retail_assets.serving.front import Front
 from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.served import Served
-from retail_assets.serving.service_app import ERRORS, answer, create_app, is_late, service_options
+from retail_assets.serving.service_app import ERRORS, answer, create_app, decides, service_options
 from retail_assets.serving.trace_answers import PAGE_HEADERS, TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
@@ -32,13 +32,10 @@ TRACES: dict[int | str, dict[str, str]] = {
 }
 
 
-@app.post(
-    "/price", response_model=PriceAnswer, responses=ERRORS, summary="Decide one price", openapi_extra=needs("price")
-)
-async def price(asked: PriceRequest, request: Request) -> Response:
+@decides(app, "/price", scope="price", summary="Decide one price", asked=PriceRequest, answered=PriceAnswer)
+def price(desk: PriceDesk, asked: PriceRequest, late: bool) -> dict[str, Any]:
     """The price of one SKU in one store, with the reasons for it."""
-    desk: PriceDesk = request.app.state.desk
-    return answer(desk.price(asked.store_id, asked.sku, late=is_late(request)), request)
+    return desk.price(asked.store_id, asked.sku, late)
 
 
 @app.post(

@@ -77,7 +77,7 @@ def _text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def decode(lines: bytes) -> pa.Table:
+def decode(lines: bytes | memoryview) -> pa.Table:
     """Complete lines of `encode` as a table of DECISION_SCHEMA; absent columns are null.
 
     Raises pyarrow.ArrowInvalid when a line is not one.

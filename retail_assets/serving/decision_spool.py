@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import mmap
 import os
 import uuid
 from collections.abc import Callable
@@ -109,17 +110,19 @@ def read_segment(path: Path) -> tuple[pa.Table, int]:
     A last line without its end was never answered and is left out. Any other line that is not a decision (a power
     cut can leave a page of zeros) is kept beside the segment in `<segment>.torn` for a person to look at.
     """
-    raw = path.read_bytes()
-    complete, _, rest = raw.rpartition(b"\n")
-    lines = complete + b"\n" if complete else b""
-    torn = 1 if rest else 0
-    try:
-        return decode(lines), torn
-    except pa.ArrowInvalid:
-        good, bad = _sort_lines(lines)
-        path.with_suffix(".torn").write_bytes(b"".join(bad))
-        logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
-        return decode(b"".join(good)), torn + len(bad)
+    if not path.stat().st_size:
+        return decode(b""), 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        whole = raw.rfind(b"\n") + 1
+        torn = int(whole < len(raw))
+        with memoryview(raw) as view, view[:whole] as lines:  # copies of a large segment would hold up the answers
+            try:
+                return decode(lines), torn
+            except pa.ArrowInvalid:
+                good, bad = _sort_lines(bytes(lines))
+    path.with_suffix(".torn").write_bytes(b"".join(bad))
+    logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
+    return decode(b"".join(good)), torn + len(bad)
 
 
 def _sort_lines(lines: bytes) -> tuple[list[bytes], list[bytes]]:

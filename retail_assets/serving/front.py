@@ -9,18 +9,24 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
 from time import monotonic, perf_counter
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from retail_assets.core.errors import RetailError
 from retail_assets.core.token_bucket import TokenBucket
-from retail_assets.serving.admission import Turns
+from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits
+from retail_assets.serving.intake import DOOR, LINE, TICKET, Door
 from retail_assets.serving.keys import KeyRing
-from retail_assets.serving.places import Place, places
+from retail_assets.serving.places import Direct, Place, places
 from retail_assets.serving.refusals import BUSY, DEADLINE, FULL, NO_ROUTE, NOT_JSON, Refusal, key_refusal
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.tracing import Spans
@@ -46,6 +52,21 @@ class Guard:
     log_all: bool = False
 
 
+class _Answer:
+    """Sends on what the application says, and notes its status: 0 until it has begun to answer."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
 class Front:
     """The middleware. `owner` is the FastAPI application whose routes say which scope they need (see `needs`)."""
 
@@ -55,81 +76,98 @@ class Front:
         self._guard: Guard | None = None
         self._active = 0
         self._lines = TokenBucket(LINES_PER_S, LINES_AT_ONCE)
+        self._line = Line()
 
-    def _step_forward(self, whole: Starlette) -> None:
+    def _step_forward(self, scope: Scope) -> None:
         """Takes the place of all that BentoML puts around a middleware that is added to a service.
 
         Its spans and time limit are there twice (see Guard.spans and Place.deadline_s), and a request that is shed
-        would cost what an answer costs.
+        would cost what an answer costs. The connections of this process get its line.
         """
-        whole.middleware_stack = self
+        if isinstance(whole := scope.get("app"), Starlette):
+            whole.middleware_stack = self
+        if "state" in scope:
+            scope["state"][LINE] = self._line
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """From the start of the application to its end."""
+        self._step_forward(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            door: Door | None = scope.get("state", {}).get(DOOR)
+            if door is not None:
+                door.close()
 
     def _prepare(self) -> Guard:
         guard: Guard = self._owner.state.guard
         self._exact, self._below = places(self._owner, guard.limits)
         self._other = Place("other", None, guard.limits.deadline_s)
-        self._turns = Turns(guard.limits.shed_s / 2, guard.limits.ahead)
         self._too_large = Refusal(
             413, f"the body is larger than {guard.limits.body_bytes:,} bytes", "send fewer items in one request"
         )
+        line = self._line
+        line.ahead, line.shed_s, line.refusal = guard.limits.ahead, guard.limits.shed_s, _whole_answer(BUSY)
+        line.refusals = {
+            f"POST {path} HTTP/1.1\r\n".encode(): place.label for path, place in self._exact.items() if place.direct
+        }
+        line.on_refused = self._refused_unread
         self._guard = guard
         return guard
+
+    def _refused_unread(self, label: str) -> None:
+        assert self._guard is not None and BUSY.why is not None
+        self._guard.metrics.request(label, BUSY.status, 0.0)
+        self._guard.metrics.shed(BUSY.why)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] == "lifespan":
-            self._step_forward(scope["app"])
+            await self._live(scope, receive, send)
+            return
+        started, waited = perf_counter(), 0.0
+        if (ticket := scope.get(TICKET)) is not None:
+            waited = self._line.begin(ticket, started)
+            started = ticket[0]
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         guard = self._guard or self._prepare()
-        started, status = perf_counter(), 500
         place = self._exact.get(scope["path"]) or self._place(scope["path"])
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        reply = _Answer(send)
         self._active += 1
         try:
             if guard.spans is None:
-                await self._pass(guard, place, started, scope, receive, watch)
+                await self._pass(guard, place, waited, scope, receive, reply)
             else:
                 with guard.spans.request(scope, place.label) as span:
-                    await self._pass(guard, place, started, scope, receive, watch)
-                    guard.spans.answered(span, status, scope.get(ANSWER))
+                    await self._pass(guard, place, waited, scope, receive, reply)
+                    guard.spans.answered(span, reply.status or 500, scope.get(ANSWER))
         finally:
             self._active -= 1
-            seconds = perf_counter() - started
+            seconds, status = perf_counter() - started, reply.status or 500
             guard.metrics.request(place.label, status, seconds)
             if guard.log_all or (status >= 500 and SHED not in scope and self._lines.take(monotonic()) == 0):
                 _log(place, status, seconds, scope.get(ANSWER))
 
     async def _pass(
-        self, guard: Guard, place: Place, started: float, scope: Scope, receive: Receive, send: Send
+        self, guard: Guard, place: Place, waited: float, scope: Scope, receive: Receive, reply: _Answer
     ) -> None:
-        length, refusal = self._judge(guard, place, started, scope)
+        length, refusal = self._judge(guard, place, waited, scope)
         if refusal is None:
-            refusal = await self._within(guard, place, length, scope, receive, send)
+            refusal = await self._within(guard, place, length, scope, receive, reply)
         if refusal is not None:
             if refusal.why is not None:
                 scope[SHED] = True
                 guard.metrics.shed(refusal.why)
-            await self._refuse(refusal, send)
+            head, body = _messages(refusal)
+            await reply(head)
+            await reply(body)
 
     async def _within(
-        self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, send: Send
+        self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, reply: _Answer
     ) -> Refusal | None:
         """Lets the request through, unless its body turns out too large or its deadline passes before the answer."""
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
         try:
             async with asyncio.timeout(place.deadline_s) as deadline:
                 if length is None:
@@ -137,14 +175,36 @@ class Front:
                     if body is None:
                         return self._too_large
                     receive = _replayed(body, receive)
-                await self._app(scope, receive, noting)
+                if place.direct is not None and scope["method"] == "POST":
+                    await self._decide(place.direct, scope, receive, reply)
+                else:
+                    await self._app(scope, receive, reply)
         except TimeoutError:
-            if begun or not deadline.expired():
+            if reply.status or not deadline.expired():
                 raise
             return DEADLINE
         return None
 
-    def _judge(self, guard: Guard, place: Place, started: float, scope: Scope) -> tuple[int | None, Refusal | None]:
+    async def _decide(self, direct: Direct, scope: Scope, receive: Receive, reply: _Answer) -> None:
+        """Answers a good question; what is wrong with any other is the application's to find and to say."""
+        messages = [await receive()]
+        while messages[-1].get("more_body", False):
+            messages.append(await receive())
+        started = perf_counter()
+        try:
+            asked = direct.model.model_validate_json(b"".join(message.get("body", b"") for message in messages))
+            content = direct.decide(self._owner.state.desk, asked, LATE in scope)
+        except (ValidationError, RetailError):
+            await self._app(scope, _replayed(messages, receive), reply)
+            return
+        scope[ANSWER] = content
+        body = orjson.dumps(content)
+        headers = [(b"content-length", str(len(body)).encode()), (b"content-type", JSON_TYPE)]
+        await reply({"type": "http.response.start", "status": 200, "headers": headers})
+        await reply({"type": "http.response.body", "body": body})
+        self._line.took(perf_counter() - started)
+
+    def _judge(self, guard: Guard, place: Place, waited: float, scope: Scope) -> tuple[int | None, Refusal | None]:
         """The stated length of the body (0: none, None: not stated) and why the request goes no further, if so."""
         authorization = kind = None
         length: int | None = 0
@@ -167,24 +227,33 @@ class Front:
             return length, NOT_JSON
         if self._active > guard.limits.active:
             return length, FULL
-        waited = self._turns.waited(started)
         if waited > guard.limits.late_s:
             if waited > guard.limits.shed_s:
                 return length, BUSY
             scope[LATE] = True
         return length, None
 
-    async def _refuse(self, refusal: Refusal, send: Send) -> None:
-        body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
-        fixed = ((b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()))
-        headers = [*fixed, *refusal.headers]
-        if refusal.status in (404, 413, 415):
-            headers.append((b"connection", b"close"))  # what is left of the body is not read
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
     def _place(self, path: str) -> Place:
         return next((place for prefix, place in self._below if path.startswith(prefix)), self._other)
+
+
+@lru_cache(64)
+def _messages(refusal: Refusal) -> tuple[Message, Message]:
+    """The head and the body of a refusal."""
+    body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
+    headers = [(b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()), *refusal.headers]
+    if refusal.status in (404, 413, 415):
+        headers.append((b"connection", b"close"))  # what is left of the body is not read
+    head = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+    return head, {"type": "http.response.body", "body": body}
+
+
+def _whole_answer(refusal: Refusal) -> bytes:
+    """A refusal as it goes over the line."""
+    head, body = _messages(refusal)
+    lines = [name + b": " + value for name, value in head["headers"]]
+    said = HTTPStatus(refusal.status)
+    return b"\r\n".join([f"HTTP/1.1 {said.value} {said.phrase}".encode(), *lines, b"", body["body"]])
 
 
 async def _buffered(receive: Receive, most: int) -> list[Message] | None:

@@ -1,13 +1,25 @@
 """The routes of a service as its front sees them: which scope of key each needs, and how long it may take."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from retail_assets.serving.config import LoadLimits
+
+
+@dataclass(frozen=True)
+class Direct:
+    """How the front answers a route that decides at once (see service_app.decides): what it is asked, and the answer.
+
+    `decide` gets the desk, the question and whether it is late, and never waits for anything.
+    """
+
+    model: type[BaseModel]
+    decide: Callable[[Any, Any, bool], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -17,6 +29,7 @@ class Place:
     label: str
     scope: str | None
     deadline_s: float
+    direct: Direct | None = None
 
 
 def needs(scope: str) -> dict[str, Any]:
@@ -40,7 +53,8 @@ def places(app: FastAPI, limits: LoadLimits) -> tuple[dict[str, Place], list[tup
         scopes = [scope for choice in extra.get("security", []) for scope in choice["key"]]
         seconds = limits.slow_deadline_s if extra.get("x-slow") else limits.deadline_s
         fixed, parameter, _ = route.path.partition("{")
-        place = Place(fixed.rstrip("/"), scopes[0] if scopes else None, seconds)
+        direct = getattr(route.endpoint, "direct", None)
+        place = Place(fixed.rstrip("/"), scopes[0] if scopes else None, seconds, direct)
         if parameter:
             below.append((fixed, place))
         else:

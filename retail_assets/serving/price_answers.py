@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
+import pyarrow as pa
+
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.core.money import from_minor
@@ -52,7 +54,7 @@ MADE_FROM = ("gold_versions", "bronze_versions", "warehouse_code")
 OLDEST_INPUTS_DAYS = 3
 FALLBACK = "fallback"
 REMEMBERED = 100_000
-BLOCK_ROWS, MOST_BLOCKS = 64, 256
+BLOCK_ROWS, MOST_BLOCKS = 1024, 64
 MOST_VERSIONS = 4  # that decisions are remembered of
 
 
@@ -96,18 +98,18 @@ class _Memory:
     book: InputBook
     inputs: InputBook
     priced: dict[tuple[str, str], Priced] = field(default_factory=dict)
-    blocks: dict[int, tuple[Decided, list[dict[str, Any]]]] = field(default_factory=dict)
+    blocks: dict[int, tuple[Decided, pa.Table]] = field(default_factory=dict)
 
     def decide(self, rulebook: Rulebook, row: int) -> Decision:
         """The decision of a row of the book."""
         block = self.blocks.get(row // BLOCK_ROWS)
         if block is None:
             rows = self.inputs.rows.slice(row - row % BLOCK_ROWS, BLOCK_ROWS)
-            block = self.blocks[row // BLOCK_ROWS] = (Decided.of(self.model, rulebook, rows), rows.to_pylist())
+            block = self.blocks[row // BLOCK_ROWS] = (Decided.of(self.model, rulebook, rows), rows)
             if len(self.blocks) > MOST_BLOCKS:
                 del self.blocks[next(iter(self.blocks))]
         decided, inputs = block
-        return decided.at(row % BLOCK_ROWS, DecisionInputs(**inputs[row % BLOCK_ROWS]))
+        return decided.at(row % BLOCK_ROWS, DecisionInputs(**inputs.slice(row % BLOCK_ROWS, 1).to_pylist()[0]))
 
 
 class PriceDesk:

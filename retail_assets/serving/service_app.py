@@ -1,6 +1,7 @@
 """The HTTP face that all products share: errors as clear JSON, /version, /metrics, and how BentoML runs it."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -9,24 +10,26 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import current, keys_file, workers
-from retail_assets.serving import logs
+from retail_assets.serving import intake, logs
 from retail_assets.serving.bentos import REQUIREMENTS
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
 from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
-from retail_assets.serving.front import ANSWER, LATE, Guard
+from retail_assets.serving.front import LATE, Guard
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
-from retail_assets.serving.places import needs
+from retail_assets.serving.places import Direct, needs
 from retail_assets.serving.products import product
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.tracing import Spans
 
 LOG_REQUESTS = "RETAIL_LOG_REQUESTS"
+Decide = Callable[[Any, Any, bool], dict[str, Any]]
 
 
 class NoAnswer(RetailError):
@@ -54,6 +57,7 @@ REFUSALS: dict[str, dict[str, str]] = {
 
 def create_app(product: str, description: str) -> FastAPI:
     """An application with /version, /metrics and the shared error answers; `attach` gives it its runtime."""
+    intake.install()
     app = FastAPI(title=f"retail-assets {product}", description=description)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UnknownKey, _unknown)
@@ -81,6 +85,30 @@ def create_app(product: str, description: str) -> FastAPI:
 
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
+
+
+def decides(
+    app: FastAPI, path: str, *, scope: str, summary: str, asked: type[BaseModel], answered: type[BaseModel]
+) -> Callable[[Decide], Decide]:
+    """A POST route that asks the desk and answers at once: `decide(desk, question, late)` gives the answer.
+
+    FastAPI has the route for the contract and for everything that is wrong with a request. Good requests do not go
+    through it, as its routing, dependencies and response cost more than the decision: the front has the body validated
+    by the same model, and answers.
+    """
+
+    def add(decide: Decide) -> Decide:
+        async def route(question: BaseModel, request: Request) -> Response:
+            late = LATE in request.scope
+            return answer(decide(request.app.state.desk, question, late))
+
+        route.__name__, route.__doc__ = decide.__name__, decide.__doc__
+        route.__annotations__["question"] = asked
+        route.direct = Direct(asked, decide)  # type: ignore[attr-defined]
+        app.post(path, response_model=answered, responses=ERRORS, summary=summary, openapi_extra=needs(scope))(route)
+        return decide
+
+    return add
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -169,19 +197,9 @@ def detach(app: FastAPI) -> None:
         app.state.guard.spans.close()
 
 
-def answer(content: dict[str, Any], request: Request | None = None) -> Response:
-    """A JSON answer without a second validation: tests hold what the desks answer against the published schemas.
-
-    With `request`, what was decided is told to the front, for spans and the log.
-    """
-    if request is not None:
-        request.scope[ANSWER] = content
+def answer(content: dict[str, Any]) -> Response:
+    """A JSON answer without a second validation: tests hold what the desks answer against the published schemas."""
     return Response(orjson.dumps(content), media_type="application/json")
-
-
-def is_late(request: Request) -> bool:
-    """Whether the request has waited so long that a prepared answer is better than a new one."""
-    return LATE in request.scope
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

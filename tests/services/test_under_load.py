@@ -9,19 +9,25 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import httpx
 import psutil
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from retail_assets.environments import Home
 from retail_assets.pricing.book import InputBook
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits, ServingConfig
 from retail_assets.serving.front import LATE, Front, Guard
+from retail_assets.serving.intake import Intake
 from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.service_app import Decide, decides
 from retail_assets.serving.service_metrics import ServiceMetrics
 from tests.services.harness import Served, eventually, free_port, serving
 
@@ -29,18 +35,26 @@ LIMITS = ServingConfig.load_file().load
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class Nothing(BaseModel):
+    """An empty question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Front_:
     """A front on a real server, around one route: POST /work."""
 
-    def __init__(self, folder: Path, limits: LoadLimits, work: Handler) -> None:
+    def __init__(self, folder: Path, limits: LoadLimits, work: Handler | None, decide: Decide | None = None) -> None:
         app = FastAPI()
-        app.add_api_route("/work", work, methods=["POST"])
+        if work is not None:
+            app.add_api_route("/work", work, methods=["POST"])
+        if decide is not None:
+            decides(app, "/work", scope="price", summary="Work", asked=Nothing, answered=Nothing)(decide)
+            app.state.desk = self
         self.metrics = ServiceMetrics("test", dict, lambda: {"version": "v"})
         app.state.guard = Guard(KeyRing(folder / "keys.json"), limits, self.metrics)
         self.port = free_port()
-        config = uvicorn.Config(
-            Front(app, owner=app), port=self.port, log_level="error", access_log=False, lifespan="off"
-        )
+        config = uvicorn.Config(Front(app, owner=app), port=self.port, log_level="error", access_log=False, http=Intake)
         self.server = uvicorn.Server(config)
         self.client = httpx.Client(timeout=60)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -55,9 +69,9 @@ class Front_:
 
 
 @contextmanager
-def front(folder: Path, work: Handler, **limits: float) -> Iterator[Front_]:
+def front(folder: Path, work: Handler | None, decide: Decide | None = None, **limits: float) -> Iterator[Front_]:
     """A front with these limits instead of the usual ones."""
-    made = Front_(folder, LoadLimits(**(LIMITS.model_dump() | limits)), work)
+    made = Front_(folder, LoadLimits(**(LIMITS.model_dump() | limits)), work, decide)
     made.thread.start()
     try:
         assert eventually(lambda: made.server.started, within=30)
@@ -76,25 +90,46 @@ class Crowd:
 
     async def work(self, request: Request) -> Response:
         """Ten milliseconds on the event loop, as a decision is; says whether it was asked to hurry."""
+        self._work()
+        return Response("late" if LATE in request.scope else "in time")
+
+    def decide(self, _desk: object, _asked: Nothing, late: bool) -> dict[str, Any]:
+        """The same as a route that decides."""
+        self._work()
+        return {"late": late}
+
+    def _work(self) -> None:
         if self._holds.is_set():
             self._holds.clear()
             self._held.release()
             self._go.wait()
         time.sleep(0.01)
-        return Response("late" if LATE in request.scope else "in time")
+
+    def hold(self) -> None:
+        """Lets the next one wait inside, and the event loop with it."""
+        self._go.clear()
+        self._holds.set()
+
+    async def is_held(self) -> None:
+        """Returns when it does."""
+        await asyncio.to_thread(self._held.acquire)
+
+    def go_on(self) -> None:
+        """Ends the waiting."""
+        self._go.set()
 
     async def sends(self, port: int, count: int) -> list[tuple[int, dict[str, str], str]]:
         """Status, headers and body of the answers to one that is held and `count` that come meanwhile."""
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count + 1)]
         for connection in connections:
             await exchange(connection)
-        self._holds.set()
+        self.hold()
         first = asyncio.create_task(exchange(connections[0]))
-        await asyncio.to_thread(self._held.acquire)
+        await self.is_held()
         for _, writer in connections[1:]:
             writer.write(REQUEST)
             await writer.drain()
-        self._go.set()
+        self.go_on()
         answers = [await first, *[await answer(reader) for reader, _ in connections[1:]]]
         for _, writer in connections:
             writer.close()
@@ -103,6 +138,11 @@ class Crowd:
 
 REQUEST = b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def refused(answers: list[tuple[int, dict[str, str], str]]) -> list[tuple[int, dict[str, str], str]]:
+    """Those with status 503."""
+    return [answer for answer in answers if answer[0] == 503]
 
 
 async def exchange(connection: Connection) -> tuple[int, dict[str, str], str]:
@@ -135,6 +175,87 @@ def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
         assert not [r for r in caplog.records if r.name == "retail_assets.requests"], "a flood of lines would add to it"
         alone = made.post()
         assert (alone.status_code, alone.text) == (200, "in time"), "with the load gone it is as before"
+
+
+def test_what_cannot_be_answered_in_time_is_refused_unread(tmp_path: Path) -> None:
+    """The same refusal as any other, on a connection that goes on, while the routes behind it run once per answer."""
+    crowd, refusals = Crowd(), 0
+    with front(tmp_path, None, crowd.decide) as made:
+        for _ in range(40):  # until it is known how long one takes
+            assert made.post().json() == {"late": False}
+        with patch.object(Line, "refuse", autospec=True, side_effect=Line.refuse) as refuse:
+            answers = asyncio.run(crowd.sends(made.port, 60))
+            refusals = refuse.call_count
+        statuses = Counter(status for status, _, _ in answers)
+        assert set(statuses) == {200, 503}
+        assert refusals > 30
+        assert statuses[503] == made.shed("busy") >= refusals
+        assert made.metrics.counts.requests["/work", 503] == statuses[503]
+        said = {
+            (headers["retry-after"], headers["content-type"], body)
+            for status, headers, body in answers
+            if status == 503
+        }
+        assert len(said) == 1, "refused unread or by the front: nobody can tell"
+        assert made.post().json() == {"late": False}
+
+
+def test_a_connection_that_was_refused_goes_on(tmp_path: Path) -> None:
+    crowd = Crowd()
+    with front(tmp_path, None, crowd.decide) as made:
+
+        async def twice() -> list[int]:
+            connections = [await asyncio.open_connection("127.0.0.1", made.port) for _ in range(60)]
+            statuses = []
+            for _ in range(3):
+                for _, writer in connections:
+                    writer.write(REQUEST)
+                statuses += [(await answer(reader))[0] for reader, _ in connections]
+            statuses += [(await exchange(connection))[0] for connection in connections[-10:]]
+            for _, writer in connections:
+                writer.close()
+            return statuses
+
+        statuses = asyncio.run(twice())
+        assert len(statuses) == 190
+        assert Counter(statuses)[503] == made.shed("busy") > 60
+        assert statuses[-10:] == [200] * 10
+
+
+def test_bad_questions_are_answered_by_the_application(tmp_path: Path) -> None:
+    with front(tmp_path, None, Crowd().decide) as made:
+        url = f"http://127.0.0.1:{made.port}/work"
+        for body, status in ((b"{", 422), (b'{"sku": 1}', 422), (b"[]", 422), (b"\xff", 400)):
+            said = made.client.post(url, content=body, headers={"content-type": "application/json"})
+            assert said.status_code == status, body
+            assert said.json()["detail"]
+        chunked = made.client.post(url, content=iter([b"{", b"}"]), headers={"content-type": "application/json"})
+        assert (chunked.status_code, chunked.json()) == (200, {"late": False})
+        assert made.client.get(url).status_code == 405
+
+
+def test_all_who_wait_at_the_door_are_let_in_at_once(tmp_path: Path) -> None:
+    """One connection a turn would leave the last of a crowd waiting for as many turns as there are others."""
+    crowd, inside = Crowd(), 50
+    with front(tmp_path, crowd.work) as made:
+
+        async def storm() -> int:
+            first = await asyncio.open_connection("127.0.0.1", made.port)
+            await exchange(first)
+            crowd.hold()
+            held = asyncio.create_task(exchange(first))
+            await crowd.is_held()
+            connections = [await asyncio.open_connection("127.0.0.1", made.port) for _ in range(inside)]
+            crowd.go_on()
+            await held
+            for connection in connections[-2:]:
+                await exchange(connection)
+            open_now = len(made.server.server_state.connections)
+            for _, writer in [first, *connections]:
+                writer.close()
+            return open_now
+
+        assert asyncio.run(storm()) == inside + 1
 
 
 def test_a_request_that_has_waited_gets_what_is_prepared(tmp_path: Path) -> None:
@@ -210,8 +331,12 @@ def question(tiny_home: Path) -> dict[str, str]:
 
 def workers(served: Served) -> list[psutil.Process]:
     """The processes that answer."""
-    found = psutil.Process(served.process.pid).children()
-    return [p for p in found if p.status() != psutil.STATUS_ZOMBIE and "_bentoml_impl" in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process(served.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # one that was killed may go while it is looked at
+            if process.status() != psutil.STATUS_ZOMBIE and "_bentoml_impl" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_when_one_process_is_killed_the_other_answers(tiny_copy: Home, question: dict[str, str]) -> None:

@@ -1,6 +1,5 @@
 """Keys: only hashes are kept, and what is wrong, old or taken back opens nothing."""
 
-import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from retail_assets.environments import Home, UnavailableEnvironment, workers
 from retail_assets.serving import keys as keys_module
-from retail_assets.serving.admission import Turns
 from retail_assets.serving.config import Rate, ServingConfig
 from retail_assets.serving.exposure import ExposedError, is_loopback, require_keys
 from retail_assets.serving.keys import KeyFileError, KeyRing, KeyStore
@@ -174,40 +172,6 @@ def test_the_limits_must_make_sense() -> None:
     for name, value in (("late_s", 9.0), ("shed_s", 100.0), ("body_bytes", 0), ("deadline_s", float("nan"))):
         with pytest.raises(ValueError):
             ServingConfig.model_validate(raw | {"load": raw["load"] | {name: value}})
-
-
-class TestTurns:
-    """Waiting is measured from the moment the turn began, and a pause forgets the turn before."""
-
-    def waits(self, turns: list[list[float]], ahead: int = 1) -> list[list[float]]:
-        """What each request is told, for turns given as the times at which their requests start."""
-        now = 0.0
-        found: list[list[float]] = []
-
-        async def run() -> None:
-            nonlocal now
-            made = Turns(most_before_s=0.02, ahead=ahead, clock=lambda: now)
-            for starts in turns:
-                found.append([])
-                for at in starts:
-                    now = at
-                    found[-1].append(round(made.waited(at), 6))
-                made.end()
-
-        asyncio.run(run())
-        return found
-
-    def test_the_first_of_a_turn_has_not_waited(self) -> None:
-        assert self.waits([[0.0, 0.001, 0.05]]) == [[0.0, 0.001, 0.05]]
-
-    def test_a_long_turn_before_counts_up_to_its_most(self) -> None:
-        assert self.waits([[0.0, 0.05], [0.05, 0.06]]) == [[0.0, 0.05], [0.0, 0.03]]
-
-    def test_a_few_have_not_waited_however_slow_they_are(self) -> None:
-        assert self.waits([[0.0, 1.0, 2.0, 3.0]], ahead=3) == [[0.0, 0.0, 0.0, 3.0]]
-
-    def test_a_pause_forgets(self) -> None:
-        assert self.waits([[0.0, 0.05], [10.0, 10.01]]) == [[0.0, 0.05], [0.0, 0.01]]
 
 
 def test_the_command_makes_lists_and_ends_keys(home: Home, retail: Callable[..., "CompletedProcess[str]"]) -> None:
