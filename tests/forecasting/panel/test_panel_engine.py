@@ -290,10 +290,30 @@ def test_the_command_forecasts_beyond_the_data_and_names_what_is_wrong(chain: Ch
     assert "learning from the whole history" in told.stderr or "done" in told.stderr
 
 
-def test_an_output_that_cannot_be_written_is_named_before_any_work(chain: Chain) -> None:
-    files = Files(chain.sales, chain.sales.with_name("f.xlsx"))
-    with pytest.raises(PanelError, match="f.xlsx is neither .parquet nor .csv"):
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("f.xlsx", "f.xlsx is neither .parquet nor .csv"),
+        ("sales.parquet", "would replace sales.parquet, which is read"),
+        ("sales.parquet/f.csv", "lies in no folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named_before_any_work(out: str, told: str, chain: Chain) -> None:
+    files = Files(chain.sales, chain.sales.parent / out)
+    with pytest.raises(PanelError, match=told):
         backtest(files, COLUMNS, Rules(), chain.until, HORIZON, FAST, silent)
+
+
+def test_keys_named_like_a_column_of_the_forecasts_are_refused(chain: Chain, tmp_path: Path) -> None:
+    columns = Columns(("level", "store"), "date", "units")
+    with pytest.raises(PanelError, match="'level' cannot be a key"):
+        backtest(Files(chain.sales, tmp_path / "f.csv"), columns, Rules(), chain.until, HORIZON, FAST, silent)
+
+
+def test_a_history_in_which_nothing_is_sold_is_named(chain: Chain) -> None:
+    panel = chain.panel()
+    with pytest.raises(PanelError, match="nothing was sold in the history"):
+        forecast(replace(panel, target=panel.target * 0), FAST, silent)
 
 
 def test_a_year_of_weeks_is_forecast_from_earlier_years_times_the_growth(tmp_path: Path) -> None:
