@@ -35,8 +35,12 @@ def main() -> int:
             made = backtest(files, COLUMNS, Rules(), until, HORIZON, settings, lambda step: None)
         found.append(made)
         cover = " ".join(f"{level.coverage:.3f}" for level in made.levels)
-        ratio = made.wspl / made.wspl_baseline
-        print(f"{made.scored}  WRMSSE {made.wrmsse:.4f}  WSPL {ratio:.3f} of the baseline  {cover}", flush=True)
+        new = " ".join(f"{s.share_of_sold:.2f}" for s in made.segments if s.segment.startswith("new"))
+        print(
+            f"{made.scored}  WRMSSE {made.wrmsse:.4f}  WSPL {made.wspl / made.wspl_baseline:.3f} of the baseline",
+            end="",
+        )
+        print(f"  new series forecast / sold {new}  coverage {cover}", flush=True)
     met = True
     for at, level in enumerate(found[0].levels):
         cover = float(np.mean([made.levels[at].coverage for made in found]))

@@ -55,7 +55,9 @@ class LevelScore(BaseModel):
 
 
 class SegmentScore(BaseModel):
-    """Accuracy on the series of a segment: weighted RMSSE and absolute error per unit of it and of the baselines."""
+    """Accuracy on the series of a segment: weighted RMSSE of it and of the baselines, absolute error per unit sold,
+    and units forecast per unit sold (NaN where nothing was).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +67,7 @@ class SegmentScore(BaseModel):
     seasonal_naive: float
     recent_mean: float
     wape: float
+    share_of_sold: float
 
 
 class ForecastBacktest(BaseModel):
@@ -256,6 +259,7 @@ def _segment_scores(panel: Panel, bottom: Level, mean: Floats) -> list[SegmentSc
                 seasonal_naive=naive,
                 recent_mean=recent,
                 wape=wape(actual[part], mean[part]),
+                share_of_sold=float(mean[part].sum() / actual[part].sum()) if actual[part].sum() else float("nan"),
             )
         )
     return found

@@ -43,6 +43,7 @@ def test_it_beats_both_baselines_at_every_level(scored: Scored) -> None:
     assert found.wspl < 0.8 * found.wspl_baseline
     assert 0.85 < found.levels[-1].coverage < 0.95
     assert found.way == min(found.ways, key=lambda way: found.ways[way])
+    assert all(0.85 < segment.share_of_sold < 1.15 for segment in found.segments if segment.rmsse < 1)
 
 
 def test_levels_are_exact_sums_and_no_forecast_is_below_zero(scored: Scored) -> None:
