@@ -8,7 +8,7 @@ FOLDER has m5/sales_train.parquet, series_ids.parquet and calendar.parquet. The 
 `--peers` names (a virtual environment with mlforecast, statsforecast, lightgbm and pyarrow; no dependencies of ours).
 `--only mlforecast` is the comparison of wall time, to be run on a machine that does nothing else; AutoETS takes over
 half an hour of processor time. With `--kept` it runs in parts that stay in that folder, so that an interrupted run goes
-on and a finished one is only read; what it cost is what it cost then. `--first 6000` compares it on that many series.
+on and a finished one is only read; what it cost is what it cost then. `--first 9000` compares it on that many series.
 """
 
 import argparse
