@@ -64,7 +64,7 @@ def backtest_forecasting(
     train_until: Annotated[
         str | None, typer.Option(help="Last period to learn from; the last of the file if not given.")
     ] = None,
-    horizon: Annotated[int, typer.Option(help="Periods to forecast.")] = 28,
+    horizon: Annotated[int, typer.Option(min=1, help="Periods to forecast.")] = 28,
     freq: Annotated[Freq, typer.Option(help="A period is a day or a week.")] = Freq.day,
     gaps: Annotated[
         Gaps, typer.Option(help="A period without a row, after a series' first: nothing sold, or unknown.")
@@ -76,7 +76,7 @@ def backtest_forecasting(
         Loss, typer.Option(help="The error `mean` keeps small; with squared it is the expectation.")
     ] = Loss.squared,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
-    seed: Annotated[int, typer.Option(help="Same seed, same file, same forecasts.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same file, same forecasts.")] = 7,
     as_json: Json = False,
 ) -> None:
     """Forecasts any panel of sales, with quantiles, and scores them by level and segment on periods not seen.

@@ -55,7 +55,9 @@ class LevelScore(BaseModel):
 
 
 class SegmentScore(BaseModel):
-    """Accuracy on the series of a segment: weighted RMSSE and absolute error per unit of it and of the baselines."""
+    """Accuracy on the series of a segment: weighted RMSSE of it and of the baselines, absolute error per unit sold,
+    and units forecast per unit sold (NaN where nothing was).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +67,7 @@ class SegmentScore(BaseModel):
     seasonal_naive: float
     recent_mean: float
     wape: float
+    share_of_sold: float
 
 
 class ForecastBacktest(BaseModel):
@@ -111,8 +114,7 @@ def backtest(
 ) -> ForecastBacktest:
     """Reads, forecasts, scores and writes; raises PanelError for unusable input."""
     started, processor = time.perf_counter(), time.process_time()
-    if files.out.suffix.lower() not in (".parquet", ".csv"):
-        raise PanelError(f"--out {files.out.name} is neither .parquet nor .csv", where=str(files.out))
+    _refuse_output(files, columns)
     if horizon < 1:
         raise PanelError(f"--horizon {horizon} is not a number of periods above zero")
     progress(f"reading {files.sales.name}")
@@ -154,6 +156,25 @@ def backtest(
         peak_gb=usage,
         files=names,
     )
+
+
+def _refuse_output(files: Files, columns: Columns) -> None:
+    """Raises PanelError where the forecasts cannot be written, would replace what is read, or repeat a column."""
+    out = files.out
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise PanelError(f"--out {out.name} is neither .parquet nor .csv", where=str(out))
+    sources = [file for file in (files.sales, files.attributes, files.calendar, files.future) if file is not None]
+    for written in (out, _beside(out, "levels")):
+        if written.resolve() in [file.resolve() for file in sources]:
+            raise PanelError(f"--out would replace {written.name}, which is read", where=str(written))
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or out.is_dir():
+        raise PanelError(f"--out {out} lies in no folder, or is one", where=str(out if out.is_dir() else parent))
+    made = {"level", "mean", "rung", "lo90", "hi90", *map(quantile_name, QUANTILES)}
+    taken = [name for name in (*columns.series, columns.time) if name in made]
+    if taken:
+        todo = "rename it: the forecasts have a column of that name"
+        raise PanelError(f"the column {taken[0]!r} cannot be a key or the time", where=str(files.sales), todo=todo)
 
 
 def seasonal_naive(panel: Panel) -> Floats:
@@ -238,6 +259,7 @@ def _segment_scores(panel: Panel, bottom: Level, mean: Floats) -> list[SegmentSc
                 seasonal_naive=naive,
                 recent_mean=recent,
                 wape=wape(actual[part], mean[part]),
+                share_of_sold=float(mean[part].sum() / actual[part].sum()) if actual[part].sum() else float("nan"),
             )
         )
     return found

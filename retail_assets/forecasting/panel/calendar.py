@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.table import STEPS, PanelError, periods, read_table, require
+from retail_assets.forecasting.panel.table import STEPS, PanelError, periods, read_table, refuse, require
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
@@ -49,6 +49,8 @@ def read_calendar(
     table = read_table(path)
     require(path, table, [time])
     at, _ = periods(path, table, time, freq)
+    twice = pd.Series(at).duplicated().to_numpy()
+    refuse(path, table, time, twice, "is there twice", "keep one row per period")
     row = np.full(size, -1)
     inside = (at >= start) & (at < start + size)
     row[at[inside] - start] = np.flatnonzero(inside)

@@ -142,21 +142,19 @@ def _intervals(
     panel: Panel, setting: Setting, held_back: Floats, truth: npt.NDArray[np.float32]
 ) -> dict[str, Few | Many]:
     """Per level; `truth` (S, H) is what the last window sold."""
+    known = ~np.isnan(truth)
+    sums = {level.name: level.sums(np.where(known, held_back, 0.0)) for level in setting.levels}
     found: dict[str, Few | Many] = {}
     upper = setting.upper
-    errors = {}
     if upper is not None:
         data = nodes.node_data(panel.as_of(panel.until), upper.levels)
         rolled = intervals.rolling_errors(data, panel.until, panel.horizon)
-        errors = {level.name: rolled[rows] for level, rows in zip(upper.levels, upper.nodes, strict=True)}
+        if rolled.size:
+            newest = [intervals.log_errors(level.sums(truth), sums[level.name]) for level in upper.levels]
+            made = intervals.few(newest, [rolled[rows] for rows in upper.nodes])
+            found |= {level.name: each for level, each in zip(upper.levels, made, strict=True)}
     for level in setting.levels:
-        known = ~np.isnan(truth)
-        mean = level.sums(np.where(known, held_back, 0.0))
-        actual = level.sums(truth)
-        if level.name in errors and errors[level.name].size:
-            found[level.name] = intervals.few(errors[level.name], intervals.log_errors(actual, mean))
-        else:
-            if level is setting.levels[-1]:
-                actual = truth.astype(float)
-            found[level.name] = intervals.many(actual, mean)
+        if level.name not in found:
+            actual = truth.astype(float) if level is setting.levels[-1] else level.sums(truth)
+            found[level.name] = intervals.many(actual, sums[level.name])
     return found

@@ -1,9 +1,10 @@
 """Quantiles at every level, from errors of forecasts that had not seen what they are compared with.
 
 Levels of many nodes read the quantiles of actual / mean on the last window held back, by band of the mean and part of
-the horizon (split conformal). Levels of few nodes have too few of these errors: theirs are the node's scale, read from
-regressions at several earlier origins, times the quantiles of all scaled errors of the level, drawn in or out by how
-the final forecasts did on the newest of these windows.
+the horizon (split conformal). Levels of few nodes have too few of these errors, and those of a window share their
+direction. Theirs are the scale of the node's errors times the quantiles of the scaled errors of all such levels. The
+scale rests on the reconciled forecasts of the window held back and, to a lesser part, on the nodes' regression at
+earlier origins.
 """
 
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ Singles = npt.NDArray[np.float32]
 QUANTILES = (0.005, 0.025, 0.05, 0.165, 0.25, 0.5, 0.75, 0.835, 0.9, 0.95, 0.975, 0.995)
 SCORED = (0.005, 0.025, 0.165, 0.25, 0.5, 0.75, 0.835, 0.975, 0.995)
 FEW_NODES = 500
-ORIGINS, APART = 8, 7
-OWN_SCALE = 0.5
-GAIN = (0.7, 1.1)
+ORIGINS, APART = 4, 7
+NEWEST, OWN_SCALE = 0.7, 0.5
+# A scale read from few errors is less sure than the quantiles take it to be.
+WIDER = 1.03
 LARGEST_ERROR = 1.0
 PARTS = 4
 
@@ -68,21 +70,35 @@ def many(actual: Floats, mean: Floats) -> Many:
     return Many(table)
 
 
-def few(errors: Floats, held_back: Floats) -> Few:
-    """Learnt from log errors of the regression at several origins, newest first (nodes, origins x H).
-
-    `held_back` are those of the final way on the newest of these windows (nodes, H): it errs less than the regression
-    alone, and so less is to be expected of the other windows, too.
+def few(newest: list[Floats], earlier: list[Floats]) -> list[Few]:
+    """Learnt from log errors per level: of the reconciled forecasts of the window held back, (nodes, H), and of the
+    regression at several origins, (nodes, origins x H); every level has the same quantiles of scaled errors.
     """
-    newest = np.sqrt((errors[:, : held_back.shape[1]] ** 2).mean())
-    errors = errors * np.clip(np.sqrt((held_back**2).mean()) / max(newest, 1e-9), *GAIN)
-    own = np.sqrt((errors**2).mean(axis=1))
-    pooled = np.sqrt((errors**2).mean())
-    scale = np.maximum(OWN_SCALE * own + (1 - OWN_SCALE) * pooled, 1e-6)
-    scaled = (errors / scale[:, None]).ravel()
-    # A few origins share their direction, which says nothing of the next: both directions are as likely.
-    shape = np.quantile(np.concatenate([scaled, -scaled]), QUANTILES)
-    return Few(scale, shape)
+    scales = [_scales(new, old) for new, old in zip(newest, earlier, strict=True)]
+    scaled, weight = [], []
+    for part, errors in ((NEWEST, newest), (1 - NEWEST, earlier)):
+        for each, scale in zip(errors, scales, strict=True):
+            scaled.append((each / scale[:, None]).ravel())
+            weight.append(np.full(each.size, part / each.size))
+    shape = WIDER * _symmetric_quantiles(np.concatenate(scaled), np.concatenate(weight))
+    return [Few(scale, shape) for scale in scales]
+
+
+def _scales(newest: Floats, earlier: Floats) -> Floats:
+    """Root mean square error of each node (nodes,), half its own and half that of its level."""
+    square = NEWEST * (newest**2).mean(axis=1) + (1 - NEWEST) * (earlier**2).mean(axis=1)
+    return np.maximum(OWN_SCALE * np.sqrt(square) + (1 - OWN_SCALE) * np.sqrt(square.mean()), 1e-6)
+
+
+def _symmetric_quantiles(values: Floats, weight: Floats) -> Floats:
+    """Weighted quantiles (quantiles,) of `values` and their mirror image.
+
+    Errors of a window share their direction, which says nothing of the next one: both directions are as likely.
+    """
+    both, weights = np.concatenate([values, -values]), np.concatenate([weight, weight])
+    order = np.argsort(both, kind="stable")
+    reached = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(QUANTILES, reached / weights.sum(), both[order])
 
 
 def rolling_errors(data: NodeData, until: int, horizon: int) -> Floats:

@@ -27,6 +27,7 @@ from retail_assets.forecasting.panel.table import (
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
 Freq = Literal["D", "W"]
+LONGEST_BREAK = {"D": 366, "W": 53}
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,17 @@ def read_panel(
     Without `train_until` everything is learnt from and the forecast lies beyond the data. `future` has the keys, the
     time and the known columns of periods to forecast.
     """
+    if not columns.series:
+        raise PanelError("--series names no column", where=str(sales), todo="name the columns that make a series")
+    if future is not None and not columns.known:
+        raise PanelError("--future without --known says nothing", where=str(future), todo="name its columns by --known")
     table = read_table(sales)
     patterns = [_fields(sales, name, columns.series) for name in columns.known]
     plain = [name for name, keys in zip(columns.known, patterns, strict=True) if not keys]
     require(sales, table, [*columns.series, columns.time, columns.target, *plain])
     values = _target(sales, table, columns.target, rules)
     at, dated = periods(sales, table, columns.time, rules.freq)
+    _refuse_stray_times(sales, table, columns.time, at, rules.freq)
     series, keys = _series(sales, table, columns.series)
     _refuse_repeats(sales, table, columns, series, at)
     sold = keys
@@ -155,7 +161,10 @@ def _target(path: Path, table: pa.Table, name: str, rules: Rules) -> Singles:
 
 
 def _fields(path: Path, name: str, keys: tuple[str, ...]) -> list[str]:
-    fields = [part for _, part, _, _ in Formatter().parse(name) if part is not None]
+    try:
+        fields = [part for _, part, _, _ in Formatter().parse(name) if part is not None]
+    except ValueError as error:
+        raise PanelError(f"--known {name}: {error}", where=str(path), todo="write it like price{brand}") from error
     unknown = [part for part in fields if part not in keys]
     if unknown:
         raise PanelError(f"--known {name}: {unknown[0]!r} is not a key of --series", where=str(path))
@@ -164,6 +173,7 @@ def _fields(path: Path, name: str, keys: tuple[str, ...]) -> list[str]:
 
 def _known(path: Path, table: pa.Table, name: str, fields: list[str]) -> Singles:
     if not fields:
+        require(path, table, [name])
         return numbers(path, table, name)
     rows = table.select(fields).to_pandas()
     found = np.empty(len(rows), np.float32)
@@ -194,6 +204,23 @@ def _series(path: Path, table: pa.Table, names: tuple[str, ...]) -> tuple[Ints, 
     rank = np.full(size, -1, dtype=np.int64)
     rank[cells[order]] = np.arange(len(cells))
     return rank[joint], frame.loc[order].reset_index(drop=True)
+
+
+def _refuse_stray_times(path: Path, table: pa.Table, name: str, at: Ints, freq: Freq) -> None:
+    """Raises PanelError where the rows stop for more than LONGEST_BREAK: a time that was written wrong."""
+    distinct, first, count = np.unique(at, return_index=True, return_counts=True)
+    breaks = np.flatnonzero(np.diff(distinct) > LONGEST_BREAK[freq])
+    if not len(breaks):
+        return
+    later = breaks[0] + 1
+    # The side with fewer rows is the one to look at.
+    stray = later if count[later:].sum() < count[:later].sum() else later - 1
+    apart = int(distinct[later] - distinct[later - 1])
+    raise PanelError(
+        f"{name} {table[name][int(first[stray])].as_py()} lies {apart:,} periods from the other rows",
+        where=f"{path}, row {int(first[stray]) + 1}",
+        todo=f"correct it, or leave out what lies beyond a break of more than {LONGEST_BREAK[freq]} periods",
+    )
 
 
 def _refuse_repeats(path: Path, table: pa.Table, columns: Columns, series: Ints, at: Ints) -> None:
@@ -255,6 +282,13 @@ def _attributes(
     refuse(
         path, table, shared[0], found.duplicated(shared).to_numpy(), f"repeats a key of {', '.join(shared)}", "keep one"
     )
+    if not keys[shared].merge(found[shared], on=shared).size:
+        first = ", ".join(f"{name} {keys[name].iloc[0]}" for name in shared)
+        raise PanelError(
+            "no series of the sales is in the file",
+            where=f"{path}, columns {', '.join(shared)}",
+            todo=f"the sales have {first}, this file {', '.join(str(v) for v in found[shared].iloc[0])}",
+        )
     notes = []
     if len(shared) == len(names):
         everyone = pd.concat([keys, found[shared][list(names)]]).drop_duplicates().sort_values(list(names))
@@ -294,6 +328,7 @@ def _read_future(
     table = read_table(path)
     require(path, table, [*columns.series, columns.time])
     at, _ = periods(path, table, columns.time, rules.freq)
+    _refuse_repeats(path, table, columns, _series(path, table, columns.series)[0], at)
     rows = table.select(list(columns.series)).to_pandas()
     index = keys.reset_index().merge(rows.reset_index(names="row"), on=list(columns.series))
     for name in columns.known:

@@ -66,6 +66,8 @@ def codes(path: Path, table: pa.Table, name: str) -> tuple[Ints, pa.Array]:
     column = table[name].combine_chunks()
     empty = column.is_null().to_numpy(zero_copy_only=False)
     refuse(path, table, name, empty, "is empty", "every row needs all keys")
+    if pa.types.is_nested(column.type):
+        raise PanelError(f"{name} holds {column.type}: text or numbers are needed", where=f"{path}, column {name}")
     encoded = column.dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.forecasting.panel.features import Features
+from retail_assets.forecasting.panel.table import PanelError
 from retail_assets.resources.openmp import sleep_while_waiting
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Forest:
 def fit(features: Features, horizon: int, settings: Settings, progress: Progress) -> Forest:
     """Learns from `features.panel` up to its end; same panel and settings give the same trees.
 
-    Raises ValueError where the history is too short for a single example.
+    Raises PanelError where the history is too short for a single example, or nothing is ever sold in it.
     """
     members, names = [], list[str]()
     for member in range(settings.members):
@@ -106,7 +107,10 @@ def _examples(
         targets.append(target[known])
         bases.append(base)
     if not parts:
-        raise ValueError("the history is too short to learn from")
+        raise PanelError("the history is too short to learn from", todo="give a longer one, or forecast fewer periods")
+    if not any((target > 0).any() for target in targets):
+        todo = "give a history with sales, also before its last window, which is held back"
+        raise PanelError("nothing was sold in the history to learn from", todo=todo)
     return np.concatenate(parts), names, np.concatenate(targets), np.concatenate(bases)
 
 

@@ -69,9 +69,9 @@ def _levels(found: ForecastBacktest) -> Table:
 
 def _segments(found: ForecastBacktest) -> Table:
     table = Table("segment of the series", title="weighted RMSSE and absolute error per unit", title_justify="left")
-    for column in ("series", "forecast", "seasonal naive", "recent mean", "error per unit"):
+    for column in ("series", "forecast", "seasonal naive", "recent mean", "error per unit", "forecast / sold"):
         table.add_column(column, justify="right")
     for row in found.segments:
-        values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.wape)
+        values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.wape, row.share_of_sold)
         table.add_row(row.segment, f"{row.series:,}", *(f"{value:.4f}" for value in values))
     return table

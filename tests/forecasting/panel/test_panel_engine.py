@@ -43,6 +43,7 @@ def test_it_beats_both_baselines_at_every_level(scored: Scored) -> None:
     assert found.wspl < 0.8 * found.wspl_baseline
     assert 0.85 < found.levels[-1].coverage < 0.95
     assert found.way == min(found.ways, key=lambda way: found.ways[way])
+    assert all(0.85 < segment.share_of_sold < 1.15 for segment in found.segments if segment.rmsse < 1)
 
 
 def test_levels_are_exact_sums_and_no_forecast_is_below_zero(scored: Scored) -> None:
@@ -178,12 +179,38 @@ def test_ninety_per_cent_of_counts_lie_in_the_interval_even_where_most_days_sell
 def test_intervals_of_few_nodes_cover_errors_of_their_own_scale() -> None:
     rng = np.random.default_rng(3)
     scale = np.array([[0.05], [0.2]])
-    made = few(scale * rng.normal(size=(2, 400)), scale * rng.normal(size=(2, 100)))
+    (made,) = few([scale * rng.normal(size=(2, 100))], [scale * rng.normal(size=(2, 400))])
     mean = np.full((2, 500), 100.0)
     low, high = central(made.quantiles(mean))
     actual = mean * (1 + scale * rng.normal(size=mean.shape))
     assert np.mean((actual >= low) & (actual <= high)) == pytest.approx(0.9, abs=0.05)
     assert (high - low)[0, 0] < (high - low)[1, 0]
+
+
+def test_levels_of_few_nodes_share_the_shape_of_their_errors_but_not_the_scale() -> None:
+    rng = np.random.default_rng(5)
+    scales = [0.02, 0.1, 0.3]
+    drawn = [
+        [scale * rng.standard_t(4, (nodes, 28)) for scale, nodes in zip(scales, (1, 5, 40), strict=True)]
+        for _ in range(5)
+    ]
+    earlier = [np.concatenate(parts, axis=1) for parts in zip(*drawn[1:], strict=True)]
+    made = few(drawn[0], earlier)
+    for level, scale in zip(made, scales, strict=True):
+        assert np.array_equal(level.shape, made[0].shape)
+        assert level.shape[QUANTILES.index(0.05)] == pytest.approx(-level.shape[QUANTILES.index(0.95)])
+        assert level.scale.mean() == pytest.approx(scale * np.sqrt(2), rel=0.5)
+    wide = few([2 * errors for errors in drawn[0]], earlier)
+    assert all((w.scale > m.scale).all() for w, m in zip(wide, made, strict=True))
+
+
+@given(value=st.floats(0, 0.5), horizon=st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_a_window_without_errors_leaves_intervals_that_rise_and_are_finite(value: float, horizon: int) -> None:
+    (made,) = few([np.full((3, horizon), value)], [np.zeros((3, 4 * horizon))])
+    found = made.quantiles(np.full((3, horizon), 10.0))
+    assert np.isfinite(found).all()
+    assert (np.diff(found, axis=2) >= 0).all()
 
 
 def test_analogues_are_the_item_elsewhere_times_the_scale_of_the_store(chain: Chain) -> None:
@@ -264,10 +291,30 @@ def test_the_command_forecasts_beyond_the_data_and_names_what_is_wrong(chain: Ch
     assert "learning from the whole history" in told.stderr or "done" in told.stderr
 
 
-def test_an_output_that_cannot_be_written_is_named_before_any_work(chain: Chain) -> None:
-    files = Files(chain.sales, chain.sales.with_name("f.xlsx"))
-    with pytest.raises(PanelError, match="f.xlsx is neither .parquet nor .csv"):
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("f.xlsx", "f.xlsx is neither .parquet nor .csv"),
+        ("sales.parquet", "would replace sales.parquet, which is read"),
+        ("sales.parquet/f.csv", "lies in no folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named_before_any_work(out: str, told: str, chain: Chain) -> None:
+    files = Files(chain.sales, chain.sales.parent / out)
+    with pytest.raises(PanelError, match=told):
         backtest(files, COLUMNS, Rules(), chain.until, HORIZON, FAST, silent)
+
+
+def test_keys_named_like_a_column_of_the_forecasts_are_refused(chain: Chain, tmp_path: Path) -> None:
+    columns = Columns(("level", "store"), "date", "units")
+    with pytest.raises(PanelError, match="'level' cannot be a key"):
+        backtest(Files(chain.sales, tmp_path / "f.csv"), columns, Rules(), chain.until, HORIZON, FAST, silent)
+
+
+def test_a_history_in_which_nothing_is_sold_is_named(chain: Chain) -> None:
+    panel = chain.panel()
+    with pytest.raises(PanelError, match="nothing was sold in the history"):
+        forecast(replace(panel, target=panel.target * 0), FAST, silent)
 
 
 def test_a_year_of_weeks_is_forecast_from_earlier_years_times_the_growth(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_what_comes_after_the_last_day_to_learn_from_is_kept_to_score_against(tm
         (lambda t: t.assign(date="2024-01-01"), ["item x, store s", "there twice", "row 2", "3 such rows"]),
         (lambda t: t.drop(columns="store"), ["no column 'store'", "use: item, date, units"]),
         (lambda t: t[:0], ["no rows"]),
+        (lambda t: t.assign(date=["1924-01-01", *t["date"][1:]]), ["1924-01-01 lies 36,526 periods from", "row 1"]),
+        (lambda t: t.assign(date=[*t["date"][:4], "2042-01-04"]), ["2042-01-04 lies 6,575 periods from", "row 5"]),
     ],
 )
 def test_a_wrong_file_is_named_with_row_and_value(change: Change, told: list[str], tmp_path: Path) -> None:
@@ -96,6 +98,19 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_text("no parquet")
     with pytest.raises(PanelError, match="cannot be read"):
         read_panel(tmp_path / "broken.parquet", COLUMNS, Rules(), None, 2)
+
+
+def test_options_that_cannot_be_meant_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PanelError, match="--series names no column"):
+        read(tmp_path, rows(), replace(COLUMNS, series=()))
+    with pytest.raises(PanelError, match="--known price{: .*\n.*\n.*price{brand}"):
+        read(tmp_path, rows(), replace(COLUMNS, known=("price{",)))
+    with pytest.raises(PanelError, match="--future without --known"):
+        read(tmp_path, rows(), future=tmp_path / "sales.csv")
+    nested = rows().assign(item=[["x"]] * 5)
+    nested.to_parquet(tmp_path / "nested.parquet")
+    with pytest.raises(PanelError, match="item holds list"):
+        read_panel(tmp_path / "nested.parquet", COLUMNS, Rules(), None, 2)
 
 
 def test_returns_are_kept_where_asked(tmp_path: Path) -> None:
@@ -133,6 +148,12 @@ def test_known_columns_of_the_horizon_come_from_a_file_or_are_missed(tmp_path: P
     assert panel.notes == []
     without = read(tmp_path, weeks(), WEEKLY, Rules("W"), horizon=1)
     assert "deal is not known for 2 of 2 forecasts: give --future FILE" in without.notes
+    pd.concat([later, later]).to_csv(tmp_path / "twice.csv", index=False)
+    with pytest.raises(PanelError, match="item a, week 43 is there twice"):
+        read(tmp_path, weeks(), WEEKLY, Rules("W"), horizon=1, future=tmp_path / "twice.csv")
+    later.drop(columns="deal").to_csv(tmp_path / "without.csv", index=False)
+    with pytest.raises(PanelError, match="no column 'deal'\n.*without.csv"):
+        read(tmp_path, weeks(), WEEKLY, Rules("W"), horizon=1, future=tmp_path / "without.csv")
     with pytest.raises(PanelError, match="'shop' is not a key"):
         read(tmp_path, weeks(), replace(WEEKLY, known=("price{shop}",)), Rules("W"))
 
@@ -157,6 +178,9 @@ def test_attributes_make_series_without_a_history_and_must_fit(chain: Chain, tmp
     twice.drop(columns=["item", "store"]).to_parquet(tmp_path / "keyless.parquet")
     with pytest.raises(PanelError, match="no key of item, store"):
         chain.panel(attributes=tmp_path / "keyless.parquet")
+    twice.assign(item="Z" + twice["item"]).to_parquet(tmp_path / "others.parquet")
+    with pytest.raises(PanelError, match="no series of the sales is in the file\n.*others.parquet.*\n.*ZI00"):
+        chain.panel(attributes=tmp_path / "others.parquet")
     twice[twice["item"] != "I03"].to_parquet(tmp_path / "fewer.parquet")
     assert "4 of 48 series have no row" in chain.panel(attributes=tmp_path / "fewer.parquet").notes[0]
 
@@ -171,3 +195,7 @@ def test_a_calendar_gives_flags_events_and_flags_of_some_series(chain: Chain, tm
     pd.read_parquet(chain.calendar)[3:].to_parquet(tmp_path / "short.parquet")
     with pytest.raises(PanelError, match="3 of 164 periods are missing, the first is number 1"):
         chain.panel(calendar=tmp_path / "short.parquet")
+    repeated = pd.read_parquet(chain.calendar)
+    pd.concat([repeated, repeated[:1]]).to_parquet(tmp_path / "twice.parquet")
+    with pytest.raises(PanelError, match="date is there twice: 2023-01-02"):
+        chain.panel(calendar=tmp_path / "twice.parquet")
