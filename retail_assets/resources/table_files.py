@@ -26,6 +26,8 @@ def read_table_file(path: Path, error: type[RetailError]) -> pa.Table:
             connection.execute("set enable_progress_bar = false")
             table: pa.Table = connection.execute(f"select * from {reader}(?)", [str(path)]).to_arrow_table()
     except duckdb.Error as raised:
+        if path.suffix.lower() == ".csv":
+            _refuse_other_encodings(path, error)
         said = str(raised).splitlines()[0]
         todo = "was it written to its end? save or download it again"
         raise error(f"the file cannot be read: {said}", where=str(path), todo=todo) from raised
@@ -34,6 +36,18 @@ def read_table_file(path: Path, error: type[RetailError]) -> pa.Table:
     if not table.num_rows:
         raise error("the file has no rows", where=str(path))
     return table
+
+
+def _refuse_other_encodings(path: Path, error: type[RetailError]) -> None:
+    """Names the first line of a CSV file that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as raised:
+                value = line[max(0, raised.start - 20) : raised.start + 20].decode("latin-1").strip()
+                todo = "save the file as CSV in UTF-8"
+                raise error(f"not UTF-8: {value!r}", where=f"{path}, line {number}", todo=todo) from raised
 
 
 def _refuse_uneven(path: Path, header: str, error: type[RetailError]) -> None:

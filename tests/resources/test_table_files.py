@@ -21,6 +21,8 @@ ROWS = "item,day,units\nA,2026-01-01,3\nB,2026-01-01,4\n"
         ("header.csv", b"item,day,units\n", "has no rows"),
         ("half.parquet", b"PAR1 and not its end", "cannot be read"),
         ("torn.csv", ROWS.encode() + b"C,2026-01", "a line has 2 values where the header has 3: C,2026-01"),
+        ("latin.csv", ROWS.replace("B", "Ä").encode("latin-1"), "not UTF-8: 'Ä,2026-01-01,4'"),
+        ("wide.csv", ROWS.encode("utf-16"), "not UTF-8"),
         ("torn.csv", ROWS.replace(",", ";").encode() + b"C;2026-01", "C;2026-01"),
     ],
 )
