@@ -17,6 +17,8 @@ Integers = NDArray[np.integer]
 
 HISTORY_DAYS = 420
 EVENTS = ("holiday", "eve", "second eve", "black friday week", "holiday season")
+LOOK_AHEAD = 90  # days, to see where a season ends
+SEASON_PEAK, SEASON_RISE = 7, 14.0  # days that a season is at its height before it ends, and by which it rises to that
 
 SERIES = """
 select s.store_id, s.sku, min(s.business_date) as first_day, any_value(st.country) as country,
@@ -37,7 +39,7 @@ class Days:
 
     `units` (S, T) is 0 where demand is not known; `weight` 1 where it is known or censored, else 0; `censored` where
     the shelf was empty, so that demand was at least `units`. `price` (S, T) is the list price, NaN where there is none;
-    `discount` a share of it. `events` (countries, EVENTS, T) are 0 or 1. `keys` has store_id, sku, country, category,
+    `discount` a share of it. `events` (countries, EVENTS, T) are 0 to 1. `keys` has store_id, sku, country, category,
     department; `unknown` where gold does not know one.
     """
 
@@ -144,11 +146,11 @@ def _spans(
 
 
 def _events(db: "DuckDBPyConnection", countries: list[str], first: date, days: int) -> Floats:
-    found = np.zeros((len(countries), len(EVENTS), days + 2))
+    found = np.zeros((len(countries), len(EVENTS), days + LOOK_AHEAD))
     rows = db.execute(
         """select country, day, is_holiday, is_black_friday_week, is_holiday_season from calendar
            where day >= $first and day < $last""",
-        {"first": first, "last": first + timedelta(days=days + 2)},
+        {"first": first, "last": first + timedelta(days=days + LOOK_AHEAD)},
     ).df()
     rows = rows[rows["country"].isin(countries)].fillna(0.0)
     country = rows["country"].map({name: number for number, name in enumerate(countries)}).to_numpy(np.int64)
@@ -160,4 +162,13 @@ def _events(db: "DuckDBPyConnection", countries: list[str], first: date, days: i
     eve[:, :-1] = holiday[:, 1:] * (1 - holiday[:, :-1])
     found[:, 1] = eve
     found[:, 2, :-1] = eve[:, 1:] * (1 - holiday[:, :-1]) * (1 - eve[:, :-1])
+    found[:, 4] = _rising(found[:, 4])
     return found[:, :, :days]
+
+
+def _rising(season: Floats) -> Floats:
+    """A season's flag (countries, T) as its strength: it rises to the days before its end (trade before Christmas)."""
+    left = np.zeros_like(season)
+    for day in range(season.shape[1] - 2, -1, -1):
+        left[:, day] = np.where(season[:, day] > 0, left[:, day + 1] + 1, 0)
+    return np.asarray(season * np.exp(-np.maximum(left - SEASON_PEAK, 0) / SEASON_RISE))

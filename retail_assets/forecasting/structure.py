@@ -78,7 +78,8 @@ class Structure:
 def fit(days: Days, groups: Groups) -> tuple[Structure, Floats]:
     """The effects, and `units` (S, T) with censored days at their expected demand."""
     known = days.units.shape[1]
-    logs = np.log(np.where(days.price > 0, days.price, np.nan))
+    past = days.price[:, :known]
+    logs = np.log(np.where(past > 0, past, np.nan))
     with_price = ~np.isnan(logs)
     usual = np.where(with_price, logs, 0.0).sum(axis=1) / np.maximum(with_price.sum(axis=1), 1)
     price, promoted = paid(days, usual, slice(0, known))

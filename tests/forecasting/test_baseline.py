@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail_assets.forecasting.baseline import COLUMNS, Baseline
-from retail_assets.forecasting.baseline_days import EVENTS, Days
+from retail_assets.forecasting.baseline_days import EVENTS, Days, _rising
 from retail_assets.forecasting.structure import Groups, expected_beyond, fit, sums
 
 FIRST, KNOWN, AHEAD = date(2025, 1, 6), 364, 35
@@ -132,3 +132,11 @@ def test_demand_beyond_a_bound_is_the_mean_of_the_tail(mean: float, least: int, 
 def test_sums_keep_the_order_of_codes() -> None:
     code = np.array([2, 0, 1, 0, 2])
     assert sums(np.arange(5.0)[:, None], code)[:, 0].tolist() == [4.0, 2.0, 4.0]
+
+
+def test_a_season_rises_to_its_end() -> None:
+    season = np.zeros((1, 60))
+    season[0, 5:45] = 1.0
+    made = _rising(season)
+    assert (made[season == 0] == 0).all() and (np.diff(made[0, 5:45]) >= 0).all()
+    assert made[0, 38:45].min() > 0.99 and made[0, 5] < 0.15
