@@ -36,6 +36,7 @@ def forecasts(environment: Environment, training: Training, origin: date, config
     gold = Gold(environment.lake, origin)
     try:
         active = gold.at_origin(features_of(store, days, None, config), origin, config.series)
+        gold.learn_baseline(origin, config.reach)
         frame = gold.examples(crossed(active, config.horizon, origin))
     finally:
         gold.close()

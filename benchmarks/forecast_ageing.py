@@ -62,6 +62,7 @@ def main() -> None:
         rows["late"] = _errors(frame[frame["horizon"] > LATE], aged, config)
         rows["soon"] = _errors(later, aged, config)
         begun = process_time()
+        gold.learn_baseline(start, config.reach)
         recent = gold.examples(sampled(_recent(origins, start), config.horizon, start, asked.rows // 4, config.seed))
         for keep in KEEPS:
             rows[f"keep {keep}"] = _errors(frame, refreshed(aged, recent, config, keep), config)

@@ -108,6 +108,8 @@ def measure(source: Lake, store: FeatureStore, lake: Lake, wanted: int) -> Stage
     features = pa.concat_tables([renamed(features, copy) for copy in range(copies)])
     with stages.stage("open gold", wanted):
         gold = Gold(lake, origin)
+    with stages.stage("baseline", wanted):
+        baseline = gold.learn_baseline(origin, config.reach)
     with stages.stage("training: examples", wanted):
         past = pa.array([origin - timedelta(days=ORIGIN_EVERY * back) for back in range(1, ORIGINS + 1)], pa.date32())
         origins = features.filter(pc.is_in(features["business_date"], value_set=past))
@@ -117,7 +119,7 @@ def measure(source: Lake, store: FeatureStore, lake: Lake, wanted: int) -> Stage
         model = model.calibrated(examples, model.mean(examples, config.threads), config.intervals)
     del examples, origins
     series = gold.at_origin(features, origin, config.series).sort_by([("store_id", "ascending"), ("sku", "ascending")])
-    tasks = store_tasks(lake, series, model, origin, config)
+    tasks = store_tasks(lake, series, model, origin, config, baseline.since(days[config.series.origin_days - 1]))
     with stages.stage("forecast 28 days", len(series)):
         made = pd.concat([forecast_stores(task) for task in tasks], ignore_index=True)
     with stages.stage("write", len(series)):

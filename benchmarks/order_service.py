@@ -57,6 +57,7 @@ class World:
         gold = Gold(self.lake, origin)
         try:
             active = gold.at_origin(features_of(self.store, days, None, self.config), origin, self.config.series)
+            gold.learn_baseline(origin, self.config.reach)
             frame = gold.examples(crossed(active, self.config.horizon, origin))
         finally:
             gold.close()

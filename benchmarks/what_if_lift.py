@@ -37,6 +37,7 @@ def examples(environment: Environment) -> tuple[pd.DataFrame, DemandForecaster, 
     gold = Gold(lake, origin)
     try:
         active = gold.at_origin(features_of(store, days, None, config), origin, config.series)
+        gold.learn_baseline(origin, config.reach)
         frame = gold.examples(crossed(active, config.horizon, origin))
     finally:
         gold.close()

@@ -116,6 +116,11 @@ class ForecastingConfig(_Frozen):
         except (ValidationError, yaml.YAMLError) as error:
             raise ForecastingConfigError(str(error), where=str(file), todo="correct the file") from error
 
+    @property
+    def reach(self) -> int:
+        """Days that a forecast may lie after the newest day: those of a store whose file is late are fewer."""
+        return self.horizon + self.series.origin_days
+
     def fingerprint(self) -> str:
         """16 hex characters that change with any value."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]

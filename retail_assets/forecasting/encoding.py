@@ -13,9 +13,11 @@ CATEGORIES = ("store_id", "category", "department")  # no SKU: its level is in t
 WEEKDAY_MEANS = tuple(f"units_{day}_mean_8" for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
 KNOWN_AHEAD = ("horizon", "target_weekday", "planned_discount", *CALENDAR_COLUMNS)
 DERIVED = ("units_target_weekday_mean_8", "expected_units", "recent_to_level")
+ON_BASELINE = ("history_to_baseline",)
 LEVEL_WEIGHTS = {"units_mean_7": 0.2, "units_mean_28": 0.5, "units_mean_56": 0.3}
 WEEKDAY_PRIOR_UNITS = 8.0
 SMALLEST_EXPECTED = 0.02
+SMALLEST_BASELINE = 0.002  # a shelf that is always closed on a day has learnt it
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -28,7 +30,8 @@ class ForecastModelError(RetailError):
 class ForecasterSpec(BaseModel):
     """Everything about a forecaster besides its trees: columns in order, codes of categories, intervals.
 
-    `largest_factor` bounds what the trees may make of the expected units.
+    `largest_factor` bounds what the trees may make of the expected units. With `on_baseline` those are the baseline's
+    where the frame has it, else the recent level's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,12 +40,14 @@ class ForecasterSpec(BaseModel):
     features: list[str]
     categories: dict[str, list[str]]
     largest_factor: float
+    on_baseline: bool = False
     intervals: QuantileTable | None = None
 
     @property
     def columns(self) -> list[str]:
         """Columns of the matrix, in order."""
-        return [*self.features, *DERIVED, *KNOWN_AHEAD, *self.categories]
+        more = ON_BASELINE if self.on_baseline else ()
+        return [*self.features, *DERIVED, *more, *KNOWN_AHEAD, *self.categories]
 
 
 class Encoder:
@@ -59,6 +64,8 @@ class Encoder:
         if missing:
             raise ForecastModelError(f"the frame has no column {', '.join(missing)}")
         derived = _derived(frame)
+        if self.spec.on_baseline:
+            derived |= _on_baseline(frame, derived["expected_units"])
         matrix = np.empty((len(frame), len(self.spec.columns)), dtype=np.float32)
         for place, name in enumerate(self.spec.columns):
             if name in derived:
@@ -104,6 +111,16 @@ def _derived(frame: pd.DataFrame) -> dict[str, Floats]:
         "expected_units": np.maximum(level * strength, SMALLEST_EXPECTED),
         "recent_to_level": (recent + 0.1) / (level + 0.1),
     }
+
+
+def _on_baseline(frame: pd.DataFrame, recent: Floats) -> dict[str, Floats]:
+    """The baseline as the simple forecast, and how `recent`, the one of the recent level, compares with it."""
+    if "baseline" in frame:
+        baseline = _numbers(frame, "baseline")
+        expected = np.where(np.isnan(baseline), recent, np.maximum(baseline, SMALLEST_BASELINE))
+    else:
+        expected = recent
+    return {"expected_units": expected, "history_to_baseline": (recent + 0.1) / (expected + 0.1)}
 
 
 def recent_level(frame: pd.DataFrame) -> Floats:

@@ -107,11 +107,13 @@ def _fit(
 ) -> tuple[DemandForecaster, int]:
     """Learns from whatever was active at each origin: choosing series by what they did later would teach too much."""
     rows = sampled(origins, config.horizon, until, config.training.rows, config.seed)
+    gold.learn_baseline(until, config.reach)
     examples = gold.examples(rows)
     return DemandForecaster.fit(examples, names, config), int(examples["units"].notna().sum())
 
 
 def _window(gold: Gold, features: pa.Table, origin: date, days: int, config: ForecastingConfig) -> pd.DataFrame:
+    gold.learn_baseline(origin, config.reach)
     return gold.examples(crossed(gold.at_origin(features, origin, config.series), days, origin))
 
 

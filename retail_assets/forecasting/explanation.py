@@ -23,7 +23,7 @@ from retail_assets.forecasting.context import ForecastContext
 from retail_assets.forecasting.contributions import GROUPS, contributions
 from retail_assets.forecasting.decomposition_run import TABLE as COMPONENTS
 from retail_assets.forecasting.demand_panel import STORE_DEPARTMENT
-from retail_assets.forecasting.model import DemandForecaster, request_frame
+from retail_assets.forecasting.model import DemandForecaster, recorded_baseline, request_frame
 from retail_assets.forecasting.reconciliation_view import UNIT, decimals, grouped, millionths
 from retail_assets.forecasting.training import PRODUCT
 from retail_assets.lineage.forecasts import LAST_DIGITS, read_features
@@ -204,7 +204,8 @@ def _reasons(
             if features is None:
                 continue
             horizon = (own["target_date"].max().date() - features.day).days
-            frame = request_frame(store_id, str(sku), features.values(), context, features.day, horizon)
+            baseline = recorded_baseline(own.to_dict("records"))
+            frame = request_frame(store_id, str(sku), features.values(), context, features.day, horizon, baseline)
             frames.append(frame[pd.to_datetime(frame["target_date"]) > pd.Timestamp(stored.origin)])
     reasons = pd.DataFrame(0.0, index=rows.index, columns=list(GROUPS)).assign(level=rows["mean"])
     if not frames:

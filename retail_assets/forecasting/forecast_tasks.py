@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.forecasting.baseline import COLUMNS as BASELINE
+from retail_assets.forecasting.baseline import Baseline
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.frames import TABLES, Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
@@ -35,10 +37,16 @@ class StoresTask:
     files: Files
     origin: date
     config: ForecastingConfig
+    baseline: Baseline | None
 
 
 def store_tasks(
-    lake: Lake, rows: pa.Table, model: DemandForecaster, origin: date, config: ForecastingConfig
+    lake: Lake,
+    rows: pa.Table,
+    model: DemandForecaster,
+    origin: date,
+    config: ForecastingConfig,
+    baseline: Baseline | None,
 ) -> list[StoresTask]:
     """Tasks over `rows` (features at the origin, sorted by store and SKU), in their order.
 
@@ -47,7 +55,7 @@ def store_tasks(
     versions = {name: lake.open("gold", name).version() for name in TABLES}
     files = tuple(sorted(model.files().items()))
     return [
-        StoresTask(lake, versions, rows.slice(first, length), files, origin, config)
+        StoresTask(lake, versions, rows.slice(first, length), files, origin, config, baseline)
         for first, length in chunks(rows["store_id"].to_pylist(), SERIES_PER_TASK)
     ]
 
@@ -69,6 +77,7 @@ def forecast_stores(task: StoresTask) -> pd.DataFrame:
     stores = pc.unique(task.rows["store_id"]).to_pylist()
     since = task.origin - timedelta(days=2 * task.config.horizon)
     gold = Gold(task.lake, task.origin, task.versions, stores, since)
+    gold.baseline = task.baseline
     try:
         return forecast_part(gold, task.rows, _model(task.files), task.origin, task.config)
     finally:
@@ -78,12 +87,13 @@ def forecast_stores(task: StoresTask) -> pd.DataFrame:
 def forecast_part(
     gold: Gold, series: pa.Table, model: DemandForecaster, origin: date, config: ForecastingConfig
 ) -> pd.DataFrame:
-    """store_id, sku, target_date, horizon, mean and quantiles of `series` on every day ahead of `origin`."""
+    """store_id, sku, target_date, horizon, baseline, mean and quantiles of `series` on every day ahead of `origin`."""
     frame = gold.examples(crossed(series, config.horizon, origin))
     target = frame["target_date"].dt.date
     keys = frame[["store_id", "sku"]].assign(target_date=target)
     keys["horizon"] = (frame["target_date"] - np.datetime64(origin)).dt.days
-    return pd.concat([keys, model.predict(frame, config.threads)], axis=1)
+    baseline = frame.reindex(columns=list(BASELINE))
+    return pd.concat([keys, baseline, model.predict(frame, config.threads)], axis=1)
 
 
 @lru_cache(maxsize=4)

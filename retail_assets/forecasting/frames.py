@@ -3,7 +3,8 @@
 Features are those of the origin (what was known when its day was closed); calendar and planned promotions are those
 of the target day, as announced by the origin. `units` is demand: gross units, returns not subtracted, and absent (NaN)
 where demand cannot be known: the shelf was empty at close (or held only what came back that day), the SKU was not
-listed, or the store sent no file.
+listed, or the store sent no file. `baseline` and its parts, and `demand` (units, or what a day that sold out is
+expected to have asked for), are there once a baseline was learnt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.forecasting.baseline import Baseline
+from retail_assets.forecasting.baseline_days import read_days
 from retail_assets.forecasting.config import SeriesConfig
 from retail_assets.forecasting.context import CALENDAR, CALENDAR_COLUMNS, PROMOTIONS
+from retail_assets.forecasting.structure import expected_beyond
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 KEYS = ("store_id", "sku")
 TABLES = ("fct_sales_daily", "dim_calendar", "dim_promotion", "dim_store", "dim_product")
+PRICES = "fct_price_history"
 
 ACTIVE = """
 select f.* from features f
@@ -63,6 +68,7 @@ select d.target_date, pr.category, pr.department, st.country, isodow(d.target_da
             when s.store_id is not null then s.gross_units
             when sd.store_id is null then case when cw.store_id is not null then 0.0 end
             when sd.has_stock then null else 0.0 end::double as units,
+       case when s.is_stocked_out then s.gross_units end::double as sold_out_at,
        coalesce(n.gross_units, 0)::double as seasonal_naive,
        coalesce(s.on_promotion, false) as is_promoted
 from dated d
@@ -76,6 +82,11 @@ left join sales n on n.store_id = d.store_id and n.sku = d.sku
 left join store_days sd on sd.store_id = d.store_id and sd.business_date = d.target_date
 left join closed_weekdays cw on cw.store_id = d.store_id and cw.weekday = isodow(d.target_date)
 order by d.row
+"""
+
+
+NO_PRICES = """
+create temp table prices (store_id text, sku text, valid_from date, valid_to date, list_price double)
 """
 
 
@@ -111,7 +122,21 @@ class Gold:
         self.db.execute(f"create temp table stores as select store_id, country from {scan['dim_store']}")
         products = f"select sku, category, department, discontinued_on from {scan['dim_product']}"
         self.db.execute(f"create temp table products as {products}")
+        prices = "select store_id, sku, valid_from, valid_to, list_price::double as list_price from "
+        if lake.exists("gold", PRICES):
+            self.db.execute(f"create temp table prices as {prices}{lake.scan('gold', PRICES, pinned.get(PRICES))}")
+        else:
+            self.db.execute(NO_PRICES)
         self.db.execute(STORE_DAYS)
+        self.baseline: Baseline | None = None
+
+    def learn_baseline(self, until: date, horizon: int) -> Baseline:
+        """Learns the baseline from the days up to `until`; `examples` has it from now on.
+
+        It reaches `horizon` days beyond. Stores that are left out would be missed: learn from all of them.
+        """
+        self.baseline = Baseline.learn(read_days(self.db, until, horizon))
+        return self.baseline
 
     def close(self) -> None:
         """Frees the connection and everything read into it."""
@@ -144,7 +169,19 @@ class Gold:
         for name in found.column_names:
             rows = rows.append_column(name, found[name])
         frame: pd.DataFrame = rows.to_pandas(date_as_object=False, split_blocks=True)
-        return frame
+        hidden = frame.pop("sold_out_at").to_numpy(float)
+        if self.baseline is None:
+            return frame
+        frame = pd.concat([frame, self.baseline.of(frame)], axis=1)
+        return frame.assign(demand=_demand(frame, hidden, self.baseline.structure.dispersion))
+
+
+def _demand(frame: pd.DataFrame, hidden: np.ndarray, dispersion: float) -> np.ndarray:
+    """`units`, and what a day that sold out at `hidden` units is expected to have asked for, by the baseline."""
+    demand, mean = frame["units"].to_numpy(float).copy(), frame["baseline"].to_numpy(float)
+    censored = ~np.isnan(hidden) & ~np.isnan(mean)
+    demand[censored] = expected_beyond(mean[censored], hidden[censored].clip(min=0.0), dispersion)
+    return demand
 
 
 def sampled(features: pa.Table, horizon: int, last_target: date, budget: int, seed: int) -> pa.Table:

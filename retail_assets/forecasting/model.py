@@ -1,11 +1,12 @@
 """The demand model: one LightGBM over all store-SKU series, the horizon a feature, intervals by conformal calibration.
 
-The trees learn a factor on a simple forecast of each series (its recent level times the strength of the weekday), so
-that a slow and a fast seller share what they have in common. Fit and predict on data frames; no Dagster.
+The trees learn a factor on a simple forecast of each series, so that a slow and a fast seller share what they have in
+common: the baseline (see baseline.py), or its recent level times the strength of the weekday where there is none. Fit
+and predict on data frames; no Dagster.
 """
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting.baseline import COLUMNS as BASELINE
 from retail_assets.forecasting.config import ForecastingConfig, IntervalConfig, quantile_name
 from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext
 from retail_assets.forecasting.encoding import (
@@ -47,23 +49,26 @@ class DemandForecaster:
 
     @classmethod
     def fit(cls, examples: pd.DataFrame, features: list[str], config: ForecastingConfig) -> Self:
-        """Learns the mean from `examples` (columns of frames.Gold.examples; rows without `units` are left out).
+        """Learns the mean from `examples` (columns of frames.Gold.examples; rows without known demand are left out).
 
+        Where the examples have a baseline the trees learn a factor on it, and from days that sold out as well.
         `features` are the origin's feature columns. Same rows in the same order give the same bytes. Intervals come
         from `calibrated`. Raises ForecastModelError when no row has known demand or a column is missing.
         """
         lightgbm = _lightgbm()
-        known = examples[examples["units"].notna()]
+        target = "demand" if "demand" in examples else "units"
+        known = examples[examples[target].notna()]
         if known.empty:
             raise ForecastModelError("there is no example with known demand to learn from")
         used = [name for name in features if name not in {*WEEKDAY_MEANS, *config.exclude_features}]
         categories = categories_of(known, config.max_categories)
-        spec = ForecasterSpec(horizon=config.horizon, features=used, categories=categories, largest_factor=1.0)
+        spec = ForecasterSpec(horizon=config.horizon, features=used, categories=categories, largest_factor=1.0,
+                              on_baseline="baseline" in known)  # fmt: skip
         matrix, expected = Encoder(spec).matrix(known)
         parameters = _parameters(config, known)
         data = lightgbm.Dataset(
             matrix,
-            label=known["units"].to_numpy(float).clip(min=0.0),
+            label=known[target].to_numpy(float).clip(min=0.0),
             init_score=np.log(expected),
             feature_name=spec.columns,
             categorical_feature=list(categories),
@@ -132,11 +137,13 @@ def request_frame(
     context: ForecastContext,
     origin: date,
     horizon: int,
+    baseline: Mapping[date, Sequence[float]] | None = None,
 ) -> pd.DataFrame:
     """The frame of one store-SKU for the `horizon` days after `origin`, for `DemandForecaster.predict`.
 
-    `features` are the values of the demand_forecast feature service, `origin` the business day they are of. The frame
-    has a `target_date` column. Raises ForecastContextError for a store or SKU that gold does not know.
+    `features` are the values of the demand_forecast feature service, `origin` the business day they are of, and
+    `baseline` the recorded baseline.COLUMNS by day, where there are any. The frame has a `target_date` column. Raises
+    ForecastContextError for a store or SKU that gold does not know.
     """
     country, product = context.store(store_id).country, context.product(sku)
     targets = [origin + timedelta(days=ahead) for ahead in range(1, horizon + 1)]
@@ -147,9 +154,22 @@ def request_frame(
         "planned_discount": context.planned_discount(country, sku, origin, targets),
         "target_date": targets,
     }
+    unknown = (np.nan,) * len(BASELINE)
+    recorded = np.array([(baseline or {}).get(day, unknown) for day in targets], dtype=float).reshape(horizon, -1)
     names = {"store_id": store_id, "sku": sku, "category": product.category, "department": product.department}
     numbers = {name: np.nan if value is None else value for name, value in features.items() if name not in names}
+    ahead |= dict(zip(BASELINE, recorded.T, strict=True))
     return pd.DataFrame({**numbers, **names, **ahead}, index=range(horizon))
+
+
+def recorded_baseline(rows: Iterable[Mapping[Any, Any]]) -> dict[date, tuple[float, ...]]:
+    """`baseline` of request_frame from rows of gold/forecasts; empty for rows from before there was one."""
+    found = {}
+    for row in rows:
+        values = tuple(np.nan if row.get(name) is None else float(row[name]) for name in BASELINE)
+        day = row["target_date"]
+        found[day.date() if isinstance(day, datetime) else day] = values
+    return found
 
 
 def _lightgbm() -> ModuleType:

@@ -55,6 +55,7 @@ def refresh_fast_tier(
     gold = Gold(lake, span[1], versions)
     try:
         aged = DemandForecaster.load(store.path(PRODUCT, older.version))
+        gold.learn_baseline(proof_origin, config.reach)
         renewed = refreshed(aged, _recent(gold, features, proof_origin, config, tiers), config, tiers.refresh_keep)
         frame = gold.examples(crossed(gold.at_origin(features, proof_origin, config.series), held, proof_origin))
         fast = frame.merge(table.loc[table["tier"] == FAST, KEYS], on=KEYS)
@@ -63,6 +64,7 @@ def refresh_fast_tier(
         if not verdict.passed:
             return FastTier(scores, verdict)
         base = store.manifest(PRODUCT, store.versions(PRODUCT)[-1])
+        gold.learn_baseline(span[1], config.reach)
         examples = _recent(gold, features, span[1], config, tiers)
         newest = DemandForecaster.load(store.path(PRODUCT, base.version))
         made = refreshed(newest, examples, config, tiers.refresh_keep)

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.manifest import Manifest, installed
-from retail_assets.forecasting.cold_start import with_rungs
+from retail_assets.forecasting.baseline import COLUMNS as BASELINE
+from retail_assets.forecasting.cold_start import OWN, with_rungs
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Training, origin_days, train
 from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_stores, store_tasks
-from retail_assets.forecasting.frames import KEYS, TABLES, Gold
+from retail_assets.forecasting.frames import KEYS, PRICES, TABLES, Gold
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.fanout import HERE, Fanout
 from retail_assets.resources.lake import Lake
@@ -24,7 +26,7 @@ PRODUCT = "forecasting"
 SERVICE = "demand_forecast"
 FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SERIES_AT_ONCE = 5000
 DAYS_AT_ONCE = 40
 
@@ -51,7 +53,8 @@ def recorded_config(config: ForecastingConfig) -> dict[str, Any]:
 
 def gold_versions(lake: Lake, source: TrainingSource) -> dict[str, int]:
     """Delta versions of every gold table that training reads; raises LakeError when one is missing."""
-    return source.gold_versions(SERVICE) | {name: lake.open("gold", name).version() for name in TABLES}
+    read = [*TABLES, *([PRICES] if lake.exists("gold", PRICES) else [])]
+    return source.gold_versions(SERVICE) | {name: lake.open("gold", name).version() for name in read}
 
 
 def feature_span(lake: Lake) -> tuple[date, date] | None:
@@ -154,6 +157,7 @@ def forecast(
     gold = Gold(lake, origin)
     try:
         series = gold.at_origin(recent, origin, config.series)
+        gold.baseline = gold.learn_baseline(origin, config.reach).since(days[0])
         parts = [
             part.assign(model_version=share.version)
             for share in assigned.shares(series)
@@ -164,6 +168,7 @@ def forecast(
     made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=forecast_schema(config).names)
     made = made.assign(origin_date=origin, business_date=origin)
     made = with_rungs(lake, made, origin, config.horizon, config.series.origin_days, config.intervals.levels)
+    made.loc[made["rung"] != OWN, list(BASELINE)] = np.nan
     return pa.Table.from_pandas(made, schema=forecast_schema(config), preserve_index=False)
 
 
@@ -177,7 +182,7 @@ def _parts(
     fanout: Fanout,
 ) -> list[pd.DataFrame]:
     if not fanout.is_local:
-        return fanout.map(forecast_stores, store_tasks(lake, series, model, origin, config))
+        return fanout.map(forecast_stores, store_tasks(lake, series, model, origin, config, gold.baseline))
     return [
         forecast_part(gold, series.slice(first, SERIES_AT_ONCE), model, origin, config)
         for first in range(0, len(series), SERIES_AT_ONCE)
@@ -185,7 +190,7 @@ def _parts(
 
 
 def forecast_schema(config: ForecastingConfig) -> pa.Schema:
-    """The Arrow schema of gold/forecasts."""
+    """The Arrow schema of gold/forecasts; a forecast is made again from its recorded baseline."""
     quantiles = [(quantile_name(level), pa.float64()) for level in config.intervals.levels]
     return pa.schema(
         [
@@ -195,6 +200,7 @@ def forecast_schema(config: ForecastingConfig) -> pa.Schema:
             ("horizon", pa.int32()),
             ("mean", pa.float64()),
             *quantiles,
+            *((name, pa.float64()) for name in BASELINE),
             ("origin_date", pa.date32()),
             ("model_version", pa.string()),
             ("rung", pa.string()),

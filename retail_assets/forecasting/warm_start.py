@@ -16,13 +16,14 @@ def refreshed(
     `recent` has the columns of frames.Gold.examples. Trees, splits, encoding and intervals stay. The same rows in the
     same order give the same bytes. Raises ForecastModelError when no row of `recent` has known demand.
     """
-    known = recent[recent["units"].notna()]
+    target = "demand" if "demand" in recent else "units"
+    known = recent[recent[target].notna()]
     if known.empty:
         raise ForecastModelError("there is no example with known demand to refresh from")
     matrix, expected = Encoder(model.spec).matrix(known)
     booster = model.booster.refit(
         matrix,
-        known["units"].to_numpy(float).clip(min=0.0),
+        known[target].to_numpy(float).clip(min=0.0),
         decay_rate=keep,
         init_score=np.log(expected),
         num_threads=config.threads,

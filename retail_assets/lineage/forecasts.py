@@ -117,17 +117,20 @@ def forecast_again(
 ) -> ForecastReplay:
     """Makes the recorded forecaster forecast the days of `rows` (of gold/forecasts, one store-SKU) again.
 
+    Features are read from gold as it was; the baseline is the recorded one.
+
     Raises ModelStoreError for a version that was deleted, VersionGone or LakeError for gold that is gone.
     """
     from retail_assets.forecasting.context import ForecastContext
-    from retail_assets.forecasting.model import DemandForecaster, request_frame
+    from retail_assets.forecasting.model import DemandForecaster, recorded_baseline, request_frame
 
     version, first = rows[0]["model_version"], rows[0]
     targets = [row["target_date"] for row in rows]
     forecaster = DemandForecaster.load(store.path("forecasting", version))
     context = ForecastContext.read(reader.lake, since=features.day, versions=versions, sku=first["sku"])
     horizon = (max(targets) - features.day).days
-    frame = request_frame(first["store_id"], first["sku"], features.values(), context, features.day, horizon)
+    baseline = recorded_baseline(rows)
+    frame = request_frame(first["store_id"], first["sku"], features.values(), context, features.day, horizon, baseline)
     made = forecaster.predict(frame)
     by_day = dict(zip(frame["target_date"], made.to_dict("records"), strict=True))
     return compared(version, rows, [by_day[day] for day in targets])

@@ -23,6 +23,7 @@ from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.arms import arm_of
+from retail_assets.serving.baselines import Baselines
 from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
@@ -80,6 +81,7 @@ class ForecastDesk:
         self.clock = Clock(environment, FEATURE_TABLE, lambda: self.features.knowledge_time(SERVICE))
         self._versions = Versions(environment.lake)
         self._naive = SeasonalNaive(environment.lake)
+        self._baselines = Baselines(environment.lake)
         self._context: ForecastContext | None = None
         self._context_versions: dict[str, int | None] = {}
         self._levels = [quantile_name(level) for level in ForecastingConfig.load().intervals.levels]
@@ -104,6 +106,7 @@ class ForecastDesk:
         self.clock.poll()
         self.vectors.poll()
         self._naive.poll(self.clock.newest_day)
+        self._baselines.poll()
         versions = self._versions.of("gold", *CONTEXT_TABLES)
         if versions != self._context_versions and None not in versions.values():
             self._context = ForecastContext.read(self._lake)
@@ -214,7 +217,9 @@ class ForecastDesk:
         assert self._context is not None and self.clock.newest_day is not None
         origin = max(self.clock.newest_day, known.day)
         late = (origin - known.day).days
-        frame = request_frame(store_id, sku, known.row.values, self._context, known.day, horizon + late).iloc[late:]
+        baseline = self._baselines.of(store_id, sku)
+        ahead = horizon + late
+        frame = request_frame(store_id, sku, known.row.values, self._context, known.day, ahead, baseline).iloc[late:]
         days = live.model.predict(frame, threads=1)
         days.insert(0, "target_date", frame["target_date"])
         inputs = {
@@ -222,6 +227,7 @@ class ForecastDesk:
             "features_at": {view: at.isoformat() for view, at in known.row.event_timestamps.items()},
             "origin": origin.isoformat(),
             "horizon": horizon,
+            "baseline": [None if np.isnan(units) else units for units in frame["baseline"].tolist()],
         }
         return Made(
             origin,
