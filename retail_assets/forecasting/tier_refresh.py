@@ -47,15 +47,32 @@ def own_config(manifest: Manifest) -> dict[str, Any]:
     return {name: value for name, value in manifest.config.items() if name != WARM_START}
 
 
+def past_until(parent: Manifest, config: ForecastingConfig) -> date:
+    """The day up to which the model that proved the full version `parent` has learnt."""
+    return plan_windows(parent.train_from, parent.train_until, config).calibrate
+
+
+def is_provable(parent: Manifest) -> bool:
+    """Whether a version was stored with the model that proved it, as every full one is."""
+    return any(name.startswith(PROOF_PREFIX) for name in parent.files)
+
+
+def proof_model(store: ModelStore, parent: Manifest) -> DemandForecaster:
+    """The model that proved the full version `parent`, without intervals; ModelStoreError where a byte changed."""
+    folder = store.path(PRODUCT, parent.version)
+    names = [name for name in parent.files if name.startswith(PROOF_PREFIX)]
+    return model_of({name.removeprefix(PROOF_PREFIX): (folder / name).read_bytes() for name in names})
+
+
 def unfit(parent: Manifest, span: tuple[date, date], config: ForecastingConfig, tiers: TiersConfig) -> str | None:
     """Why `parent` cannot be refreshed with gold from `span[0]` to `span[1]`; None where it can."""
-    if not any(name.startswith(PROOF_PREFIX) for name in parent.files):
+    if not is_provable(parent):
         return f"{parent.version} was stored without the model that proved it"
     try:
         windows = plan_windows(origin_days(*span, _shorter(config, tiers))[0], span[1], config)
     except ShortHistory as error:
         return str(error)
-    if windows.calibrate < _past_until(parent, config):
+    if windows.calibrate < past_until(parent, config):
         return f"the model that proved {parent.version} has seen days after {windows.calibrate}"
     return None
 
@@ -75,10 +92,8 @@ def refresh(
     The same parent, gold and configuration give the same bytes. Raises ForecastModelError where the parent's proof
     model has seen the windows (`unfit` says so before), ModelStoreError where a byte of the parent changed.
     """
-    folder = store.path(PRODUCT, parent.version)
-    files = {name: (folder / name).read_bytes() for name in parent.files}
-    proof = {name.removeprefix(PROOF_PREFIX): data for name, data in files.items() if name.startswith(PROOF_PREFIX)}
-    start = _WarmStart(model_of(proof), DemandForecaster.load(folder), _past_until(parent, config), tiers)
+    final = DemandForecaster.load(store.path(PRODUCT, parent.version))
+    start = _WarmStart(proof_model(store, parent), final, past_until(parent, config), tiers)
     shorter = _shorter(config, tiers)
     features = features_of(source, origin_days(*span, shorter), versions, shorter)
     gold = Gold(lake, span[1], versions)
@@ -136,11 +151,6 @@ class _WarmStart:
         examples = gold.examples(sampled(recent, config.horizon, until, config.training.rows, config.seed))
         model = refreshed(self.final if newest else self.past, examples, config, self.tiers.refresh_keep)
         return model, int(examples["units"].notna().sum())
-
-
-def _past_until(parent: Manifest, config: ForecastingConfig) -> date:
-    """The day up to which the proof model of `parent` has learnt."""
-    return plan_windows(parent.train_from, parent.train_until, config).calibrate
 
 
 def _shorter(config: ForecastingConfig, tiers: TiersConfig) -> ForecastingConfig:
