@@ -24,7 +24,7 @@ PRODUCT = "forecasting"
 SERVICE = "demand_forecast"
 FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SERIES_AT_ONCE = 5000
 DAYS_AT_ONCE = 40
 

@@ -38,8 +38,11 @@ def level_backtest(
 ) -> dg.MaterializeResult:
     """Asks the model that proved the full version behind what answers, once per full version and week."""
     full, span = champion(lake, model_store), feature_span(lake)
-    if full is None or span is None or not is_provable(full):
+    if full is None or span is None:
         return dg.MaterializeResult(metadata={"status": NO_FORECASTS})
+    if not is_provable(full):
+        why = f"{full.version} was stored without the model that proved it: intervals come from its one backtest"
+        return dg.MaterializeResult(metadata={"status": why})
     config = ForecastingConfig.load()
     origins = level_origins.earlier_origins(past_until(full, config), span[1], config.horizon)
     if not origins:
