@@ -59,11 +59,19 @@ def sample(
 
 
 @app.command()
-def run(as_json: Json = False) -> None:
+def run(
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train the forecaster in full on what is new, although no series is due.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Refresh everything from landing files to prices; what has not changed is not done again."""
     from retail_assets import demo as story
+    from retail_assets.forecasting.tier_state import make_due
 
     environment = current()
+    if retrain:
+        make_due(environment.lake)
     story.refresh_with_progress(environment, errors if as_json else console)
     _print_status(environment, as_json)
 

@@ -46,6 +46,14 @@ class ForecastAnswer(BaseModel):
     origin_date: Annotated[date, Field(description="Last business day the forecast knows")]
     days: list[DayForecast]
     model_version: str
+    rung: Annotated[
+        str,
+        Field(
+            description="What the forecast was made from: `own history` of the SKU in the store or, of one that has "
+            "none, its `analogues`, its `category in other stores` or the `store average`",
+            examples=["own history"],
+        ),
+    ]
     decided_at: datetime
     features_at: Annotated[datetime | None, Field(description="End of the business day the features describe")]
     feature_age_s: Annotated[float | None, Field(description="Age of the features at the retailer's newest day")]

@@ -11,9 +11,9 @@ from retail_assets.forecasting.cold_start import RUNGS
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import by_segment
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.policy import needs_training
+from retail_assets.forecasting.next_training import plan
 from retail_assets.forecasting.report import plots, segment_table
-from retail_assets.forecasting.tier_state import waits
+from retail_assets.forecasting.tier_refresh import refresh, refreshed_manifest
 from retail_assets.forecasting.training import (
     CODE_VERSION,
     FEATURE_TABLE,
@@ -23,9 +23,9 @@ from retail_assets.forecasting.training import (
     forecast,
     gold_versions,
     manifest_of,
-    recorded_config,
     run_training_on,
 )
+from retail_assets.forecasting.views_config import ViewsConfig
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
@@ -58,38 +58,44 @@ DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_win
     kinds={"lightgbm", "bentoml"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
-    description="One LightGBM over all store-SKU series: mean and quantiles for each of the next 28 days. A version in "
-    "the model store per change of data, code or configuration.",
+    description="One LightGBM over all store-SKU series: mean and quantiles for each of the next 28 days. A full "
+    "training when slow series are due (monthly), most drift, or code or configuration changed; in between a warm "
+    "start when fast series are due (weekly). Both are versions that pass the same gates.",
 )  # fmt: skip
 def demand_model(
     lake: dg.ResourceParam[Lake],
     feature_store: dg.ResourceParam[FeatureStore],
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
-    """Trains, proves and stores a version, unless the newest one was made from exactly this."""
-    config = ForecastingConfig.load()
+    """Trains or refreshes, proves and stores a version, unless the newest one was made from exactly this."""
+    config, tiers = ForecastingConfig.load(), ViewsConfig.load().tiers
     versions, features = gold_versions(lake, feature_store), feature_store.features(SERVICE)
-    stored = model_store.versions(PRODUCT)
-    newest = model_store.manifest(PRODUCT, stored[-1]) if stored else None
-    verdict = needs_training(newest, versions, features, recorded_config(config))
     span = feature_span(lake)
     if span is None:
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
-    if not verdict.passed and newest is not None:
-        return unchanged(version=newest.version)
-    if newest is not None and (waiting := waits(lake, span[1], verdict.reasons)):
-        return unchanged(version=newest.version, waiting=waiting)
-    training = run_training_on(fanout(), lake, feature_store, config, versions, span)
-    files, manifest = training.forecaster.files(), manifest_of(training, config, versions, features)
+    planned = plan(lake, model_store, config, versions, features, span)
+    if planned.action == "none":
+        waiting = {"waiting": "; ".join(planned.reasons)} if planned.reasons else {}
+        return unchanged(version=model_store.versions(PRODUCT)[-1], **waiting)
+    if planned.parent is not None:
+        training = refresh(lake, feature_store, model_store, planned.parent, config, tiers, versions, span)
+        files = training.forecaster.files()
+        manifest = refreshed_manifest(training, planned.parent, config, tiers, versions, features)
+        how = {"kind": "refreshed", "parent": planned.parent.version}
+    else:
+        training = run_training_on(fanout(), lake, feature_store, config, versions, span)
+        files, manifest = training.files(), manifest_of(training, config, versions, features)
+        how = {"kind": "trained"}
     proof = pa.Table.from_pandas(training.proof, preserve_index=False)
     lake.overwrite("reports", PROOF, proof, metadata={"model_version": manifest.sealed(files).version})
     version = model_store.save(PRODUCT, files, manifest)  # last: a killed run has no model, so it is repeated whole
     return dg.MaterializeResult(
         metadata={
-            "status": "trained: " + "; ".join(verdict.reasons),
+            "status": f"{how['kind']}: " + "; ".join(planned.reasons),
             "version": version,
+            **how,
             "dagster/row_count": training.rows,
-            "train_from": str(training.train_from),
+            "train_from": str(manifest.train_from),
             "train_until": str(training.windows.newest),
             **{name: training.metrics[name] for name in HEADLINES},
         }

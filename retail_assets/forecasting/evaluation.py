@@ -6,6 +6,7 @@ intervals come from. The final model is then trained on everything, with interva
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from retail_assets.forecasting.model import DemandForecaster
 
 FORECASTS = ("mean", "seasonal_naive", "weekday_mean")
 SEGMENTS = ("department", "country", "store", "volume", "promotion", "week")
+PROOF_PREFIX = "proof_"  # of the files of the model that was proven, stored beside those of the final one
 
 
 class ShortHistory(RetailError):
@@ -38,14 +40,31 @@ class Windows:
 
 @dataclass(frozen=True)
 class Training:
-    """The final model and its proof: `proof` has one row per series and day of the proving window."""
+    """The final model and its proof: `proof` has one row per series and day of the proving window.
+
+    `past` is the model that was proven, without intervals; a refresh of this training is proven from it.
+    """
 
     forecaster: DemandForecaster
+    past: DemandForecaster
     proof: pd.DataFrame
     metrics: dict[str, float]
     windows: Windows
     rows: int
     train_from: date
+
+    def files(self) -> dict[str, bytes]:
+        """What the model store keeps of a full training, name to content: the final model and the one proven."""
+        proven = {PROOF_PREFIX + name: content for name, content in self.past.files().items()}
+        return self.forecaster.files() | proven
+
+
+class Fit(Protocol):
+    """What learns in `train`: the model of the days up to `until`, and how many examples it has learnt from."""
+
+    def __call__(
+        self, gold: Gold, origins: pa.Table, until: date, names: list[str], config: ForecastingConfig
+    ) -> tuple[DemandForecaster, int]: ...
 
 
 def plan_windows(first_origin: date, newest: date, config: ForecastingConfig) -> Windows:
@@ -79,22 +98,28 @@ def origin_days(first_day: date, newest: date, config: ForecastingConfig) -> lis
     return sorted(days)
 
 
-def train(gold: Gold, features: pa.Table, names: list[str], config: ForecastingConfig) -> Training:
-    """Trains, calibrates and proves on `features`: the rows of `origin_days` with the feature columns `names`."""
+def train(
+    gold: Gold, features: pa.Table, names: list[str], config: ForecastingConfig, fit: Fit | None = None
+) -> Training:
+    """Trains, calibrates and proves on `features`: the rows of `origin_days` with the feature columns `names`.
+
+    `fit` learns instead of a training from scratch.
+    """
+    learn = fit or _fit
     origins = _training_origins(features, gold.until, config)
     first = min(origins["business_date"].to_pylist())
     windows = plan_windows(first, gold.until, config)
-    past, _ = _fit(gold, origins, windows.calibrate, names, config)
+    past, _ = learn(gold, origins, windows.calibrate, names, config)
     calibration = _window(gold, features, windows.calibrate, windows.days, config)
     proof = _window(gold, features, windows.prove, windows.days, config)
     calibration_mean, proof_mean = (past.mean(frame, config.threads) for frame in (calibration, proof))
     proven = past.calibrated(calibration, calibration_mean, config.intervals)
     scored = pd.concat([proof, proven.predict(proof, config.threads)], axis=1)
     scored = with_segments(scored[scored["units"].notna()], config.report)
-    final, rows = _fit(gold, origins, windows.newest, names, config)
+    final, rows = learn(gold, origins, windows.newest, names, config)
     seen_by_none = pd.concat([calibration, proof], ignore_index=True)
     final = final.calibrated(seen_by_none, np.concatenate([calibration_mean, proof_mean]), config.intervals)
-    return Training(final, scored, metrics(scored, config), windows, rows, first)
+    return Training(final, past, scored, metrics(scored, config), windows, rows, first)
 
 
 def _training_origins(features: pa.Table, newest: date, config: ForecastingConfig) -> pa.Table:

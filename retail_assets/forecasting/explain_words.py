@@ -53,7 +53,10 @@ def _planned(found: Explanation) -> list[str]:
     deals = [day for day in found.days if day.discount > 0]
     if deals:
         deepest = max(day.discount for day in deals)
-        said.append(f"A discount of up to {deepest:.0%} is planned on {len(deals)} days from {deals[0].day:%d %b}.")
+        said.append(
+            f"A discount of up to {deepest:.0%} is planned on {len(deals)} {'day' if len(deals) == 1 else 'days'} from "
+            f"{deals[0].day:%d %b}."
+        )
     feasts = [f"{day.holiday} ({day.day:%d %b})" for day in found.days if day.holiday]
     return said + ([f"In these days: {', '.join(feasts)}."] if feasts else [])
 

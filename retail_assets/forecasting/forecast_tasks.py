@@ -99,8 +99,13 @@ def forecast_part(
 @lru_cache(maxsize=4)
 def _model(files: Files) -> DemandForecaster:
     """A worker reads each model once."""
+    return model_of(dict(files))
+
+
+def model_of(files: Mapping[str, bytes]) -> DemandForecaster:
+    """The forecaster whose `files()` these are."""
     with TemporaryDirectory() as folder:
-        write(Path(folder), dict(files))
+        write(Path(folder), files)
         return DemandForecaster.load(Path(folder))
 
 

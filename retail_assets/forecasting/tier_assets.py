@@ -1,4 +1,4 @@
-"""The state of each series (how fast it drifts, when it is due), the refresh of the fast tier, and their rhythm."""
+"""The state of each series: how fast it drifts, when it is due; and the weekly rhythm of training what is due."""
 
 import json
 from collections.abc import Iterator
@@ -10,19 +10,20 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.forecasting.assets import DAILY, GROUP, OWNERS, written_with
+from retail_assets.forecasting.next_training import learnt_until
 from retail_assets.forecasting.policy import Verdict
-from retail_assets.forecasting.tier_refresh import FAST_PRODUCT, refresh_fast_tier
 from retail_assets.forecasting.tier_state import SCHEMA, TABLE, judged, stored
 from retail_assets.forecasting.tiers import FAST, SLOW, drift_velocity, updated, work
 from retail_assets.forecasting.training import PRODUCT, feature_span
 from retail_assets.forecasting.views_config import TiersConfig, ViewsConfig
-from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
 from retail_assets.unchanged import unchanged
 
 TIERS = dg.AssetKey(["forecasting", "series_tiers"])
-REFRESH = dg.AssetKey(["forecasting", "fast_tier_model"])
+CHAIN = [["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["serving", "releases"],
+         ["forecasting", "forecasts"]]  # fmt: skip
 
 
 @dg.asset(
@@ -34,12 +35,13 @@ REFRESH = dg.AssetKey(["forecasting", "fast_tier_model"])
     code_version="1",
     freshness_policy=DAILY,
     description="ops/series_tiers: one row per forecast store-SKU with its drift velocity, its tier (fast is retrained "
-    "weekly, slow monthly), the day up to which its model has learnt, and the day on which it is due.",
+    "weekly, slow monthly), the day up to which the model that answers has learnt for it, and the day on which it is "
+    "due. The next run of forecasting/demand_model trains or refreshes by it.",
 )
 def series_tiers(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
     """Measures the velocity on days that were forecast and have come, and writes the next state of every series."""
     config, span = ViewsConfig.load().tiers, feature_span(lake)
-    trained = _trained_until(model_store, PRODUCT)
+    trained = learnt_until(lake, model_store)
     if span is None or trained is None or not lake.exists("gold", "forecasts"):
         return dg.MaterializeResult(metadata={"status": "no forecasts yet"})
     made_from = {"made_from": _made_from(lake, model_store, config)}
@@ -49,11 +51,11 @@ def series_tiers(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[Mod
     table = lake.scan("gold", "forecasts")
     newest = f"select max(business_date) from {table}"
     series = lake.query(f"select distinct store_id, sku from {table} where business_date = ({newest})").to_pandas()
-    fast = _trained_until(model_store, FAST_PRODUCT) or trained
-    rows = updated(drift_velocity(known), series, stored(lake), {SLOW: trained, FAST: fast}, span[1], config)
+    learnt = dict(zip((SLOW, FAST), trained, strict=True))
+    rows = updated(drift_velocity(known), series, stored(lake), learnt, span[1], config)
     written = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
     delta = lake.overwrite("ops", TABLE, written, metadata=made_from)
-    asked = work(rows, span[1])
+    asked = work(rows, span[1], config)
     return dg.MaterializeResult(
         metadata={
             "status": f"measured on the {source}",
@@ -70,49 +72,9 @@ def series_tiers(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[Mod
 def _made_from(lake: Lake, store: ModelStore, config: TiersConfig) -> str:
     """What the state of the series follows from, as text."""
     tables = {name: lake.version("gold", name) for name in ("forecasts", "fct_sales_daily")}
-    models = {product: store.versions(product)[-1:] for product in (PRODUCT, FAST_PRODUCT)}
+    live = Ledger(lake).live(PRODUCT)
+    models = {"newest": store.versions(PRODUCT)[-1:], "live": live.version if live else None}
     return json.dumps({**tables, **models, "config": config.model_dump(mode="json")}, sort_keys=True)
-
-
-def _trained_until(store: ModelStore, product: str) -> date | None:
-    versions = store.versions(product)
-    return store.manifest(product, versions[-1]).train_until if versions else None
-
-
-@dg.asset(
-    key=REFRESH,
-    deps=[TIERS, ["gold", "feat_store_product_daily"], ["features", "registry"]],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"lightgbm", "bentoml"},
-    code_version="1",
-    description="A warm start of the demand model for the fast tier when it is due: leaf values learnt anew from "
-    "recent days, stored only where days that were held back show it to be no worse than the model as it was.",
-)
-def fast_tier_model(
-    lake: dg.ResourceParam[Lake],
-    feature_store: dg.ResourceParam[FeatureStore],
-    model_store: dg.ResourceParam[ModelStore],
-) -> dg.MaterializeResult:
-    """Proves a refresh on an older version first; then refreshes the newest one with everything known."""
-    span, table = feature_span(lake), stored(lake)
-    if span is None or table.empty:
-        return dg.MaterializeResult(metadata={"status": "no series has a tier yet"})
-    asked = work(table, span[1])
-    if asked.fast_due == 0:
-        return dg.MaterializeResult(metadata={"status": f"nothing to refresh: {asked.reason}"})
-    made = refresh_fast_tier(lake, feature_store, model_store, table, span)
-    if made is None:
-        return dg.MaterializeResult(metadata={"status": "no model is old enough to prove a refresh on"})
-    if not made.verdict.passed or made.files is None or made.manifest is None:
-        return dg.MaterializeResult(
-            metadata={"status": "not stored: " + "; ".join(made.verdict.reasons), **made.scores}
-        )
-    version = model_store.save(FAST_PRODUCT, made.files, made.manifest)
-    base = str(made.manifest.config["warm_start_of"])
-    return dg.MaterializeResult(
-        metadata={"status": "refreshed", "version": version, "warm_start_of": base, **made.scores}
-    )
 
 
 def overdue(table: pd.DataFrame, today: date, grace_days: int) -> Verdict:
@@ -146,14 +108,15 @@ def tier_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
 
 
 weekly = dg.ScheduleDefinition(
-    name="fast_series_are_refreshed_weekly",
-    target=dg.AssetSelection.assets(TIERS, REFRESH),
+    name="due_series_are_retrained_weekly",
+    target=dg.AssetSelection.assets(*CHAIN, TIERS),
     cron_schedule="0 5 * * 1",
     execution_timezone="UTC",
     tags={"retail/writes": "lake"},
-    description="Measures every series on Monday morning and refreshes the model of the fast tier where it is due.",
+    description="On Monday morning: trains or refreshes what is due, lets it through the gates, forecasts with it and "
+    "measures every series again. A refresh of the whole graph does the same whenever files come.",
 )
 
-ASSETS: list[Any] = [series_tiers, fast_tier_model]
+ASSETS: list[Any] = [series_tiers]
 CHECKS: list[Any] = [tier_checks]
 SCHEDULES: list[Any] = [weekly]

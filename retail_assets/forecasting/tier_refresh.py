@@ -1,128 +1,161 @@
-"""The warm start of the fast tier: proven on an older version and days held back, then made of the newest version."""
+"""The refresh between two full trainings: a version like any other, made of a full one (its parent) and recent days.
+
+It is proven by the code that proves a training, and only what learns differs: where a training grows trees, a refresh
+learns the parent's leaf values anew. The model that is proven starts from the parent's own proof model, so that it has
+seen nothing of the windows that calibrate and prove it. One model serves every series: see docs/explain-a-forecast.md.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.core.accuracy import rmse
 from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.frames import Gold, crossed, sampled
+from retail_assets.forecasting.encoding import ForecastModelError
+from retail_assets.forecasting.evaluation import (
+    PROOF_PREFIX,
+    ShortHistory,
+    Training,
+    origin_days,
+    plan_windows,
+    train,
+)
+from retail_assets.forecasting.forecast_tasks import model_of
+from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.policy import Verdict
-from retail_assets.forecasting.tiers import FAST, KEYS
-from retail_assets.forecasting.training import LIBRARIES, PRODUCT, TrainingSource, features_of, gold_versions
-from retail_assets.forecasting.views_config import TiersConfig, ViewsConfig
+from retail_assets.forecasting.training import LIBRARIES, PRODUCT, SERVICE, TrainingSource, features_of, recorded_config
+from retail_assets.forecasting.views_config import TiersConfig
 from retail_assets.forecasting.warm_start import refreshed
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
 
-FAST_PRODUCT = "forecasting_fast_tier"
-FEWEST_DAYS = 14  # since an older model was trained: half of them refresh it, half prove it
-LONGEST_PROOF = 28
+WARM_START = "warm_start"  # in the configuration that the manifest of a refreshed version records
+
+
+def parent_of(manifest: Manifest) -> str | None:
+    """The full version that a refreshed one was made of; None for a full one."""
+    started: dict[str, Any] | None = manifest.config.get(WARM_START)
+    return str(started["parent"]) if started else None
+
+
+def own_config(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest records of configuration and code, without its refresh."""
+    return {name: value for name, value in manifest.config.items() if name != WARM_START}
+
+
+def past_until(parent: Manifest, config: ForecastingConfig) -> date:
+    """The day up to which the model that proved the full version `parent` has learnt."""
+    return plan_windows(parent.train_from, parent.train_until, config).calibrate
+
+
+def is_provable(parent: Manifest) -> bool:
+    """Whether a version was stored with the model that proved it, as every full one is."""
+    return any(name.startswith(PROOF_PREFIX) for name in parent.files)
+
+
+def proof_model(store: ModelStore, parent: Manifest) -> DemandForecaster:
+    """The model that proved the full version `parent`, without intervals; ModelStoreError where a byte changed."""
+    folder = store.path(PRODUCT, parent.version)
+    names = [name for name in parent.files if name.startswith(PROOF_PREFIX)]
+    return model_of({name.removeprefix(PROOF_PREFIX): (folder / name).read_bytes() for name in names})
+
+
+def unfit(parent: Manifest, span: tuple[date, date], config: ForecastingConfig, tiers: TiersConfig) -> str | None:
+    """Why `parent` cannot be refreshed with gold from `span[0]` to `span[1]`; None where it can."""
+    if not is_provable(parent):
+        return f"{parent.version} was stored without the model that proved it"
+    try:
+        windows = plan_windows(origin_days(*span, _shorter(config, tiers))[0], span[1], config)
+    except ShortHistory as error:
+        return str(error)
+    if windows.calibrate < past_until(parent, config):
+        return f"the model that proved {parent.version} has seen days after {windows.calibrate}"
+    return None
+
+
+def refresh(
+    lake: Lake,
+    source: TrainingSource,
+    store: ModelStore,
+    parent: Manifest,
+    config: ForecastingConfig,
+    tiers: TiersConfig,
+    versions: dict[str, int],
+    span: tuple[date, date],
+) -> Training:
+    """`parent` refreshed with gold at `versions` up to `span[1]`, calibrated and proven as a training is.
+
+    The same parent, gold and configuration give the same bytes. Raises ForecastModelError where the parent's proof
+    model has seen the windows (`unfit` says so before), ModelStoreError where a byte of the parent changed.
+    """
+    final = DemandForecaster.load(store.path(PRODUCT, parent.version))
+    start = _WarmStart(proof_model(store, parent), final, past_until(parent, config), tiers)
+    shorter = _shorter(config, tiers)
+    features = features_of(source, origin_days(*span, shorter), versions, shorter)
+    gold = Gold(lake, span[1], versions)
+    try:
+        return train(gold, features, source.features(SERVICE), shorter, start)
+    finally:
+        gold.close()
+
+
+def refreshed_manifest(
+    training: Training,
+    parent: Manifest,
+    config: ForecastingConfig,
+    tiers: TiersConfig,
+    versions: dict[str, int],
+    features: list[str],
+) -> Manifest:
+    """The manifest of a refresh: it names its parent and how much of it was kept."""
+    how = {"parent": parent.version, "days": tiers.refresh_days, "rows": tiers.refresh_rows, "keep": tiers.refresh_keep}
+    return Manifest(
+        product=PRODUCT,
+        created_at=datetime.now(UTC),
+        gold=versions,
+        feature_service=SERVICE,
+        features=features,
+        git_commit=git_commit(),
+        config=recorded_config(config) | {WARM_START: how},
+        seed=config.seed,
+        metrics=training.metrics,
+        train_from=parent.train_from,
+        train_until=training.windows.newest,
+        rows=training.rows,
+        libraries=installed(*LIBRARIES),
+    )
 
 
 @dataclass(frozen=True)
-class FastTier:
-    """RMSE on the days held back of the model as it was and refreshed; files and manifest where it may be stored."""
+class _WarmStart:
+    """Learns as `evaluation.train` asks for: from the parent's final model for the newest day, else from its proof."""
 
-    scores: dict[str, float]
-    verdict: Verdict
-    files: dict[str, bytes] | None = None
-    manifest: Manifest | None = None
+    past: DemandForecaster
+    final: DemandForecaster
+    past_until: date
+    tiers: TiersConfig
 
-
-def refresh_fast_tier(
-    lake: Lake, source: TrainingSource, store: ModelStore, table: pd.DataFrame, span: tuple[date, date]
-) -> FastTier | None:
-    """Refreshes the newest model for the fast series of `table`; None where no model is old enough to prove it on.
-
-    The proof refreshes an older version with the first half of the days it has not seen, and scores it on the rest.
-    """
-    config, tiers = ForecastingConfig.load(), ViewsConfig.load().tiers
-    older = _older(store, span[1] - timedelta(days=FEWEST_DAYS))
-    if older is None:
-        return None
-    versions = gold_versions(lake, source)
-    held = min((span[1] - older.train_until).days // 2, LONGEST_PROOF, config.horizon)
-    proof_origin = span[1] - timedelta(days=held)
-    features = features_of(source, _days(span, proof_origin, config, tiers), versions, config)
-    gold = Gold(lake, span[1], versions)
-    try:
-        aged = DemandForecaster.load(store.path(PRODUCT, older.version))
-        gold.learn_baseline(proof_origin, config.reach)
-        renewed = refreshed(aged, _recent(gold, features, proof_origin, config, tiers), config, tiers.refresh_keep)
-        frame = gold.examples(crossed(gold.at_origin(features, proof_origin, config.series), held, proof_origin))
-        fast = frame.merge(table.loc[table["tier"] == FAST, KEYS], on=KEYS)
-        scores = {name: _rmse(fast, model, config) for name, model in (("aged", aged), ("refreshed", renewed))}
-        verdict = no_worse(scores)
-        if not verdict.passed:
-            return FastTier(scores, verdict)
-        base = store.manifest(PRODUCT, store.versions(PRODUCT)[-1])
-        gold.learn_baseline(span[1], config.reach)
-        examples = _recent(gold, features, span[1], config, tiers)
-        newest = DemandForecaster.load(store.path(PRODUCT, base.version))
-        made = refreshed(newest, examples, config, tiers.refresh_keep)
-    finally:
-        gold.close()
-    manifest = _manifest(base, versions, scores, span[1], int(examples["units"].notna().sum()), tiers)
-    return FastTier(scores, verdict, made.files(), manifest)
+    def __call__(
+        self, gold: Gold, origins: pa.Table, until: date, names: list[str], config: ForecastingConfig
+    ) -> tuple[DemandForecaster, int]:
+        newest = until == gold.until
+        if not newest and until < self.past_until:
+            raise ForecastModelError(f"the model to refresh has learnt up to {self.past_until}, the proof asks {until}")
+        days = origins["business_date"]
+        first = pa.scalar(until - timedelta(days=self.tiers.refresh_days), pa.date32())
+        recent = origins.filter(pc.and_(pc.greater_equal(days, first), pc.less_equal(days, pa.scalar(until))))
+        gold.learn_baseline(until, config.reach)
+        examples = gold.examples(sampled(recent, config.horizon, until, config.training.rows, config.seed))
+        model = refreshed(self.final if newest else self.past, examples, config, self.tiers.refresh_keep)
+        return model, int(examples["units"].notna().sum())
 
 
-def no_worse(scores: dict[str, float]) -> Verdict:
-    """A refresh is kept where its RMSE on days held back is not above that of the model as it was."""
-    aged, renewed = scores["aged"], scores["refreshed"]
-    passed = bool(renewed <= aged)
-    reasons = () if passed else (f"RMSE {renewed:.4f} on the days held back, {aged:.4f} without the refresh",)
-    return Verdict(passed, reasons, scores)
-
-
-def _older(store: ModelStore, until: date) -> Manifest | None:
-    """The newest version that has learnt nothing after `until`."""
-    manifests = [store.manifest(PRODUCT, version) for version in store.versions(PRODUCT)]
-    return next((m for m in reversed(manifests) if m.train_until <= until), None)
-
-
-def _manifest(
-    base: Manifest, versions: dict[str, int], scores: dict[str, float], until: date, rows: int, tiers: TiersConfig
-) -> Manifest:
-    """The manifest of `base` with what the refresh changed; the proof's scores are its metrics."""
-    changed = {
-        "product": FAST_PRODUCT,
-        "created_at": datetime.now(UTC),
-        "gold": versions,
-        "config": base.config | {"warm_start_of": base.version, "keep": tiers.refresh_keep},
-        "git_commit": git_commit(),
-        "metrics": {f"rmse_{name}": value for name, value in scores.items()},
-        "train_until": until,
-        "rows": rows,
-        "libraries": installed(*LIBRARIES),
-    }
-    return base.model_copy(update=changed)
-
-
-def _days(span: tuple[date, date], proof_origin: date, config: ForecastingConfig, tiers: TiersConfig) -> list[date]:
-    first = max(
-        span[0] + timedelta(days=config.training.warmup_days), proof_origin - timedelta(days=tiers.refresh_days)
-    )
-    reach = range(0, (span[1] - first).days + 1, config.training.origin_every)
-    days = {span[1] - timedelta(days=back) for back in reach}
-    return sorted(days | {proof_origin - timedelta(days=back) for back in range(config.series.origin_days)})
-
-
-def _recent(gold: Gold, features: pa.Table, until: date, config: ForecastingConfig, tiers: TiersConfig) -> pd.DataFrame:
-    """Examples of origins in the last `refresh_days` before `until`, with targets up to it."""
-    days = features["business_date"]
-    low, high = pa.scalar(until - timedelta(days=tiers.refresh_days), pa.date32()), pa.scalar(until, pa.date32())
-    origins = features.filter(pc.and_(pc.greater_equal(days, low), pc.less_equal(days, high)))
-    return gold.examples(sampled(origins, config.horizon, until, tiers.refresh_rows, config.seed))
-
-
-def _rmse(frame: pd.DataFrame, model: DemandForecaster, config: ForecastingConfig) -> float:
-    known = frame[frame["units"].notna()]
-    return rmse(known["units"].to_numpy(float), model.mean(known, config.threads)) if len(known) else float(np.nan)
+def _shorter(config: ForecastingConfig, tiers: TiersConfig) -> ForecastingConfig:
+    """`config` with the rows and days that a refresh and its two windows need."""
+    days = tiers.refresh_days + 2 * config.backtest.window_days
+    less = {"days": min(days, config.training.days), "rows": tiers.refresh_rows}
+    return config.model_copy(update={"training": config.training.model_copy(update=less)})

@@ -1,13 +1,11 @@
-"""ops/series_tiers read and measured: the days that were forecast and have come, and what is due."""
+"""ops/series_tiers read and measured: the days that were forecast and have come; and a full training asked for."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.tiers import KEYS, Work, may_wait, work
-from retail_assets.forecasting.views_config import ViewsConfig
+from retail_assets.forecasting.tiers import KEYS
 from retail_assets.resources.lake import Lake
 
 TABLE = "series_tiers"
@@ -33,12 +31,13 @@ def stored(lake: Lake) -> pd.DataFrame:
     return frame
 
 
-def waits(lake: Lake, today: date, reasons: Sequence[str]) -> str | None:
-    """Why a training waits, where configs/forecast_views.yaml lets tiers decide and nothing but data has changed."""
-    if not ViewsConfig.load().tiers.decide_training:
-        return None
-    found: Work = work(stored(lake), today)
-    return found.reason if may_wait(reasons, found) else None
+def make_due(lake: Lake) -> int:
+    """Makes every series due now, so that the next run trains in full where anything changed; how many there are."""
+    table = stored(lake)
+    due = table.assign(next_due=table["measured_on"])
+    if len(due):
+        lake.overwrite("ops", TABLE, pa.Table.from_pandas(due, schema=SCHEMA, preserve_index=False))
+    return len(due)
 
 
 def judged(lake: Lake, newest: date) -> tuple[pd.DataFrame, str]:

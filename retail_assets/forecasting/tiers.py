@@ -5,7 +5,7 @@ The velocity is the bias of the last forecasts in standard errors of a count wit
 slow and fast sellers are judged alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -61,10 +61,11 @@ class Work:
     slow_due: int
 
 
-def work(table: pd.DataFrame, today: date) -> Work:
+def work(table: pd.DataFrame, today: date, config: TiersConfig) -> Work:
     """From the rows of ops/series_tiers: a full training when a slow series is due, else a refresh when a fast one is.
 
-    A full training serves every series; it comes first, and no table at all asks for it.
+    A full training serves every series; it comes first, and no table at all asks for it. So does drift of a share of
+    all series from `config.full_share` on: what all share is no matter of leaf values. It is asked for once a week.
     """
     due = table[table["next_due"] <= today]
     fast, slow = int((due["tier"] == FAST).sum()), int((due["tier"] == SLOW).sum())
@@ -72,14 +73,12 @@ def work(table: pd.DataFrame, today: date) -> Work:
         return Work("full", "no series was ever trained", 0, 0)
     if slow:
         return Work("full", f"{slow} slow series were last trained {_oldest(due, SLOW)}", fast, slow)
+    drifting = float((table["tier"] == FAST).mean())
+    if fast and drifting >= config.full_share:
+        return Work("full", f"{drifting:.0%} of all series drift", fast, slow)
     if fast:
         return Work("refresh", f"{fast} fast series were last trained {_oldest(due, FAST)}", fast, slow)
     return Work("none", f"the next series is due on {table['next_due'].min()}", 0, 0)
-
-
-def may_wait(reasons: Sequence[str], found: Work) -> bool:
-    """Whether a training can wait: only data have changed (gold versions), and no slow series is due."""
-    return found.action != "full" and all(MOVED in reason for reason in reasons)
 
 
 def _oldest(due: pd.DataFrame, tier: str) -> str:

@@ -46,6 +46,7 @@ class TiersConfig(_Frozen):
     slow_below: Positive
     fast_days: Count
     slow_days: Count
+    full_share: Annotated[float, Field(gt=0.0, le=1.0)]
     grace_days: Annotated[int, Field(ge=0)]
     refresh_days: Annotated[int, Field(ge=28)]
     refresh_rows: Annotated[int, Field(ge=1000)]

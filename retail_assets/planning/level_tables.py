@@ -67,18 +67,22 @@ def proof_of(lake: Lake, quantile_levels: Sequence[float]) -> pd.DataFrame:
 
 
 def level_forecasts(
-    forecasts: pd.DataFrame, proof: pd.DataFrame, origin: date, quantile_levels: Sequence[float]
+    forecasts: pd.DataFrame,
+    proof: pd.DataFrame,
+    earlier: pd.DataFrame | None,
+    origin: date,
+    quantile_levels: Sequence[float],
 ) -> pa.Table:
-    """Rows of gold/forecast_levels: `forecasts` of `forecasts_with_dimensions` with intervals learnt from `proof`.
+    """Rows of gold/forecast_levels: `forecasts` of `forecasts_with_dimensions` with the intervals of each level.
 
-    A store-SKU keeps the quantiles of its own forecast; higher levels get those of their own errors.
+    A store-SKU keeps the quantiles of its own forecast; higher levels get those of their own errors from several
+    `earlier` origins (`level_origins.stored_sums`), or of `proof` where there are none.
     """
     names = [quantile_name(level) for level in quantile_levels]
     low = forecasts.assign(mean=on_grid(forecasts["mean"].to_numpy(float)), series=1)
     made = at_levels(low, ["mean", "series"])
     quantiles = np.full((len(made), len(names)), np.nan)
-    proven = at_levels(proof, PROVEN)
-    intervals = LevelIntervals.fit(proven[proven["level"] != LOWEST], quantile_levels)
+    intervals = LevelIntervals.fit(_errors_of(proof, earlier), quantile_levels)
     for level in LEVELS:
         rows = (made["level"] == level).to_numpy(bool)
         if level == LOWEST:
@@ -94,22 +98,37 @@ def level_forecasts(
     return pa.Table.from_pandas(made, schema=schema(quantile_levels), preserve_index=False)
 
 
-def level_scores(proof: pd.DataFrame, quantile_levels: Sequence[float]) -> pd.DataFrame:
-    """One row per level: errors of the forecast and of both baselines, and what intervals covered in weeks left out.
+def _errors_of(proof: pd.DataFrame, earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """Units and mean of each group above the store-SKUs on days that its forecast had not seen."""
+    if earlier is not None:
+        return earlier
+    sums = at_levels(proof, PROVEN)
+    return sums[sums["level"] != LOWEST].reset_index(drop=True)
 
-    Store-SKUs are scored with the quantiles of their own forecast, which were learnt on days before `proof`.
+
+def level_scores(proof: pd.DataFrame, earlier: pd.DataFrame | None, quantile_levels: Sequence[float]) -> pd.DataFrame:
+    """One row per level: errors of the forecast and of both baselines on `proof`, and what intervals covered.
+
+    Coverage and pinball loss are of weeks left out in turn, from all `earlier` origins. Store-SKUs are scored on
+    `proof`, with the quantiles of their own forecast, which were learnt on days before; their `coverage_90` is that of
+    counts (`accuracy.coverage_of_counts`), `coverage_90_closed` counts both ends as inside. `judged` is the number of
+    rows behind a coverage.
     """
-    names, shares = [quantile_name(level) for level in quantile_levels], np.array(quantile_levels)
-    proven = at_levels(proof, [*PROVEN, *names])
-    own, rows = (proven["level"] == LOWEST).to_numpy(bool), []
-    quantiles = np.empty((len(proven), len(names)))
-    quantiles[~own] = week_by_week(proven[~own].reset_index(drop=True), quantile_levels)
-    quantiles[own] = proven.loc[own, names].to_numpy(float)
+    names = [quantile_name(level) for level in quantile_levels]
+    proven, sums = at_levels(proof, [*PROVEN, *names]), _errors_of(proof, earlier)
+    made, rows = week_by_week(sums, quantile_levels), []
     for level in LEVELS:
-        here = (proven["level"] == level).to_numpy(bool)
-        part, made = proven[here], quantiles[here]
+        part = proven[proven["level"] == level]
         units, mean = part["units"].to_numpy(float), part["mean"].to_numpy(float)
         rmse = {name: accuracy.rmse(units, part[name].to_numpy(float)) for name in BASELINES}
+        if level == LOWEST:
+            found = _interval_scores(units, part[names].to_numpy(float), quantile_levels)
+            low, high = part[names[0]].to_numpy(float), part[names[-1]].to_numpy(float)
+            nominal = quantile_levels[-1] - quantile_levels[0]
+            found["coverage_90"] = accuracy.coverage_of_counts(units, low, high, mean, nominal)
+        else:
+            here = (sums["level"] == level).to_numpy(bool)
+            found = _interval_scores(sums.loc[here, "units"].to_numpy(float), made[here], quantile_levels)
         rows.append(
             {
                 "level": level,
@@ -119,8 +138,13 @@ def level_scores(proof: pd.DataFrame, quantile_levels: Sequence[float]) -> pd.Da
                 "rmse": accuracy.rmse(units, mean),
                 **{f"rmse_{name}": value for name, value in rmse.items()},
                 "rmse_ratio": accuracy.rmse(units, mean) / max(min(rmse.values()), 1e-12),
-                "coverage_90": accuracy.coverage(units, made[:, 0], made[:, -1]),
-                "pinball": accuracy.pinball(units, made, shares) / max(float(units.mean()), 1e-12),
+                **found,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _interval_scores(units: np.ndarray, made: np.ndarray, quantile_levels: Sequence[float]) -> dict[str, float]:
+    covered = accuracy.coverage(units, made[:, 0], made[:, -1])
+    pinball = accuracy.pinball(units, made, np.array(quantile_levels)) / max(float(units.mean()), 1e-12)
+    return {"judged": float(len(units)), "coverage_90": covered, "coverage_90_closed": covered, "pinball": pinball}

@@ -11,6 +11,7 @@ LEVEL_COLUMNS = {
     "rmse_seasonal_naive": ("seasonal naive", "{:.2f}"),
     "rmse_weekday_mean": ("weekday mean", "{:.2f}"),
     "coverage_90": ("90 % covers", "{:.1%}"),
+    "coverage_90_closed": ("with its ends", "{:.1%}"),
     "pinball": ("pinball per unit", "{:.4f}"),
 }
 

@@ -65,11 +65,12 @@ def show_answer(answer: Answer, console: Console) -> None:
         table.add_row(f"{row['target_date']:%a %d %b %Y}", *prices, *units, style=style)
     console.print(table)
     found = totals(answer)
-    for name, unit in (("units", "units"), ("revenue", answer.currency), ("margin", answer.currency)):
+    for name, unit in (("units", None), ("revenue", answer.currency), ("margin", answer.currency)):
         if f"planned_{name}" in found:
             was, now = found[f"planned_{name}"], found[f"changed_{name}"]
             change = f" ({now / was - 1:+.1%})" if was > 0 else ""
-            console.print(f"{name}: {was:,.1f} planned, {now:,.1f} changed{change} {unit}", highlight=False)
+            shown = name if unit is None else f"{name} in {unit}"
+            console.print(f"{shown}: {was:,.1f} planned, {now:,.1f} changed{change}", highlight=False)
     elasticity, low, high = answer.elasticity
     said = f"elasticity {elasticity:.2f} (95 %: {low:.2f} to {high:.2f}), learnt from the {answer.source}'s sales"
     if answer.display != 1.0:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment
+from retail_assets.forecasting.cold_start import OWN
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.context import ForecastContext
 from retail_assets.forecasting.encoding import ForecastModelError
@@ -57,7 +58,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Made:
-    """A forecast before it is dressed as answer and row. `days` has target_date, horizon, mean and quantiles."""
+    """A forecast before it is dressed as answer and row. `days` has target_date, horizon, mean and quantiles.
+
+    `rung` is of the cold start ladder (forecasting/cold_start.py); only a batch forecast has another than the first.
+    """
 
     origin: date
     days: pd.DataFrame
@@ -68,6 +72,7 @@ class Made:
     git_commit: str
     fallback: str | None = None
     cache_age_s: float | None = None
+    rung: str = OWN
 
 
 class ForecastDesk:
@@ -256,7 +261,8 @@ class ForecastDesk:
         self.runtime.metrics.fallback("stale" if why.startswith("stale") else "missing")
         origin, version = days["origin_date"].iloc[0].date(), str(days["model_version"].iloc[0])
         inputs = {"gold": "forecasts", "origin": origin.isoformat(), "horizon": horizon, "why": why}
-        return Made(origin, days, version, inputs, None, None, self._commit, fallback=why)
+        rung = str(days["rung"].iloc[0]) if "rung" in days and pd.notna(days["rung"].iloc[0]) else OWN
+        return Made(origin, days, version, inputs, None, None, self._commit, fallback=why, rung=rung)
 
     def _batch(self, store_id: str, sku: str, horizon: int) -> pd.DataFrame | None:
         try:
@@ -311,6 +317,7 @@ def _answer(made: Made, store_id: str, sku: str, decision_id: str, at: datetime,
             for day, (mean, *quantiles) in zip(targets, columns, strict=True)
         ],
         "model_version": made.model_version,
+        "rung": made.rung,
         "decided_at": at,
         "features_at": made.features_at,
         "feature_age_s": made.age_s,
@@ -333,7 +340,7 @@ def _row(made: Made, answer: dict[str, Any]) -> dict[str, Any]:
         "model_version": made.model_version,
         "policy_hash": None,
         "guardrails": "[]",
-        "output": json.dumps({"columns": columns, "days": days}),
+        "output": json.dumps({"columns": columns, "days": days, "rung": answer["rung"]}),
         "price": None,
         "currency": None,
         "previous_price": None,

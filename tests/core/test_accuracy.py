@@ -116,3 +116,22 @@ def test_intervals_of_a_ratio_cover_what_they_claim(measure: str) -> None:
     found = [sample(len(np.unique(unit))) for _ in range(400)]
     covered = np.mean([abs(ratio - truth) <= 1.645 * error for ratio, error in found])
     assert 0.84 <= covered <= 0.94
+
+
+def _poisson_interval(mean: np.ndarray, wrong: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.stats import poisson
+
+    return poisson.ppf(0.05, mean * wrong), poisson.ppf(0.95, mean * wrong)
+
+
+def test_an_honest_interval_of_counts_covers_what_it_says_and_a_wrong_one_does_not() -> None:
+    chance = np.random.default_rng(5)
+    mean = np.repeat(np.geomspace(0.2, 50.0, 40), 500)
+    units = chance.poisson(mean).astype(float)
+    low, high = _poisson_interval(mean)
+    assert accuracy.coverage(units, low, high) > 0.92
+    assert accuracy.coverage_of_counts(units, low, high, mean, 0.9) == pytest.approx(0.9, abs=0.01)
+    wide = accuracy.coverage_of_counts(units, np.zeros(len(mean)), high * 2 + 1, mean, 0.9)
+    few, many = _poisson_interval(mean, 0.8)
+    assert wide > 0.93 and accuracy.coverage_of_counts(units, few, many, mean, 0.9) < 0.85
+    assert np.isnan(accuracy.coverage_of_counts(*(np.array([]),) * 4, 0.9))

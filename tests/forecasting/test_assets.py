@@ -106,7 +106,8 @@ def test_the_manifest_says_what_the_model_was_made_of(
     assert manifest.gold == training.gold_versions(own_lake, feature_store)
     assert manifest.features == feature_store.features("demand_forecast")
     assert manifest.train_until == NEWEST and manifest.rows > 1000
-    assert set(manifest.files) == {"model_mean.txt", "spec.json"} and manifest.libraries["lightgbm"]
+    final = {"model_mean.txt", "spec.json"}
+    assert set(manifest.files) == final | {f"proof_{name}" for name in final} and manifest.libraries["lightgbm"]
     assert json.dumps(manifest.config)
 
 
@@ -121,7 +122,7 @@ def test_training_again_from_a_manifest_gives_the_same_bytes_after_gold_has_move
     assert span is not None
     again = training.run_training(own_lake, feature_store, small, manifest.gold, span)
     stored = {name: (store.path("forecasting", version) / name).read_bytes() for name in manifest.files}
-    assert again.forecaster.files() == stored
+    assert again.files() == stored
 
 
 def test_new_data_make_a_new_version(

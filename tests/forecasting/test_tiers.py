@@ -12,16 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.forecasting import assets, tier_assets, tier_refresh, tier_state, training
+from retail_assets.core.manifest import Manifest
+from retail_assets.forecasting import assets, next_training, tier_assets, tier_refresh, tier_state, training
 from retail_assets.forecasting.config import ForecastingConfig, ForecastingConfigError
 from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.tiers import FAST, SLOW, Work, drift_velocity, may_wait, next_due, tier_of, updated, work
+from retail_assets.forecasting.next_training import decide
+from retail_assets.forecasting.tiers import FAST, SLOW, Work, drift_velocity, next_due, tier_of, updated, work
 from retail_assets.forecasting.views_config import VIEWS_FILE, ViewsConfig
 from retail_assets.forecasting.warm_start import refreshed
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import FIRST, NEWEST, SKUS, Features, write_gold
 
 TODAY = date(2026, 6, 1)
@@ -78,25 +81,40 @@ def table(*rows: tuple[str, int]) -> pd.DataFrame:
     [
         ([], "full"),
         ([(FAST, 1), (SLOW, 20)], "none"),
-        ([(FAST, 0), (SLOW, 20)], "refresh"),
+        ([(FAST, 0), (SLOW, 20), (SLOW, 20)], "refresh"),
         ([(FAST, 5), (SLOW, 0)], "full"),
         ([(FAST, -1), (SLOW, -1)], "full"),
     ],
 )
 def test_what_is_due_today(rows: list[tuple[str, int]], action: str) -> None:
-    found = work(table(*rows), TODAY)
+    found = work(table(*rows), TODAY, TIERS)
     assert found.action == action and found.reason
 
 
+@pytest.mark.parametrize(("fast", "action"), [(39, "refresh"), (40, "full")])
+def test_drift_of_most_series_asks_for_a_full_training(fast: int, action: str) -> None:
+    assert work(table(*[(FAST, 0)] * fast, *[(SLOW, 9)] * (100 - fast)), TODAY, TIERS).action == action
+    assert work(table(*[(FAST, 1)] * fast, *[(SLOW, 9)] * (100 - fast)), TODAY, TIERS).action == "none"
+
+
 @pytest.mark.parametrize(
-    ("reasons", "action", "waits"),
+    ("changed", "refreshed", "asked", "unusable", "action"),
     [
-        ((MOVED,), "none", True), ((MOVED, MOVED), "refresh", True), ((MOVED,), "full", False),
-        ((MOVED, "the features differ"), "none", False), (("the code or the configuration differs",), "none", False),
+        ((), False, "full", None, "none"), ((), True, "refresh", None, "none"), ((), True, "full", None, "full"),
+        ((MOVED,), False, "none", None, "none"), ((MOVED, MOVED), True, "refresh", None, "refresh"),
+        ((MOVED,), False, "full", None, "full"), ((MOVED,), False, "refresh", "nothing is live", "full"),
+        ((MOVED,), False, "none", "nothing is live", "full"),
+        ((MOVED, "the features differ"), False, "none", None, "full"),
+        (("the code or the configuration differs",), True, "refresh", None, "full"),
     ],
 )  # fmt: skip
-def test_only_new_data_can_wait(reasons: tuple[str, ...], action: str, waits: bool) -> None:
-    assert may_wait(reasons, Work(action, "why", 0, 0)) is waits
+def test_what_is_trained(
+    changed: tuple[str, ...], refreshed: bool, asked: str, unusable: str | None, action: str
+) -> None:
+    found, reasons = decide(changed, refreshed, Work(asked, "why", 0, 0), unusable, True)
+    assert found == action and (reasons or not changed)
+    always, _ = decide(changed, refreshed, Work(asked, "why", 0, 0), unusable, False)
+    assert always == ("full" if changed or (refreshed and asked == "full") else "none")
 
 
 @given(
@@ -125,14 +143,6 @@ def test_the_next_state_has_each_series_once_and_never_loses_time(
 def test_a_series_is_overdue_after_the_days_of_grace(late: int, passed: bool) -> None:
     verdict = tier_assets.overdue(table((SLOW, -late), (FAST, 3)), TODAY, TIERS.grace_days)
     assert verdict.passed is passed and bool(verdict.reasons) is not passed
-
-
-@pytest.mark.parametrize(
-    ("aged", "renewed", "passed"),
-    [(1.0, 0.9, True), (1.0, 1.0, True), (1.0, 1.1, False), (float("nan"), 1.0, False), (1.0, float("nan"), False)],
-)
-def test_a_refresh_is_kept_only_where_it_is_no_worse(aged: float, renewed: float, passed: bool) -> None:
-    assert tier_refresh.no_worse({"aged": aged, "refreshed": renewed}).passed is passed
 
 
 @pytest.fixture(scope="module")
@@ -187,56 +197,92 @@ def status(result: dg.MaterializeResult) -> str:
     return str((result.metadata or {})["status"])
 
 
-def test_from_training_to_tiers_to_a_refresh_that_proves_itself(
-    own_lake: Lake, feature_store: Features, tmp_path: Path, small: Callable[..., None]
+def test_from_training_to_tiers_to_a_refreshed_version_like_any_other(
+    own_lake: Lake, sales: pd.DataFrame, feature_store: Features, tmp_path: Path, small: Callable[..., None]
 ) -> None:
     store = ModelStore.at(tmp_path / "models")
+    small(refresh_days=60, full_share=1.0)
+    early = NEWEST - timedelta(days=8)
+    until_then = Features(feature_store.frame[feature_store.frame["business_date"] <= early])
+    write_gold(own_lake, sales[sales["day"] <= pd.Timestamp(early)], until_then.frame)
     assert status(tier_assets.series_tiers(lake=own_lake, model_store=store)) == "no forecasts yet"
-    again = {"lake": own_lake, "feature_store": feature_store, "model_store": store}
-    assert status(tier_assets.fast_tier_model(**again)) == "no series has a tier yet"
-    assets.demand_model(**again)
-    _publish(own_lake, feature_store)
+    before = {"lake": own_lake, "feature_store": until_then, "model_store": store}
+    full = (assets.demand_model(**before).metadata or {})["version"]
+    _publish(own_lake, until_then, early)
+    assert status(tier_assets.series_tiers(lake=own_lake, model_store=store)) == "no forecasts yet"
+    ledger = Ledger(own_lake)
+    ledger.promote(training.PRODUCT, str(full), by="test", reason="test")
     measured = tier_assets.series_tiers(lake=own_lake, model_store=store).metadata or {}
     rows = tier_state.stored(own_lake)
     assert measured["status"] == "measured on the proof of the newest model" and len(rows) == 30
     assert status(tier_assets.series_tiers(lake=own_lake, model_store=store)) == "unchanged"
-    assert own_lake.version("ops", tier_state.TABLE) == 0
-    assert rows["last_retrained"].eq(NEWEST).all() and set(rows["tier"]) <= {FAST, SLOW}
+    assert rows["last_retrained"].eq(early).all() and set(rows["tier"]) <= {FAST, SLOW}
     assert [r.passed for r in tier_assets.tier_checks(lake=own_lake)] == [True]
-    assert "nothing to refresh" in status(tier_assets.fast_tier_model(**again))
-
-    rows["next_due"], rows.loc[::2, "tier"] = NEWEST - timedelta(days=9), FAST
+    rows["tier"] = [FAST, SLOW] * 15
+    rows["next_due"] = [next_due(tier, early, TIERS) for tier in rows["tier"]]
     _write(own_lake, rows)
-    assert [r.passed for r in tier_assets.tier_checks(lake=own_lake)] == [False]
-    assert "old enough" in status(tier_assets.fast_tier_model(**again))
-    _store_older(store)
-    made = tier_assets.fast_tier_model(**again)
-    told = made.metadata or {}
-    assert {"aged", "refreshed"} <= set(told) and status(made).split(":")[0] in ("refreshed", "not stored")
-    if status(made) == "refreshed":
-        manifest = store.manifest(tier_refresh.FAST_PRODUCT, str(told["version"]))
-        assert manifest.config["warm_start_of"] == told["warm_start_of"] and manifest.train_until == NEWEST
-        DemandForecaster.load(store.path(tier_refresh.FAST_PRODUCT, manifest.version))
+
+    write_gold(own_lake, sales, feature_store.frame)
+    again = {"lake": own_lake, "feature_store": feature_store, "model_store": store}
+    told = assets.demand_model(**again).metadata or {}
+    assert (told["kind"], told["parent"]) == ("refreshed", full) and "15 fast series" in str(told["status"])
+    version = str(told["version"])
+    parent, made = (store.manifest(training.PRODUCT, name) for name in (str(full), version))
+    assert made.config[tier_refresh.WARM_START]["parent"] == full and made.train_until == NEWEST
+    assert set(made.metrics) == set(parent.metrics) and made.rows < parent.rows
+    assert set(made.files) == {"model_mean.txt", "spec.json"}
+    assert status(assets.demand_model(**again)) == "unchanged"
+    _replays(store, own_lake, feature_store, parent, version)
+
+    ledger.promote(training.PRODUCT, version, by="test", reason="test")
+    _publish(own_lake, feature_store, NEWEST)
+    tier_assets.series_tiers(lake=own_lake, model_store=store)
+    rows = tier_state.stored(own_lake)
+    until = {tier: set(part["last_retrained"]) for tier, part in rows.groupby("tier")}
+    assert until[SLOW] == {early} and until.get(FAST, {NEWEST}) == {NEWEST}
+    assert next_training.champion(own_lake, store) == parent
+    ledger.rollback(training.PRODUCT, by="test", reason="test")
+    assert next_training.learnt_until(own_lake, store) == (early, early)
+
+    assert tier_state.make_due(own_lake) == 30
+    told = assets.demand_model(**again).metadata or {}
+    assert told["kind"] == "trained" and len(store.versions(training.PRODUCT)) == 3
 
 
-def _publish(lake: Lake, features: Features) -> None:
+def _replays(store: ModelStore, lake: Lake, features: Features, parent: Manifest, version: str) -> None:
+    """A refreshed version made again from its manifest has its bytes."""
+    made, config, tiers = store.manifest("forecasting", version), ForecastingConfig.load(), ViewsConfig.load().tiers
+    span = training.feature_span(lake)
+    assert span is not None
+    again = tier_refresh.refresh(lake, features, store, parent, config, tiers, made.gold, span)
+    assert again.metrics == made.metrics
+    sealed = tier_refresh.refreshed_manifest(again, parent, config, tiers, made.gold, made.features)
+    assert sealed.sealed(again.forecaster.files()).version == version
+
+
+def test_what_cannot_be_refreshed_says_why(
+    own_lake: Lake, feature_store: Features, tmp_path: Path, small: Callable[..., None]
+) -> None:
+    store, span = ModelStore.at(tmp_path / "models"), (FIRST, NEWEST)
+    assets.demand_model(lake=own_lake, feature_store=feature_store, model_store=store)
+    parent, config = store.manifest("forecasting", store.versions("forecasting")[-1]), ForecastingConfig.load()
+    bare = parent.model_copy(update={"files": {"spec.json": ""}})
+    assert "without the model" in str(tier_refresh.unfit(bare, span, config, TIERS))
+    later = parent.model_copy(update={"train_until": NEWEST + timedelta(days=30)})
+    assert "has seen days after" in str(tier_refresh.unfit(later, span, config, TIERS))
+    assert "too short" in str(tier_refresh.unfit(parent, (NEWEST - timedelta(days=20), NEWEST), config, TIERS))
+    assert tier_refresh.unfit(parent, span, config, TIERS) is None
+
+
+def _publish(lake: Lake, features: Features, origin: date) -> None:
     """Forecasts of the newest origin, as far as tiers read them."""
     keys = features.frame[["store_id", "sku"]].drop_duplicates()
-    rows = keys.assign(business_date=NEWEST, target_date=NEWEST + timedelta(days=1), mean=1.0)
-    lake.overwrite_days("gold", "forecasts", pa.Table.from_pandas(rows, preserve_index=False), [NEWEST])
+    rows = keys.assign(business_date=origin, target_date=origin + timedelta(days=1), mean=1.0)
+    lake.overwrite_days("gold", "forecasts", pa.Table.from_pandas(rows, preserve_index=False), [origin])
 
 
 def _write(lake: Lake, rows: pd.DataFrame) -> None:
     lake.overwrite("ops", "series_tiers", pa.Table.from_pandas(rows, schema=tier_state.SCHEMA, preserve_index=False))
-
-
-def _store_older(store: ModelStore) -> None:
-    """The same model under the date of five weeks before."""
-    newest = store.manifest(training.PRODUCT, store.versions(training.PRODUCT)[-1])
-    folder = store.path(training.PRODUCT, newest.version)
-    files = {name: (folder / name).read_bytes() for name in newest.files}
-    older = {"train_until": NEWEST - timedelta(days=35), "created_at": newest.created_at - timedelta(days=35)}
-    store.save(training.PRODUCT, files, newest.model_copy(update=older))
 
 
 def test_live_forecasts_that_have_come_are_judged_before_the_proof(own_lake: Lake, sales: pd.DataFrame) -> None:
@@ -259,11 +305,11 @@ def test_new_data_wait_for_the_tiers_only_where_they_may_decide(
     store = ModelStore.at(tmp_path / "models")
     again = {"lake": own_lake, "feature_store": feature_store, "model_store": store}
     assets.demand_model(**again)
+    Ledger(own_lake).promote("forecasting", store.versions("forecasting")[0], by="test", reason="test")
     write_gold(own_lake, sales.assign(gross_units=sales["gross_units"] + 1), feature_store.frame)
     due = table((FAST, 1), (SLOW, 9))
     due["next_due"] = [NEWEST + timedelta(days=n) for n in (1, 9)]
     _write(own_lake, due.assign(drift_velocity=1.0, measured_on=NEWEST))
-    small(decide_training=True)
     waiting = assets.demand_model(**again).metadata or {}
     assert "the next series is due" in str(waiting["waiting"]) and len(store.versions("forecasting")) == 1
     small(decide_training=False)

@@ -27,6 +27,14 @@ def test_a_refresh_leaves_every_plan_and_the_checks_that_block_hold(lake: Lake) 
     assert len(judged) == 13 and failed == set()
 
 
+def test_the_intervals_of_levels_come_from_several_origins(lake: Lake) -> None:
+    rows = lake.open("reports", "forecast_level_origins").to_pyarrow_table().to_pandas()
+    newest = lake.query(f"select max(business_date) as day from {lake.scan('gold', 'fct_sales_daily')}")["day"]
+    assert len(set(rows["origin_date"])) > 1 and rows["target_date"].max() <= newest[0].as_py()
+    scores = lake.open("reports", "forecast_levels").to_pyarrow_table().to_pandas().set_index("level")
+    assert scores.loc["total", "judged"] == 28 * len(set(rows["origin_date"])) > scores.loc["total", "rows"]
+
+
 def test_the_levels_weeks_and_orders_are_of_the_same_forecasts(lake: Lake) -> None:
     def total(table: str, where: str) -> float:
         sql = f"select sum(mean) as units from {lake.scan('gold', table)} where {where}"

@@ -150,7 +150,7 @@ def test_the_answer_is_a_table_a_document_and_a_plot(priced: Lake, model: PriceM
     found = what_if(priced, model, STORE, SKU, Change(FIRST, LAST, price=3.0))
     said = StringIO()
     show_answer(found, Console(file=said, width=160))
-    for words in ("revenue: ", "elasticity -2.00 (95 %: -2.50 to -1.50)", "the answer is an extrapolation"):
+    for words in ("revenue in ", "elasticity -2.00 (95 %: -2.50 to -1.50)", "the answer is an extrapolation"):
         assert words in said.getvalue()
     document = json.loads(json.dumps(answer_document(found)))
     assert document["totals"] == totals(found) and len(document["days"]) == 28

@@ -61,7 +61,7 @@ def test_forecasts_equal_the_batch_of_the_same_origin(
         answer = ForecastAnswer.model_validate_json(response.content)
         assert not answer.fallback
         assert answer.model_version == rows[0]["model_version"] == live_version(served_home, "forecasting")
-        assert answer.origin_date == rows[0]["origin_date"]
+        assert (answer.origin_date, answer.rung) == (rows[0]["origin_date"], rows[0]["rung"])
         assert [day.date for day in answer.days] == [row["target_date"] for row in rows]
         assert [day.horizon for day in answer.days] == [row["horizon"] for row in rows]
         for day, row in zip(answer.days, rows, strict=True):
@@ -129,6 +129,7 @@ def test_each_answer_is_a_row_that_tells_what_it_was_made_from(
     assert (row["store_id"], row["sku"], row["mode"]) == (question["store_id"], question["sku"], "service")
     output, inputs = json.loads(row["output"]), json.loads(row["inputs"])
     assert [day[1] for day in output["days"]] == [day["mean"] for day in answer["days"]]
+    assert output["rung"] == answer["rung"] == "own history"
     assert inputs["features"]["units_mean_28"] is not None
     assert set(inputs["features_at"]) == {"store_product_demand", "store_activity", "product_demand"}
 
@@ -172,12 +173,14 @@ class TestFallback:
 
     def test_a_key_without_features_falls_back(self, desk: ForecastDesk, tiny_copy: Home) -> None:
         (store_id, sku), rows = next(iter(batch(tiny_copy).items()))
-        Lake.at(tiny_copy.lake).open("gold", FEATURE_TABLE).delete(f"store_id = '{store_id}' and sku = '{sku}'")
+        lake, key = Lake.at(tiny_copy.lake), f"store_id = '{store_id}' and sku = '{sku}'"
+        lake.open("gold", FEATURE_TABLE).delete(key)
+        lake.open("gold", "forecasts").update(updates={"rung": "'analogues'"}, predicate=key)
         desk.vectors.poll()
         answer = ForecastAnswer.model_validate(desk.forecast(store_id, sku, 1))
         desk.runtime.close()
         assert answer.fallback_reason is not None and answer.fallback_reason.startswith("missing")
-        assert answer.days[0].mean == rows[0]["mean"]
+        assert (answer.days[0].mean, answer.rung) == (rows[0]["mean"], "analogues")
         assert 'retail_fallbacks_total{product="forecasting",why="missing"} 1.0' in desk.runtime.metrics.text()
 
     def test_without_a_batch_forecast_there_is_no_answer(self, desk: ForecastDesk, tiny_copy: Home) -> None:
