@@ -37,6 +37,24 @@ def mlforecast(rows: pd.DataFrame, statics: pd.DataFrame, horizon: int, freq: st
     return forecaster.predict(horizon)
 
 
+def mlforecast_default(rows: pd.DataFrame, horizon: int, freq: str) -> pd.DataFrame:
+    """mlforecast as its quick start has it: LightGBM with its own settings on a few lags, means and the weekday."""
+    import lightgbm
+    from mlforecast import MLForecast
+    from mlforecast.lag_transforms import ExpandingMean, RollingMean
+
+    forecaster = MLForecast(
+        models={"mean": lightgbm.LGBMRegressor(random_state=0, verbosity=-1, num_threads=2)},
+        freq=freq,
+        lags=[7, 14],
+        lag_transforms={1: [ExpandingMean()], 7: [RollingMean(28)]},
+        date_features=["dayofweek"],
+        num_threads=2,
+    )
+    forecaster.fit(rows)
+    return forecaster.predict(horizon)
+
+
 def autoets(rows: pd.DataFrame, horizon: int, freq: str, season: int) -> pd.DataFrame:
     """One AutoETS per series."""
     from statsforecast import StatsForecast
@@ -52,6 +70,8 @@ def main(source: str, attributes: str, target: str, peer: str, horizon: str, fre
     started = time.perf_counter()
     if peer == "mlforecast":
         found = mlforecast(rows, statics, int(horizon), freq)
+    elif peer == "mlforecast_default":
+        found = mlforecast_default(rows, int(horizon), freq)
     else:
         found = autoets(rows, int(horizon), freq, int(season))
     seconds = time.perf_counter() - started

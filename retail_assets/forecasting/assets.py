@@ -109,6 +109,7 @@ def demand_model(
     owners=OWNERS,
     kinds={"python"},
     code_version=CODE_VERSION,
+    freshness_policy=DAILY,
     description="The newest model against seasonal naive and weekday mean on days that were held back, one row per "
     "segment, with the worst and the median series to look at.",
 )

@@ -28,6 +28,7 @@ LEVELS_REPORT = "forecast_levels"
     owners=OWNERS,
     kinds={"lightgbm", "deltalake"},
     code_version=CODE_VERSION,
+    freshness_policy=DAILY,
     description="reports/forecast_level_origins: one row per earlier origin (a week apart), level above the store-SKU, "
     "group and day ahead: what the summed forecast of a model that had not seen the day said, and what was sold.",
 )
@@ -71,6 +72,7 @@ def level_backtest(
     owners=OWNERS,
     kinds={"python"},
     code_version=CODE_VERSION,
+    freshness_policy=DAILY,
     description="reports/forecast_levels: one row per level of the hierarchy with the error of the summed forecast "
     "beside both baselines, and what the level's 90 % interval covered in weeks that it was not learnt from.",
 )
