@@ -3,6 +3,9 @@
 The quantiles of actual / mean are read per group of rows (say, horizon weeks) and per band of the mean, because slow
 sellers scatter relatively more. Vovk et al., Mondrian conformal prediction (2003); finite-sample ranks after Romano
 et al. (2019). Between the centres of the bands the ratio is interpolated over the logarithm of the mean.
+
+Where whole units are sold, quantiles are whole units too: a ratio read at 3 sold gives 2.97 for the next mean, which
+misses every day that sells 3, and rounding brings it back.
 """
 
 from collections.abc import Sequence
@@ -27,12 +30,14 @@ class BandRatios(BaseModel):
 
 
 class QuantileTable(BaseModel):
-    """Turns a mean into quantiles. Levels ascend; group -1 holds all rows and serves groups that had too few."""
+    """Turns a mean into quantiles, whole numbers if `whole`. Levels ascend; group -1 holds all rows and serves groups
+    that had too few."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     levels: list[float]
     groups: dict[int, BandRatios]
+    whole: bool = False
 
     @classmethod
     def fit(
@@ -44,10 +49,11 @@ class QuantileTable(BaseModel):
         *,
         bands: int = 16,
         rows_per_band: int = 150,
+        counts: bool = False,
     ) -> "QuantileTable":
         """Calibrates on rows that the model of `mean` was not trained on; fewer rows give fewer bands.
 
-        Raises ValueError when there is no row at all.
+        `counts` makes quantiles whole if every `actual` is. Raises ValueError when there is no row at all.
         """
         if not len(actual):
             raise ValueError("there is no row to calibrate intervals on")
@@ -58,7 +64,7 @@ class QuantileTable(BaseModel):
             rows = group == code
             if rows.sum() >= rows_per_band:
                 groups[int(code)] = _bands(log_mean[rows], ratio[rows], ascending, bands, rows_per_band)
-        return cls(levels=ascending, groups=groups)
+        return cls(levels=ascending, groups=groups, whole=counts and bool(np.all(actual == np.rint(actual))))
 
     def quantiles(self, mean: Floats, group: Integers) -> Floats:
         """Rows x levels, never negative, never falling from one level to the next."""
@@ -68,7 +74,8 @@ class QuantileTable(BaseModel):
             rows = group == code
             table = self.groups.get(int(code), self.groups[POOLED])
             ratios[rows] = _interpolate(log_mean[rows], table)
-        return np.maximum.accumulate(ratios * np.maximum(mean, SMALLEST_MEAN)[:, None], axis=1)
+        made = np.maximum.accumulate(ratios * np.maximum(mean, SMALLEST_MEAN)[:, None], axis=1)
+        return np.rint(made) if self.whole else made
 
 
 def _log(mean: Floats) -> Floats:

@@ -44,6 +44,7 @@ HEADLINES = (
     "bias",
     "pinball",
     "coverage_90",
+    "coverage_90_closed",
     "rows",
 )
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))

@@ -162,7 +162,10 @@ def with_segments(proof: pd.DataFrame, config: ReportConfig) -> pd.DataFrame:
 
 
 def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
-    """Every metric of one set of rows (columns of `with_segments`); NaN where it cannot be computed."""
+    """Every metric of one set of rows (columns of `with_segments`); NaN where it cannot be computed.
+
+    `coverage_90` is that of counts (`accuracy.coverage_of_counts`), `coverage_90_closed` counts both ends as inside.
+    """
     units = proof["units"].to_numpy(float)
     made = {name: proof[name].to_numpy(float) for name in FORECASTS}
     levels = np.array(config.intervals.levels)
@@ -187,7 +190,8 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
         "absolute_bias": abs(found["bias"]),
         "scaled_rmse": accuracy.scaled_rmse(units, made["mean"], made["seasonal_naive"]),
         "pinball": accuracy.pinball(units, quantiles, levels),
-        "coverage_90": accuracy.coverage(units, low, high),
+        "coverage_90": accuracy.coverage_of_counts(units, low, high, made["mean"], float(levels[-1] - levels[0])),
+        "coverage_90_closed": accuracy.coverage(units, low, high),
         "calibration_gap": accuracy.calibration_gap(units, quantiles, levels),
     }
 

@@ -90,6 +90,7 @@ class DemandForecaster:
             config.levels,
             bands=config.bands,
             rows_per_band=config.rows_per_band,
+            counts=True,
         )
         return type(self)(self.booster, self.spec.model_copy(update={"intervals": table}))
 

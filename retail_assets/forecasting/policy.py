@@ -70,10 +70,10 @@ def quantiles_ascend(forecasts: pd.DataFrame, columns: list[str]) -> Verdict:
 
 
 def calibrated(metrics: Mapping[str, float], config: ReportConfig) -> Verdict:
-    """The 90 % interval covers enough of the proving window, and every quantile lies near its level."""
+    """The 90 % interval covers about that much of the proving window, and every quantile lies near its level."""
     covered, gap = metrics.get("coverage_90", float("nan")), metrics.get("calibration_gap", float("nan"))
     reasons = []
-    if not covered >= 0.9 - config.coverage_tolerance:
+    if not abs(covered - 0.9) <= config.coverage_tolerance + ROUNDING:
         reasons.append(f"the 90 % interval covers {covered:.1%} of the days that were held back")
     if not gap <= config.calibration_tolerance:
         reasons.append(f"a quantile lies {gap:.1%} away from its level")

@@ -23,10 +23,11 @@ COLUMNS = {
     "bias": "{:+.3f}",
     "pinball": "{:.3f}",
     "coverage_90": "{:.1%}",
+    "coverage_90_closed": "{:.1%}",
 }
 TITLES = (
     "segment", "value", "rows", "WAPE", "of the median", "seasonal naive", "weekday mean", "RMSE", "best baseline's",
-    "bias", "pinball", "90 % covers",
+    "bias", "pinball", "90 % covers", "with its ends",
 )  # fmt: skip
 
 

@@ -52,6 +52,28 @@ def test_one_row_is_enough_and_none_is_not() -> None:
         QuantileTable.fit(np.array([]), np.array([]), np.array([], dtype=np.int64), LEVELS)
 
 
+def test_quantiles_of_whole_units_are_whole_and_hold_the_days_that_lie_on_them() -> None:
+    chance = np.random.default_rng(6)
+    mean = chance.uniform(1.9, 2.1, 20_000)
+    actual = chance.poisson(2.0, 20_000).astype(float)
+    group = np.zeros(20_000, dtype=np.int64)
+    seen, fresh = slice(0, 10_000), slice(10_000, None)
+    table = QuantileTable.fit(actual[seen], mean[seen], group[seen], LEVELS, counts=True)
+    quantiles = table.quantiles(mean[fresh], group[fresh])
+    assert np.array_equal(quantiles, np.rint(quantiles))
+    broken = QuantileTable.fit(actual[seen], mean[seen], group[seen], LEVELS).quantiles(mean[fresh], group[fresh])
+    gaps = [calibration_gap(actual[fresh], made, np.array(LEVELS)) for made in (quantiles, broken)]
+    assert gaps[0] < 0.01 and gaps[1] > 0.05
+
+
+def test_quantiles_of_weighed_goods_stay_fractions() -> None:
+    actual, mean, group = counts(3000, 7)
+    actual[17] = 1.25
+    table = QuantileTable.fit(actual, mean, group, LEVELS, counts=True)
+    made = table.quantiles(mean, group)
+    assert not table.whole and not np.array_equal(made, np.rint(made))
+
+
 def test_the_table_survives_json() -> None:
     actual, mean, group = counts(3000, 5)
     table = QuantileTable.fit(actual, mean, group, LEVELS)

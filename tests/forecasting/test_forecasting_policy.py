@@ -94,10 +94,11 @@ def test_crossing_quantiles_are_found(values: tuple[float, float, float], passed
 
 @pytest.mark.parametrize(
     ("covered", "gap", "passed"),
-    [(0.9, 0.0, True), (0.97, 0.01, True), (0.85, 0.05, True), (0.84, 0.01, False), (0.9, 0.06, False),
+    [(0.9, 0.0, True), (0.95, 0.01, True), (0.85, 0.05, True), (0.84, 0.01, False), (0.96, 0.01, False),
+     (0.9, 0.06, False),
      (nan, 0.01, False), (0.9, nan, False)],
 )  # fmt: skip
-def test_intervals_that_cover_too_little_or_miss_their_level_are_found(
+def test_intervals_that_cover_too_little_or_too_much_or_miss_their_level_are_found(
     covered: float, gap: float, passed: bool
 ) -> None:
     assert calibrated({"coverage_90": covered, "calibration_gap": gap}, REPORT).passed is passed
