@@ -6,13 +6,13 @@ seen nothing of the windows that calibrate and prove it. One model serves every 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.core.manifest import Manifest, installed
+from retail_assets.core.manifest import Manifest
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.evaluation import (
@@ -21,17 +21,15 @@ from retail_assets.forecasting.evaluation import (
     Training,
     origin_days,
     plan_windows,
-    train,
 )
 from retail_assets.forecasting.forecast_tasks import model_of
 from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.training import LIBRARIES, PRODUCT, SERVICE, TrainingSource, features_of, recorded_config
+from retail_assets.forecasting.training import PRODUCT, TrainingSource, manifest_of, run_training
 from retail_assets.forecasting.views_config import TiersConfig
 from retail_assets.forecasting.warm_start import refreshed
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.resources.source_control import git_commit
 
 WARM_START = "warm_start"  # in the configuration that the manifest of a refreshed version records
 
@@ -94,13 +92,7 @@ def refresh(
     """
     final = DemandForecaster.load(store.path(PRODUCT, parent.version))
     start = _WarmStart(proof_model(store, parent), final, past_until(parent, config), tiers)
-    shorter = _shorter(config, tiers)
-    features = features_of(source, origin_days(*span, shorter), versions, shorter)
-    gold = Gold(lake, span[1], versions)
-    try:
-        return train(gold, features, source.features(SERVICE), shorter, start)
-    finally:
-        gold.close()
+    return run_training(lake, source, _shorter(config, tiers), versions, span, start)
 
 
 def refreshed_manifest(
@@ -113,21 +105,8 @@ def refreshed_manifest(
 ) -> Manifest:
     """The manifest of a refresh: it names its parent and how much of it was kept."""
     how = {"parent": parent.version, "days": tiers.refresh_days, "rows": tiers.refresh_rows, "keep": tiers.refresh_keep}
-    return Manifest(
-        product=PRODUCT,
-        created_at=datetime.now(UTC),
-        gold=versions,
-        feature_service=SERVICE,
-        features=features,
-        git_commit=git_commit(),
-        config=recorded_config(config) | {WARM_START: how},
-        seed=config.seed,
-        metrics=training.metrics,
-        train_from=parent.train_from,
-        train_until=training.windows.newest,
-        rows=training.rows,
-        libraries=installed(*LIBRARIES),
-    )
+    made = manifest_of(training, config, versions, features)
+    return made.model_copy(update={"config": made.config | {WARM_START: how}, "train_from": parent.train_from})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.baseline import COLUMNS as BASELINE
 from retail_assets.forecasting.cold_start import OWN, with_rungs
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
-from retail_assets.forecasting.evaluation import Training, origin_days, train
+from retail_assets.forecasting.evaluation import Fit, Training, origin_days, train
 from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_stores, store_tasks
 from retail_assets.forecasting.frames import KEYS, PRICES, TABLES, Gold
 from retail_assets.forecasting.model import DemandForecaster
@@ -64,14 +64,19 @@ def feature_span(lake: Lake) -> tuple[date, date] | None:
 
 
 def run_training(
-    lake: Lake, source: TrainingSource, config: ForecastingConfig, versions: dict[str, int], span: tuple[date, date]
+    lake: Lake,
+    source: TrainingSource,
+    config: ForecastingConfig,
+    versions: dict[str, int],
+    span: tuple[date, date],
+    fit: Fit | None = None,
 ) -> Training:
-    """Trains and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
+    """Trains (by `fit`, else from scratch) and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
     names = source.features(SERVICE)
     features = features_of(source, origin_days(*span, config), versions, config)
     gold = Gold(lake, span[1], versions)
     try:
-        return train(gold, features, names, config)
+        return train(gold, features, names, config, fit)
     finally:
         gold.close()
 

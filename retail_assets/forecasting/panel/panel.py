@@ -125,14 +125,12 @@ def read_panel(
     size = until + horizon - start
     seen = at < until + horizon
     place = (series[seen], at[seen] - start)
-    target = np.full((len(keys), size), np.nan, np.float32)
-    target[place] = values[seen]
+    target = _placed(values[seen], place, (len(keys), size))
     notes += _fill_gaps(target, until - start, last - start, rules)
-    known = {}
-    for name, fields in zip(columns.known, patterns, strict=True):
-        column = np.full(target.shape, np.nan, np.float32)
-        column[place] = _known(sales, table, name, fields)[seen]
-        known[name] = column
+    known = {
+        name: _placed(_known(sales, table, name, fields)[seen], place, target.shape)
+        for name, fields in zip(columns.known, patterns, strict=True)
+    }
     if future is not None:
         _read_future(future, columns, rules, keys, known, start)
     time = [day_of(start + i, rules.freq, phase) if dated else start + i for i in range(size)]
@@ -150,6 +148,13 @@ def read_panel(
         freq=rules.freq,
         notes=notes + seasons.notes,
     )
+
+
+def _placed(values: Singles, place: tuple[Ints, Ints], shape: tuple[int, ...]) -> Singles:
+    """`values` at their series and periods; NaN elsewhere."""
+    matrix = np.full(shape, np.nan, np.float32)
+    matrix[place] = values
+    return matrix
 
 
 def _target(path: Path, table: pa.Table, name: str, rules: Rules) -> Singles:
