@@ -35,7 +35,7 @@ dev: setup ## Dagster UI and daemon with both services, until Ctrl-C
 	$(BIN)/retail dev
 
 test: setup ## Every test; those that need Chromium or real data say so when they skip
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Lint, format, types, SQL
 	$(BIN)/ruff check .

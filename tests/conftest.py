@@ -23,6 +23,24 @@ settings.register_profile("retail", deadline=None, derandomize=True)
 settings.load_profile("retail")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One file builds the tiny home while the others run those that need none; long files go before short ones.
+
+    Each process waits for a home that another is building, and a long file at the end would be waited for.
+    """
+    by_file: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path, []).append(item)
+    needs_home = {
+        file: any("tiny_home" in getattr(one, "fixturenames", ()) for one in by_file[file]) for file in by_file
+    }
+    is_long = {file: any(one.get_closest_marker("slow") for one in by_file[file]) for file in by_file}
+    files = sorted(by_file, key=lambda file: (needs_home[file], not is_long[file]))
+    builder = next((file for file in files if needs_home[file]), files[0] if files else None)
+    files.sort(key=lambda file: file != builder)
+    items[:] = [item for file in files for item in by_file[file]]
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """An empty home."""
