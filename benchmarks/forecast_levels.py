@@ -8,8 +8,9 @@ four origins a week apart by a model trained up to that end. RMSE of the summed 
 seasonal naive and weekday mean. Store-SKUs are not shown: their intervals are the model's own, judged by the asset
 planning/levels_report.
 
-`--reconcile` fits Prophet to every store-department, store, country and the total at each end and scores four ways to
-make one set of forecasts of both: bottom-up, middle-out, middle-out to the mean of both, and structural MinT. The first
+`--reconcile` fits Prophet to the nodes of two hierarchies at each end (store-departments, stores, countries and the
+total; country-categories, categories, countries and the total) and scores four ways to make one set of forecasts of
+each hierarchy and the store-SKUs: bottom-up, middle-out, middle-out to the mean of both, and structural MinT. The first
 end chooses, the later ones say whether that was right. --json prints one object.
 """
 
@@ -26,7 +27,7 @@ from retail_assets.core import accuracy
 from retail_assets.environments import current
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.decomposition import FitTask, decompose
-from retail_assets.forecasting.demand_panel import STORE_DEPARTMENT, DemandSeries, read_series
+from retail_assets.forecasting.demand_panel import COUNTRY_CATEGORY, STORE_DEPARTMENT, DemandSeries, read_series
 from retail_assets.forecasting.evaluation import _fit, _training_origins, _window, with_segments
 from retail_assets.forecasting.frames import Gold
 from retail_assets.forecasting.model import DemandForecaster
@@ -41,7 +42,10 @@ from retail_assets.resources.lake import Lake
 
 DAYS, BEFORE = 28, 56
 LEARNT_FROM, HELD_AGAINST = 5, 4  # origins, a week apart
-UPPER = (("total",), ("country",), ("store_id",), ("store_id", "department"))
+HIERARCHIES = {
+    STORE_DEPARTMENT: (("total",), ("country",), ("store_id",), ("store_id", "department")),
+    COUNTRY_CATEGORY: (("total",), ("country",), ("category",), ("country", "category")),
+}
 
 
 class Months:
@@ -122,17 +126,17 @@ def covered(months: Months) -> dict[str, dict[str, float]]:
     }
 
 
-def reconciled(months: Months) -> dict[str, dict[str, float]]:
-    """Per end and way: the mean over all levels of RMSE in units of bottom-up's."""
+def reconciled(months: Months, hierarchy: str) -> dict[str, dict[str, float]]:
+    """Per end and way: the mean over all twelve levels of RMSE in units of bottom-up's."""
     found: dict[str, dict[str, float]] = {}
     for end in months.ends:
         rows = months.said(end, end).sort_values(["store_id", "sku", "horizon"], kind="stable")
-        rows = rows[rows["country"].notna() & rows["department"].notna()]
+        rows = rows[rows[["country", "department", "category"]].notna().all(axis=1)]
         keys = rows.drop_duplicates(["store_id", "sku"]).reset_index(drop=True)
         bottom = rows.pivot_table(index=["store_id", "sku"], columns="target_date", values="mean", sort=True)
-        levels = [_level(columns, keys) for columns in UPPER]
+        levels = [_level(columns, keys) for columns in HIERARCHIES[hierarchy]]
         upper = Upper(levels[-1], levels)
-        nodes = _prophet(months.lake, end, levels, bottom.columns.to_numpy().astype("datetime64[D]"))
+        nodes = _prophet(months.lake, end, hierarchy, levels, bottom.columns.to_numpy().astype("datetime64[D]"))
         nodes = np.where(np.isnan(nodes), np.concatenate([level.sums(bottom.to_numpy()) for level in levels]), nodes)
         errors = {}
         for way in WAYS:
@@ -154,10 +158,10 @@ def _level(columns: tuple[str, ...], keys: pd.DataFrame) -> Level:
     return Level(columns, place.to_numpy(np.int64), nodes)
 
 
-def _prophet(lake: Lake, end: date, levels: list[Level], days: np.ndarray) -> np.ndarray:
+def _prophet(lake: Lake, end: date, hierarchy: str, levels: list[Level], days: np.ndarray) -> np.ndarray:
     """What Prophet says of every node of `levels` on `days`; NaN where it has no series."""
     config = ViewsConfig.load().decomposition
-    found = [one for one in read_series(lake, end, config.horizon) if one.hierarchy == STORE_DEPARTMENT]
+    found = [one for one in read_series(lake, end, config.horizon) if one.hierarchy == hierarchy]
     stores = lake.read("gold", "dim_store", ["store_id", "country"]).to_pylist()
     countries = {row["store_id"]: row["country"] for row in stores}
     rows = []
@@ -169,7 +173,10 @@ def _prophet(lake: Lake, end: date, levels: list[Level], days: np.ndarray) -> np
 
 
 def _belongs(one: DemandSeries, node: Mapping[str, str], countries: Mapping[str, str]) -> bool:
-    own = {"country": countries.get(one.place), "store_id": one.place, "department": one.product_group}
+    if one.hierarchy == COUNTRY_CATEGORY:
+        own = {"country": one.place, "category": one.product_group}
+    else:
+        own = {"country": countries.get(one.place, ""), "store_id": one.place, "department": one.product_group}
     return all(own[name] == value for name, value in node.items() if name != "total")
 
 
@@ -200,16 +207,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     arguments = parser.parse_args()
     months = Months(arguments.months, arguments.rows)
-    found = {"levels": covered(months), "reconciled": reconciled(months) if arguments.reconcile else {}}
+    levels = covered(months)
+    ways = {hierarchy: reconciled(months, hierarchy) for hierarchy in (HIERARCHIES if arguments.reconcile else ())}
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps({"levels": levels, "reconciled": ways}, indent=2))
         return
     print(f"{'level':<20}{'90 % covers':>13}{'lowest':>9}{'highest':>9}{'RMSE to better baseline':>26}")
-    for level, scores in found["levels"].items():
+    for level, scores in levels.items():
         shares = "".join(f"{scores[name]:>{width}.1%}" for name, width in (("coverage_90", 13), ("lowest", 9)))
         print(f"{level:<20}{shares}{scores['highest']:>9.1%}{scores['rmse_ratio']:>26.3f}")
-    for end, errors in found["reconciled"].items():
-        print(f"{end}: " + ", ".join(f"{way} {error:.4f}" for way, error in errors.items()))
+    for hierarchy, ends in ways.items():
+        for end, errors in ends.items():
+            print(f"{hierarchy} {end}: " + ", ".join(f"{way} {error:.4f}" for way, error in errors.items()))
 
 
 if __name__ == "__main__":
