@@ -25,12 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.environments import current
+from retail_assets.forecasting.baseline_days import HISTORY_DAYS
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.contributions import contributions
 from retail_assets.forecasting.decomposition import FitTask, decompose
 from retail_assets.forecasting.demand_panel import read_series
 from retail_assets.forecasting.forecast_tasks import forecast_stores, store_tasks
-from retail_assets.forecasting.frames import TABLES, Gold, crossed, sampled
+from retail_assets.forecasting.frames import PRICES, TABLES, Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.tiers import drift_velocity
 from retail_assets.forecasting.training import SERVICE, feature_span, features_of
@@ -40,7 +41,6 @@ from retail_assets.resources.lake import Lake
 
 PLANNED = 500_000_000
 DEPARTMENTS_PER_STORE_SKU = 1 / 500  # store-departments that Prophet decomposes, per store-SKU
-SALES_DAYS = 84
 ORIGINS, ORIGIN_EVERY = 8, 9
 FITS, EXPLAINED = 40, 50
 
@@ -139,16 +139,16 @@ def measure(source: Lake, store: FeatureStore, lake: Lake, wanted: int) -> Stage
 
 
 def copy_gold(source: Lake, lake: Lake, copies: int, origin: date) -> None:
-    """The tables that forecasts read, with every store `copies` times and the sales of the last SALES_DAYS."""
-    for name in TABLES:
+    """The tables that forecasts read, with every store `copies` times and the sales of the last HISTORY_DAYS."""
+    for name in (*TABLES, PRICES):
         table = source.scan("gold", name)
         if name == "fct_sales_daily":
-            where = f"where business_date > date '{origin}' - {SALES_DAYS}"
-            columns = "sku, business_date, gross_units, on_hand, is_stocked_out, on_promotion"
+            where = f"where business_date > date '{origin}' - {HISTORY_DAYS}"
+            columns = "sku, business_date, gross_units, returned_units, on_hand, is_stocked_out, on_promotion"
             sql = f"select store_id || '-' || copy as store_id, {columns} from {table}, range({copies}) r(copy) {where}"
             with lake.connect() as db:
                 lake.overwrite("gold", name, db.sql(sql).to_arrow_reader(1_000_000), ["business_date"])
-        elif name == "dim_store":
+        elif name in ("dim_store", PRICES):
             sql = f"select * replace (store_id || '-' || copy as store_id) from {table}, range({copies}) r(copy)"
             lake.overwrite("gold", name, source.query(sql))
         else:
@@ -170,7 +170,7 @@ def plan(stages: dict[str, dict[str, float]], series: int) -> dict[str, float]:
     def hours(name: str, over: float) -> float:
         return stages[name]["core_seconds"] / stages[name]["over"] * over / 3600
 
-    forecast = hours("forecast 28 days", PLANNED) + hours("write", PLANNED)
+    forecast = sum(hours(name, PLANNED) for name in ("baseline", "forecast 28 days", "write"))
     models = PLANNED / series
     fit = (stages["training: examples"]["core_seconds"] + stages["training: fit"]["core_seconds"]) / 3600
     prophet = hours("Prophet", PLANNED * DEPARTMENTS_PER_STORE_SKU)

@@ -1,11 +1,11 @@
-"""The lift that `retail forecast what-if` predicts against the sample's truth, next to two other ways to predict it.
+"""The lift that `retail forecast what-if` predicts against the sample's truth, next to simpler ways to predict it.
 
     RETAIL_HOME=.retail python benchmarks/what_if_lift.py
 
 For every forecast store-SKU: what would a discount, or another price, do to demand? The simulator knows: (1 - discount)
-^ elasticity * exp(promotion lift). Error is sum |predicted - true change| / sum |true change|, weighted by units. Peers
-for discounts: the elasticity alone, and the forecaster asked with another planned discount; for prices: no answer, and
-an elasticity of -1.5 for everything. Uses the newest stored models. Prints JSON with --json.
+^ elasticity * exp(promotion lift). Error is sum |predicted - true change| / sum |true change|, weighted by units.
+Peers: for discounts the elasticity alone, for prices an elasticity of -1.5. Uses the newest stored models.
+Prints JSON with --json.
 """
 
 import argparse
@@ -72,7 +72,6 @@ def main() -> None:
         ways = {
             "what-if": (1 - discount) ** elasticity * of_row,
             "elasticity alone": (1 - discount) ** elasticity,
-            "forecaster": forecaster.mean(frame.assign(planned_discount=discount), 2) / base,
         }
         found[f"promotion of {discount:.0%}"] = {name: error(made, true, base) for name, made in ways.items()}
     for price in PRICES:
