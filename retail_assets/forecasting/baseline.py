@@ -11,17 +11,9 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from retail_assets.forecasting.baseline_days import Days, Floats, Integers
-from retail_assets.forecasting.structure import (
-    LEVEL_PRIOR,
-    Groups,
-    Structure,
-    calendar,
-    decayed,
-    fit,
-    paid,
-    sums,
-)
+from retail_assets.forecasting.baseline_days import Days, Floats, Integers, Singles
+from retail_assets.forecasting.demand_facts import Groups, blocks, log_price, sums
+from retail_assets.forecasting.structure import LEVEL_PRIOR, Structure, calendar, decayed, fit
 
 COLUMNS = ("baseline", "baseline_level", "baseline_price", "baseline_holidays")
 LEVEL_HALF_LIFE = 200.0
@@ -40,32 +32,33 @@ class Baseline:
     groups: Groups
     structure: Structure
     first: date
-    level: Floats
+    level: Singles
     state: Floats
-    price: Floats
+    price: Singles
 
     @classmethod
     def learn(cls, days: Days) -> "Baseline":
         """Learns from all of `days`; each of them can be an origin."""
         groups = Groups.of(days.keys, days.countries)
-        structure, units = fit(days, groups)
-        known = units.shape[1]
-        price, promoted = paid(days, structure.usual_price, slice(0, known))
-        shared = days.weight * calendar(structure, days, groups, slice(0, known))
-        shared *= structure.weekday[groups.shelf][:, days.weekday[:known]]
-        shared *= np.exp(structure.elasticity[:, None] * price + structure.lift[:, None] * promoted)
-        units = units * (shared > 0)
+        structure, facts = fit(days, groups)
+        known = facts.units.shape[1]
+        shared = np.exp(calendar(structure, days, facts))
         keep = 0.5 ** (1 / STATE_HALF_LIFE)
-        sold, foreseen = (decayed(sums(x, groups.state), keep) for x in (units, shared * structure.level[:, None]))
+        cells = (facts.sold_by_cell(), facts.by_cell(structure) * shared)
+        sold, foreseen = (decayed(sums(x, facts.cells.state), keep) for x in cells)
         state = np.log((sold + STATE_PRIOR) / (foreseen + STATE_PRIOR))
+        shared = (shared * np.exp(state)[facts.cells.state]).astype(np.float32)
         keep = 0.5 ** (1 / LEVEL_HALF_LIFE)
-        sold, foreseen = (decayed(x, keep) for x in (units, shared * np.exp(state)[groups.state]))
-        level = (sold + LEVEL_PRIOR) / (foreseen + LEVEL_PRIOR / structure.prior[:, None])
-        tomorrow, _ = paid(
-            replace(days, discount=np.zeros_like(days.discount)), structure.usual_price, slice(1, known + 1)
-        )
-        none = np.zeros((0, 0))
-        rest = replace(days, units=none, weight=none, censored=none.astype(bool), price=none, discount=none)
+        level, tomorrow = (np.empty((len(groups.sku), known), np.float32) for _ in range(2))
+        for rows in blocks(len(level)):
+            weekday = structure.weekday[groups.shelf[rows]].astype(np.float32)[:, facts.weekday]
+            at_one = facts.priced(structure, rows, shared) * weekday
+            sold, foreseen = (decayed(x.astype(float), keep) for x in (facts.units[rows], at_one))
+            level[rows] = (sold + LEVEL_PRIOR) / (foreseen + LEVEL_PRIOR / structure.prior[rows, None])
+            price = log_price(days.price[rows, 1 : known + 1]) - structure.usual_price[rows, None]
+            tomorrow[rows] = np.nan_to_num(price)
+        none = np.zeros((0, 0), np.float32)
+        rest = replace(days, units=none, known=none.astype(bool), censored=none.astype(bool), price=none, discount=none)
         return cls(rest, groups, structure, days.first, level, state, tomorrow)
 
     def since(self, origin: date) -> "Baseline":
@@ -98,7 +91,7 @@ class Baseline:
         structure, groups, days = self.structure, self.groups, self.days
         state = self.state[groups.state[series], origin] * STATE_PERSISTENCE**ahead
         level = self.level[series, origin] * np.exp(state)
-        price = self.price[series, origin] + np.log1p(-np.clip(discount, 0.0, 0.95))
+        price = self.price[series, origin].astype(float) + np.log1p(-np.clip(discount, 0.0, 0.95))
         price = structure.elasticity[series] * price + structure.lift[series] * (discount > 0)
         events = np.zeros(len(series))
         for number in range(days.events.shape[1]):

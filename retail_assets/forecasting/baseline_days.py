@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Integers = NDArray[np.integer]
+Flags = NDArray[np.bool_]
 
 HISTORY_DAYS = 420
 EVENTS = ("holiday", "eve", "second eve", "black friday week", "holiday season")
@@ -27,8 +29,20 @@ from sales s left join stores st on st.store_id = s.store_id left join products 
 where s.business_date between $first and $until group by all order by s.store_id, s.sku
 """
 
+SALES = """
+select n.series, (s.business_date - $first)::integer as day, greatest(coalesce(s.gross_units, 0), 0)::float as units,
+       coalesce(s.is_stocked_out, false) as hidden
+from sales s join numbered n using (store_id, sku) where s.business_date between $first and $until
+"""
+
+PRICES = """
+select n.series, p.valid_from, p.valid_to, p.list_price from prices p join numbered n using (store_id, sku)
+order by p.valid_from
+"""
+
 DISCOUNTS = """
-select st.store_id, p.sku, p.starts_on, p.ends_on, p.discount from promotions p join stores st using (country)
+select n.series, p.starts_on, p.ends_on, p.discount
+from promotions p join stores st using (country) join numbered n on n.store_id = st.store_id and n.sku = p.sku
 where p.starts_on <= $until and p.ends_on >= $first
 """
 
@@ -37,19 +51,19 @@ where p.starts_on <= $until and p.ends_on >= $first
 class Days:
     """S series over T days from `first`; the days after the history only have prices and a calendar.
 
-    `units` (S, T) is 0 where demand is not known; `weight` 1 where it is known or censored, else 0; `censored` where
-    the shelf was empty, so that demand was at least `units`. `price` (S, T) is the list price, NaN where there is none;
-    `discount` a share of it. `events` (countries, EVENTS, T) are 0 to 1. `keys` has store_id, sku, country, category,
+    `units` (S, T) is 0 where demand is not known; it is `known` where it was counted or is `censored`: the shelf was
+    empty, so that demand was at least `units`. `price` (S, T) is the list price, NaN where there is none; `discount` a
+    share of it. `events` (countries, EVENTS, T) are 0 to 1. `keys` has store_id, sku, country, category,
     department; `unknown` where gold does not know one.
     """
 
     first: date
     keys: pd.DataFrame
-    units: Floats
-    weight: Floats
-    censored: NDArray[np.bool_]
-    price: Floats
-    discount: Floats
+    units: Singles
+    known: Flags
+    censored: Flags
+    price: Singles
+    discount: Singles
     events: Floats
     countries: list[str]
 
@@ -74,40 +88,35 @@ def read_days(db: "DuckDBPyConnection", until: date, ahead: int) -> Days:
     span = {"first": first, "until": until}
     keys = db.execute(SERIES, span).df()
     size = ((until - first).days + 1, (until - first).days + 1 + ahead)
-    place = keys[["store_id", "sku"]].assign(series=np.arange(len(keys)))
     begins = (pd.to_datetime(keys.pop("first_day")) - pd.Timestamp(first)).dt.days.to_numpy()
-    units, weight, censored = _demand(db, span, keys, place, size[0], begins)
-    price = _prices(db, place, first, size[1])
-    discount = np.zeros((len(keys), size[1]))
-    promoted = db.execute(DISCOUNTS, span | {"until": until + timedelta(days=ahead)}).df()
-    promoted = promoted.merge(place, on=["store_id", "sku"])
-    for series, begin, end, value in _spans(promoted, "starts_on", "ends_on", "discount", first, size[1]):
-        discount[series, begin:end] = np.maximum(discount[series, begin:end], value)
+    db.register("numbered", keys[["store_id", "sku"]].assign(series=np.arange(len(keys), dtype=np.int32)))
+    try:
+        units, known, censored = _demand(db, span, keys, size[0], begins)
+        price = np.full((len(keys), size[1]), np.nan, np.float32)
+        for series, begin, end, value in _spans(db.execute(PRICES).df(), first, size[1]):
+            price[series, begin:end] = value
+        discount = np.zeros((len(keys), size[1]), np.float32)
+        promoted = db.execute(DISCOUNTS, span | {"until": until + timedelta(days=ahead)}).df()
+        for series, begin, end, value in _spans(promoted, first, size[1]):
+            discount[series, begin:end] = np.maximum(discount[series, begin:end], value)
+    finally:
+        db.unregister("numbered")
     keys = keys.fillna("unknown").astype(str)
     countries = sorted(keys["country"].unique())
-    return Days(first, keys, units, weight, censored, price, np.clip(discount, 0.0, 0.95),
-                _events(db, countries, first, size[1]), countries)  # fmt: skip
+    np.clip(discount, 0.0, 0.95, out=discount)
+    return Days(first, keys, units, known, censored, price, discount, _events(db, countries, first, size[1]), countries)
 
 
 def _demand(
-    db: "DuckDBPyConnection",
-    span: dict[str, date],
-    keys: pd.DataFrame,
-    place: pd.DataFrame,
-    days: int,
-    begins: Integers,
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    db: "DuckDBPyConnection", span: dict[str, date], keys: pd.DataFrame, days: int, begins: Integers
+) -> tuple[Singles, Flags, Flags]:
     """A day that a store sold but not this SKU is a zero where no stock is counted, or where it is always closed."""
     first = pd.Timestamp(span["first"])
-    sold = db.execute(
-        """select store_id, sku, business_date, gross_units::double as units, coalesce(is_stocked_out, false) as hidden
-           from sales where business_date between $first and $until""", span).df()  # fmt: skip
-    sold = sold.merge(place, on=["store_id", "sku"])
-    row, at = sold["series"].to_numpy(), (pd.to_datetime(sold["business_date"]) - first).dt.days.to_numpy()
-    units, weight = np.zeros((len(keys), days)), np.zeros((len(keys), days))
-    censored = np.zeros((len(keys), days), dtype=bool)
-    units[row, at], weight[row, at] = sold["units"].fillna(0.0).clip(lower=0.0), 1.0
-    censored[row, at] = sold["hidden"]
+    units = np.zeros((len(keys), days), np.float32)
+    known, censored = np.zeros((len(keys), days), dtype=bool), np.zeros((len(keys), days), dtype=bool)
+    sold = db.execute(SALES, span).fetchnumpy()
+    row, at = sold["series"], sold["day"]
+    units[row, at], known[row, at], censored[row, at] = sold["units"], True, sold["hidden"]
     stores = sorted(keys["store_id"].unique())
     zero = np.zeros((len(stores), days), dtype=bool)
     of_store = {store: number for number, store in enumerate(stores)}
@@ -123,26 +132,19 @@ def _demand(
     for store, closed in db.execute("select store_id, weekday - 1 from closed_weekdays").fetchall():
         if store in of_store:
             zero[of_store[store], (weekday == closed) & ~seen[of_store[store]]] = True
-    nothing = zero[keys["store_id"].map(of_store).to_numpy(np.int64)] & (np.arange(days) >= begins[:, None])
-    return units, np.maximum(weight, nothing), censored
+    known |= zero[keys["store_id"].map(of_store).to_numpy(np.int64)] & (np.arange(days) >= begins[:, None])
+    return units, known, censored
 
 
-def _prices(db: "DuckDBPyConnection", place: pd.DataFrame, first: date, days: int) -> Floats:
-    price = np.full((len(place), days), np.nan)
-    known = db.execute("select store_id, sku, valid_from, valid_to, list_price from prices order by valid_from").df()
-    known = known.merge(place, on=["store_id", "sku"]).sort_values("valid_from", kind="stable")
-    for series, begin, end, value in _spans(known, "valid_from", "valid_to", "list_price", first, days):
-        price[series, begin:end] = value
-    return price
+def _spans(rows: pd.DataFrame, first: date, days: int) -> Iterator[tuple[int, int, int, float]]:
+    """Series, first day, day after the last one and value of each row; an end that is not known is open.
 
-
-def _spans(
-    rows: pd.DataFrame, starts: str, ends: str, value: str, first: date, days: int
-) -> Iterator[tuple[int, int, int, float]]:
-    """Series, first day, day after the last one and value of each row; an end that is not known is open."""
-    begin, end = ((pd.to_datetime(rows[name]) - pd.Timestamp(first)).dt.days for name in (starts, ends))
+    The columns of `rows` are series, first day, last day and value.
+    """
+    series, starts, ends, value = (rows[name] for name in rows.columns)
+    begin, end = ((pd.to_datetime(x) - pd.Timestamp(first)).dt.days for x in (starts, ends))
     begins, after = begin.clip(lower=0).to_numpy(np.int64), (end + 1).fillna(days).clip(lower=0).to_numpy(np.int64)
-    yield from zip(rows["series"].tolist(), begins.tolist(), after.tolist(), rows[value].tolist(), strict=True)
+    yield from zip(series.tolist(), begins.tolist(), after.tolist(), value.tolist(), strict=True)
 
 
 def _events(db: "DuckDBPyConnection", countries: list[str], first: date, days: int) -> Floats:

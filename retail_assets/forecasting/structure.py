@@ -12,10 +12,10 @@ demand expected of a day that sold at least as much (expectation maximisation un
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.forecasting.baseline_days import EVENTS, Days, Floats, Integers
+from retail_assets.forecasting.demand_facts import Facts, Groups, sums
 
 ROUNDS = 8
 SEASON_DAYS = 300  # with fewer days known, season and trend cannot be told apart
@@ -30,30 +30,6 @@ LEVEL_PRIOR, WEEKDAY_PRIOR, STATE_PRIOR = 16.0, 200.0, 60.0  # units that the pr
 STATE_HALF_LIFE = 7.0
 MOST_COUNTED = 200  # units up to which a censored day's distribution is summed
 SMALL = 1e-9
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Numbers of what each series belongs to, (S,) each; `category` and `state` rows are (categories, countries)."""
-
-    category: Integers
-    sku: Integers
-    store: Integers
-    department: Integers
-    country: Integers
-    shelf: Integers
-    state: Integers
-
-    @classmethod
-    def of(cls, keys: pd.DataFrame, countries: list[str]) -> "Groups":
-        """Of the keys of Days; `shelf` is the department in its store, `state` the category in its country."""
-
-        def code(*names: str) -> Integers:
-            return keys.groupby(list(names), sort=True).ngroup().to_numpy(np.int64)
-
-        country = keys["country"].map({name: number for number, name in enumerate(countries)}).to_numpy(np.int64)
-        return cls(code("category"), code("sku"), code("store_id"), code("department"), country,
-                   code("store_id", "department"), code("category", "country"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,15 +51,13 @@ class Structure:
     dispersion: float
 
 
-def fit(days: Days, groups: Groups) -> tuple[Structure, Floats]:
-    """The effects, and `units` (S, T) with censored days at their expected demand."""
-    known = days.units.shape[1]
-    past = days.price[:, :known]
-    logs = np.log(np.where(past > 0, past, np.nan))
-    with_price = ~np.isnan(logs)
-    usual = np.where(with_price, logs, 0.0).sum(axis=1) / np.maximum(with_price.sum(axis=1), 1)
-    price, promoted = paid(days, usual, slice(0, known))
-    size = len(days.keys)
+def fit(days: Days, groups: Groups) -> tuple[Structure, Facts]:
+    """The effects, and the facts they are of, with censored days at their expected demand.
+
+    Whatever is as large as all series and days is gone through some series at a time.
+    """
+    facts = Facts.of(days, groups)
+    size, cells = len(days.keys), facts.cells
     now = Structure(
         level=np.ones(size),
         prior=np.ones(size),
@@ -92,60 +66,41 @@ def fit(days: Days, groups: Groups) -> tuple[Structure, Floats]:
         events=np.zeros((len(days.countries), groups.department.max() + 1, len(EVENTS))),
         elasticity=np.full(size, USUAL_ELASTICITY),
         lift=np.zeros(size),
-        usual_price=usual,
+        usual_price=facts.usual_price,
         dispersion=0.2,
     )
-    state, units = np.zeros((groups.state.max() + 1, known)), days.units
+    state = np.zeros((groups.state.max() + 1, facts.units.shape[1]))
     for _ in range(ROUNDS):
-        rest = days.weight * now.level[:, None] * now.weekday[groups.shelf][:, days.weekday[:known]]
-        rest = rest * np.exp(state)[groups.state]
-        now = _price_effects(now, groups, units, rest * calendar(now, days, groups, slice(0, known)), price, promoted)
-        priced = np.exp(now.elasticity[:, None] * price + now.lift[:, None] * promoted)
-        without = rest * priced / np.exp(state)[groups.state]
-        now = _season(now, days, groups, units, without * np.exp(event_effects(now, days, groups, slice(0, known))))
-        now = _events(now, days, groups, units, rest * priced * np.exp(season(now, days, groups, slice(0, known))))
-        shared = days.weight * calendar(now, days, groups, slice(0, known)) * priced
-        expected = shared * now.level[:, None] * now.weekday[groups.shelf][:, days.weekday[:known]]
-        state = _smooth_state(units, expected, groups)
-        shared = shared * np.exp(state)[groups.state]
-        now = _levels(now, groups, units, shared * now.weekday[groups.shelf][:, days.weekday[:known]])
-        now = _weekdays(now, days, groups, units, shared * now.level[:, None])
-        expected = shared * now.level[:, None] * now.weekday[groups.shelf][:, days.weekday[:known]]
-        now = replace(now, dispersion=_dispersion(days, expected))
-        units = uncensored(days, expected, now.dispersion)
-    return now, units
+        now = _price_effects(now, facts, np.exp(calendar(now, days, facts) + state[cells.state]))
+        sold, foreseen = facts.sold_by_cell(), facts.by_cell(now)
+        now = _season(now, days, facts, sold, foreseen * np.exp(event_effects(now, days, facts)))
+        now = _events(now, days, facts, sold, foreseen * np.exp(season(now, days, facts) + state[cells.state]))
+        state = _smooth_state(sold, foreseen * np.exp(calendar(now, days, facts)), facts)
+        shared = np.exp(calendar(now, days, facts) + state[cells.state])
+        sold_on, foreseen_on = facts.by_weekday(now, shared)
+        now = _levels(now, groups, sold_on.sum(axis=1), (foreseen_on * now.weekday[groups.shelf]).sum(axis=1))
+        now = _weekdays(now, groups, sold_on, foreseen_on * now.level[:, None])
+        beyond, squares, hidden = facts.beyond_chance(now, shared)
+        now = replace(now, dispersion=float(np.clip(beyond / max(squares, SMALL), 0.01, 2.0)))
+        facts.uncensor(expected_beyond(hidden, facts.sold_out_at, now.dispersion))
+    return now, facts
 
 
-def paid(days: Days, usual: Floats, when: slice) -> tuple[Floats, Floats]:
-    """Log of the price paid over the usual one (0 where it is not known), and 1 where a promotion runs."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        price = np.nan_to_num(np.log(days.price[:, when]) - usual[:, None], neginf=0.0, posinf=0.0)
-    discount = days.discount[:, when]
-    return price + np.log1p(-discount), (discount > 0).astype(float)
-
-
-def season(of: Structure, days: Days, groups: Groups, when: slice) -> Floats:
-    """Log effect of the time of year, (S, days of `when`)."""
-    found: Floats = (of.season @ _wave(days)[:, when])[groups.category]
+def season(of: Structure, days: Days, facts: Facts) -> Floats:
+    """Log effect of the time of year, (cells, T)."""
+    found: Floats = (of.season @ _wave(days)[:, : facts.units.shape[1]])[facts.cells.category]
     return found
 
 
-def event_effects(of: Structure, days: Days, groups: Groups, when: slice) -> Floats:
-    """Log effect of holidays, their eves and the weeks of sales, (S, days of `when`)."""
-    effects = np.einsum("cde,cet->cdt", of.events, days.events[:, :, when])
-    return np.asarray(effects[groups.country, groups.department])
+def event_effects(of: Structure, days: Days, facts: Facts) -> Floats:
+    """Log effect of holidays, their eves and the weeks of sales, (cells, T)."""
+    effects = np.einsum("cde,cet->cdt", of.events, days.events[:, :, : facts.units.shape[1]])
+    return np.asarray(effects[facts.cells.country, facts.cells.department])
 
 
-def calendar(of: Structure, days: Days, groups: Groups, when: slice) -> Floats:
-    """Factor of season and events."""
-    return np.asarray(np.exp(season(of, days, groups, when) + event_effects(of, days, groups, when)))
-
-
-def sums(values: Floats, code: Integers) -> Floats:
-    """Sums of rows with the same code, (codes, ...)."""
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    return np.asarray(np.add.reduceat(values[order], starts, axis=0))
+def calendar(of: Structure, days: Days, facts: Facts) -> Floats:
+    """Log effect of season and events, (cells, T)."""
+    return season(of, days, facts) + event_effects(of, days, facts)
 
 
 def _wave(days: Days) -> Floats:
@@ -153,37 +108,31 @@ def _wave(days: Days) -> Floats:
     return np.stack([np.cos(turn), np.sin(turn)])
 
 
-def _price_effects(
-    now: Structure, groups: Groups, units: Floats, base: Floats, price: Floats, promoted: Floats
-) -> Structure:
+def _price_effects(now: Structure, facts: Facts, shared: Floats) -> Structure:
     """Two Newton steps of each SKU's elasticity and each category's lift, in quasi-Poisson with normal priors."""
-    elasticity, lift = now.elasticity, now.lift
-    spread = ELASTICITY_SPREAD**2
+    groups, spread = facts.groups, ELASTICITY_SPREAD**2
     for _ in range(2):
-        expected = base * np.exp(elasticity[:, None] * price + lift[:, None] * promoted)
-        miss = units * (base > 0) - expected
-        weight = sums((expected * price**2).sum(axis=1), groups.sku) / COUNTS_PER_FACT
-        pull = sums((miss * price).sum(axis=1), groups.sku) / COUNTS_PER_FACT
-        own, of_category = _first(elasticity, groups.sku), _first(groups.category, groups.sku)
+        found = facts.by_price(now, shared)
+        weight, pull = (sums(x, groups.sku) / COUNTS_PER_FACT for x in (found.price_weight, found.price_pull))
+        own, of_category = _first(now.elasticity, groups.sku), _first(groups.category, groups.sku)
         mass = np.bincount(of_category, weights=weight + SMALL)
         centre = np.bincount(of_category, weights=(weight + SMALL) * own) / np.maximum(mass, SMALL)
         centre = (20 * centre + USUAL_ELASTICITY) / 21
         own = np.clip(own + (pull - (own - centre[of_category]) / spread) / (weight + 1 / spread), *ELASTICITIES)
-        elasticity = own[groups.sku]
-        of = _first(lift, groups.category)
-        weight = sums((expected * promoted).sum(axis=1), groups.category) / COUNTS_PER_FACT
-        pull = sums((miss * promoted).sum(axis=1), groups.category) / COUNTS_PER_FACT
+        of = _first(now.lift, groups.category)
+        weight, pull = (sums(x, groups.category) / COUNTS_PER_FACT for x in (found.lift_weight, found.lift_pull))
         step = (pull - (of - USUAL_LIFT) / LIFT_SPREAD**2) / (weight + 1 / LIFT_SPREAD**2)
         lift = np.clip(of + step, -1.0, 2.0)[groups.category]
-    return replace(now, elasticity=elasticity, lift=lift)
+        now = replace(now, elasticity=own[groups.sku], lift=lift)
+    return now
 
 
-def _season(now: Structure, days: Days, groups: Groups, units: Floats, base: Floats) -> Structure:
+def _season(now: Structure, days: Days, facts: Facts, sold: Floats, base: Floats) -> Structure:
     """Newton steps of each category's yearly wave; the days of a category move together, so that many count for few."""
-    if units.shape[1] < SEASON_DAYS:
+    if sold.shape[1] < SEASON_DAYS:
         return now
-    wave, season_of = _wave(days)[:, : units.shape[1]], now.season.copy()
-    sold, base_of = sums(units * (base > 0), groups.category), sums(base, groups.category)
+    wave, season_of = _wave(days)[:, : sold.shape[1]], now.season.copy()
+    sold, base_of = (sums(x, facts.cells.category) for x in (sold, base))
     for _ in range(3):
         expected = base_of * np.exp(season_of @ wave)
         weight = 1 / (1 + STATE_VARIANCE * expected)
@@ -196,13 +145,13 @@ def _season(now: Structure, days: Days, groups: Groups, units: Floats, base: Flo
     return replace(now, season=season_of)
 
 
-def _events(now: Structure, days: Days, groups: Groups, units: Floats, base: Floats) -> Structure:
-    events, known = now.events, days.events[:, :, : units.shape[1]]
-    place = groups.country * events.shape[1] + groups.department
-    shape = (len(days.countries) * events.shape[1], units.shape[1])
+def _events(now: Structure, days: Days, facts: Facts, of_cells: Floats, base: Floats) -> Structure:
+    events, known = now.events, days.events[:, :, : base.shape[1]]
+    place = facts.cells.country * events.shape[1] + facts.cells.department
+    shape = (len(days.countries) * events.shape[1], base.shape[1])
     sold, base_of = np.zeros(shape), np.zeros(shape)
     present = np.unique(place)
-    sold[present], base_of[present] = sums(units * (base > 0), place), sums(base, place)
+    sold[present], base_of[present] = sums(of_cells, place), sums(base, place)
     for _ in range(2):
         effects = np.einsum("cde,cet->cdt", events, known).reshape(shape)
         expected = base_of * np.exp(effects)
@@ -216,9 +165,9 @@ def _events(now: Structure, days: Days, groups: Groups, units: Floats, base: Flo
     return replace(now, events=np.clip(events, -7.0, 3.0))
 
 
-def _smooth_state(units: Floats, expected: Floats, groups: Groups) -> Floats:
+def _smooth_state(sold: Floats, expected: Floats, facts: Facts) -> Floats:
     """Log of what a category sells in a country beside what is expected, from the days before and after; mean 0."""
-    sold, foreseen = sums(units * (expected > 0), groups.state), sums(expected, groups.state)
+    sold, foreseen = (sums(x, facts.cells.state) for x in (sold, expected))
     keep = 0.5 ** (1 / STATE_HALF_LIFE)
     near = [decayed(x, keep) + decayed(x[:, ::-1], keep)[:, ::-1] - x for x in (sold, foreseen)]
     state = np.log((near[0] + STATE_PRIOR) / (near[1] + STATE_PRIOR))
@@ -234,19 +183,17 @@ def decayed(values: Floats, keep: float) -> Floats:
     return found
 
 
-def _levels(now: Structure, groups: Groups, units: Floats, shared: Floats) -> Structure:
+def _levels(now: Structure, groups: Groups, sold: Floats, foreseen: Floats) -> Structure:
     """Each series' level, shrunk to that of its SKU times the strength of its shelf."""
-    sold, foreseen = (units * (shared > 0)).sum(axis=1), shared.sum(axis=1)
     of_sku = (sums(sold, groups.sku) / np.maximum(sums(foreseen, groups.sku), SMALL))[groups.sku]
     strength = sums(sold, groups.shelf) / np.maximum(sums(of_sku * foreseen, groups.shelf), SMALL)
     prior = np.maximum(of_sku * strength[groups.shelf], 1e-4)
     return replace(now, prior=prior, level=(sold + LEVEL_PRIOR) / (foreseen + LEVEL_PRIOR / prior))
 
 
-def _weekdays(now: Structure, days: Days, groups: Groups, units: Floats, base: Floats) -> Structure:
+def _weekdays(now: Structure, groups: Groups, of_series: Floats, base: Floats) -> Structure:
     """Each shelf's weekdays, shrunk to its department's times its store's; their mean is 1."""
-    day = np.eye(7)[days.weekday[: units.shape[1]]]
-    sold, foreseen = (sums(x @ day, groups.shelf) for x in (units * (base > 0), base))
+    sold, foreseen = (sums(x, groups.shelf) for x in (of_series, base))
     store, department = (_first(code, groups.shelf) for code in (groups.store, groups.department))
     of_store = np.ones((store.max() + 1, 7))
     for _ in range(3):
@@ -262,21 +209,6 @@ def _weekdays(now: Structure, days: Days, groups: Groups, units: Floats, base: F
 def _first(values: NDArray, code: Integers) -> NDArray:
     """The value of the first row of each code."""
     return np.asarray(values[np.unique(code, return_index=True)[1]])
-
-
-def _dispersion(days: Days, expected: Floats) -> float:
-    """By moments over the days that are known whole."""
-    whole = (expected > 0) & ~days.censored
-    beyond = ((days.units - expected) ** 2 - expected)[whole].sum()
-    return float(np.clip(beyond / max((expected[whole] ** 2).sum(), SMALL), 0.01, 2.0))
-
-
-def uncensored(days: Days, expected: Floats, dispersion: float) -> Floats:
-    """`days.units` with each censored day at the mean of demand given that it was at least as much."""
-    hidden = days.censored & (expected > 0)
-    found = days.units.copy()
-    found[hidden] = expected_beyond(expected[hidden], days.units[hidden], dispersion)
-    return found
 
 
 def expected_beyond(mean: Floats, least: Floats, dispersion: float) -> Floats:

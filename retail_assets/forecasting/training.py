@@ -26,7 +26,7 @@ PRODUCT = "forecasting"
 SERVICE = "demand_forecast"
 FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SERIES_AT_ONCE = 5000
 DAYS_AT_ONCE = 40
 

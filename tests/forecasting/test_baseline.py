@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from retail_assets.forecasting.baseline import COLUMNS, Baseline
 from retail_assets.forecasting.baseline_days import EVENTS, Days, _rising
-from retail_assets.forecasting.structure import Groups, expected_beyond, fit, sums
+from retail_assets.forecasting.demand_facts import Groups, sums
+from retail_assets.forecasting.structure import expected_beyond, fit
 
 FIRST, KNOWN, AHEAD = date(2025, 1, 6), 364, 35
 ELASTICITY, LIFT, WAVE = -2.2, 0.3, 0.5
@@ -40,8 +41,8 @@ def truth() -> tuple[Days, np.ndarray]:
     mean = mean * (price / 4.0 * (1 - discount)) ** ELASTICITY * np.exp(LIFT * (discount > 0))
     mean = mean * np.exp(-0.5 * events[0, 0])
     units = chance.poisson(mean[:, :KNOWN]).astype(float)
-    days_of = Days(FIRST, keys, units, np.ones((size, KNOWN)), np.zeros((size, KNOWN), bool), price, discount, events,
-                   ["DE", "UK"])  # fmt: skip
+    known, hidden = np.ones((size, KNOWN), bool), np.zeros((size, KNOWN), bool)
+    days_of = Days(FIRST, keys, units, known, hidden, price, discount, events, ["DE", "UK"])
     return days_of, mean
 
 
@@ -105,7 +106,7 @@ def test_days_that_sold_out_count_as_more_than_they_sold(truth: tuple[Days, np.n
     days, mean = truth
     hidden = days.units >= 6
     cut = replace(days, units=np.minimum(days.units, 6.0), censored=hidden)
-    left_out = replace(cut, weight=days.weight * ~hidden, censored=np.zeros_like(hidden))
+    left_out = replace(cut, known=days.known & ~hidden, censored=np.zeros_like(hidden))
     as_sold = replace(cut, censored=np.zeros_like(hidden))
     groups = Groups.of(days.keys, days.countries)
     off = {}
