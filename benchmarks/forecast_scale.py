@@ -170,7 +170,7 @@ def plan(stages: dict[str, dict[str, float]], series: int) -> dict[str, float]:
     def hours(name: str, over: float) -> float:
         return stages[name]["core_seconds"] / stages[name]["over"] * over / 3600
 
-    forecast = sum(hours(name, PLANNED) for name in ("baseline", "forecast 28 days", "write"))
+    forecast = sum(hours(name, PLANNED) for name in ("open gold", "baseline", "forecast 28 days", "write"))
     models = PLANNED / series
     fit = (stages["training: examples"]["core_seconds"] + stages["training: fit"]["core_seconds"]) / 3600
     prophet = hours("Prophet", PLANNED * DEPARTMENTS_PER_STORE_SKU)
