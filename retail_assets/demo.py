@@ -109,10 +109,11 @@ def import_with_progress(environment: Environment, mapping: Path, path: Path, co
 
 def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:
     """Refreshes the graph with one bar and the seconds worked per stage; raises RefreshFailed when a step fails."""
+    from retail_assets import jobs
     from retail_assets.definitions import defs
 
     graph = defs.resolve_asset_graph()
-    keys = graph.materializable_asset_keys
+    keys = jobs.refresh.selection.resolve(graph) & graph.materializable_asset_keys
     totals = Counter(key.path[0] for key in keys)
     worked: defaultdict[str, float] = defaultdict(float)
     with _progress(console, TextColumn("{task.fields[seconds]:6.1f} s")) as progress:

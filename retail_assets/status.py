@@ -48,7 +48,7 @@ class ModelStatus(_Frozen):
 
 
 class PriceStatus(_Frozen):
-    """The newest batch of price decisions."""
+    """The price decisions of the newest day."""
 
     business_date: str
     decided: int
@@ -131,19 +131,23 @@ def model_status(lake: Lake, models: ModelStore) -> list[ModelStatus]:
 
 
 def price_status(lake: Lake) -> PriceStatus | None:
-    """The newest batch: how many prices were decided, how many changed, and the largest raise as an example."""
+    """The newest day: how many prices were decided, how many changed, and the largest raise as an example.
+
+    A day that was decided again counts once, as it was decided last.
+    """
     if not lake.exists("decisions", "pricing"):
         return None
-    decisions = lake.scan("decisions", "pricing")
+    decisions = f"""(select * from {lake.scan("decisions", "pricing")} where mode = 'batch'
+        qualify row_number() over (partition by business_date, store_id, sku order by "at" desc, decision_id) = 1)"""
     totals = lake.query(
         f"""select business_date::varchar as business_date, count(*)::bigint as decided,
                    count(*) filter (price <> previous_price)::bigint as changed
-            from {decisions} where mode = 'batch' group by 1 order by 1 desc limit 1"""
+            from {decisions} group by 1 order by 1 desc limit 1"""
     ).to_pylist()
     if not totals:
         return None
     example = lake.query(
-        f"""select * from {decisions} where mode = 'batch' and business_date = '{totals[0]["business_date"]}'
+        f"""select * from {decisions} where business_date = '{totals[0]["business_date"]}'
             order by price <> previous_price desc, abs(price - previous_price) / nullif(previous_price, 0) desc,
                      store_id, sku limit 1"""
     ).to_pylist()
