@@ -167,14 +167,15 @@ def test_an_alert_of_a_real_service_reaches_people(tiny_copy: Home, tmp_path: Pa
 
 
 def up(prometheus: int, address: str) -> str | None:
-    """Whether Prometheus reached the service in its last scrape; None before the first."""
+    """Whether Prometheus reached the service in its last scrape; None before the first, and while it starts itself."""
     try:
-        found = httpx.get(
+        answer = httpx.get(
             f"http://127.0.0.1:{prometheus}/api/v1/query", params={"query": f'up{{instance="{address}"}}'}
-        ).json()
+        )
     except httpx.TransportError:
         return None
-    return found["data"]["result"][0]["value"][1] if found.get("data", {}).get("result") else None
+    result = answer.json()["data"]["result"] if answer.is_success else []
+    return result[0]["value"][1] if result else None
 
 
 def _write_fast(folder: Path, addresses: dict[str, str], hook: int) -> None:
