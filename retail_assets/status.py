@@ -137,17 +137,18 @@ def price_status(lake: Lake) -> PriceStatus | None:
     """
     if not lake.exists("decisions", "pricing"):
         return None
-    decisions = f"""(select * from {lake.scan("decisions", "pricing")} where mode = 'batch'
-        qualify row_number() over (partition by business_date, store_id, sku order by "at" desc, decision_id) = 1)"""
+    batches = f"{lake.scan('decisions', 'pricing')} where mode = 'batch'"
+    decisions = f"""(select * from {batches} and business_date = (select max(business_date) from {batches})
+        qualify row_number() over (partition by store_id, sku order by "at" desc, decision_id) = 1)"""
     totals = lake.query(
         f"""select business_date::varchar as business_date, count(*)::bigint as decided,
                    count(*) filter (price <> previous_price)::bigint as changed
-            from {decisions} group by 1 order by 1 desc limit 1"""
+            from {decisions} group by 1"""
     ).to_pylist()
     if not totals:
         return None
     example = lake.query(
-        f"""select * from {decisions} where business_date = '{totals[0]["business_date"]}'
+        f"""select * from {decisions}
             order by price <> previous_price desc, abs(price - previous_price) / nullif(previous_price, 0) desc,
                      store_id, sku limit 1"""
     ).to_pylist()

@@ -1,6 +1,6 @@
 """All series and days of a history as the structure of demand reads them: in sums, made of some series at a time.
 
-What is as large as series x days is kept in single precision and in bits, 15 bytes a day; effects and their sums are
+What is as large as series x days is kept in single precision and in flags, 10 bytes a day; effects and their sums are
 double. A cell is a category of a department in a country: its series share season, events and state.
 """
 

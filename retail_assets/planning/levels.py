@@ -37,7 +37,7 @@ GRID = 2.0**-20
 UNKNOWN = "unknown"
 SMALLEST_MEAN = 1e-3
 WEEK = 7
-PRIOR_ERRORS = 5.0  # independent errors (weeks x groups) that weigh as much as the assumption that signs are chance
+PRIOR_ERRORS = 8.0  # independent errors (weeks x groups) that weigh as much as the assumption that signs are chance
 
 
 def on_grid(mean: Floats) -> Floats:

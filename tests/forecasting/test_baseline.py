@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retail_assets.forecasting import demand_facts
 from retail_assets.forecasting.baseline import COLUMNS, Baseline
 from retail_assets.forecasting.baseline_days import EVENTS, Days, _rising
 from retail_assets.forecasting.demand_facts import Groups, sums
@@ -114,6 +115,20 @@ def test_days_that_sold_out_count_as_more_than_they_sold(truth: tuple[Days, np.n
         learnt, _ = fit(given_days, groups)
         off[name] = abs(np.log(learnt.level.sum() / fit(days, groups)[0].level.sum()))
     assert off["censored"] < 0.5 * off["left out"] and off["censored"] < 0.5 * off["as sold"]
+
+
+def test_series_gone_through_in_parts_give_what_all_at_once_give(
+    truth: tuple[Days, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days, _ = truth
+    cut = replace(days, units=np.minimum(days.units, 6.0), censored=days.units >= 6)
+    whole = Baseline.learn(cut)
+    monkeypatch.setattr(demand_facts, "AT_ONCE", 7)
+    parts = Baseline.learn(cut)
+    for name in ("level", "state", "price"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), rel=1e-4, abs=1e-5)
+    for name in ("level", "weekday", "season", "events", "elasticity", "lift", "dispersion"):
+        assert getattr(parts.structure, name) == pytest.approx(getattr(whole.structure, name), rel=1e-4, abs=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
