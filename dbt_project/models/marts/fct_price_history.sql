@@ -27,14 +27,16 @@ listed as (
     inner join stores on list_prices.country = stores.country
 ),
 
-covered as (
-    select distinct
+first_listed as (
+    select
         store_id,
-        sku
+        sku,
+        min(valid_from) as listed_from
     from listed
+    group by store_id, sku
 ),
 
--- without a list, the price on the shelf is what the till recorded on days when something was sold
+-- without a list, the price on the shelf is what the lines of the till say, on days when something was sold
 observed as (
     select
         sales.store_id,
@@ -42,19 +44,20 @@ observed as (
         sales.business_date,
         sales.currency,
         sales.list_price,
+        first_listed.listed_from,
         lag(sales.list_price) over (
             partition by sales.store_id, sales.sku
             order by sales.business_date
         ) as previous_list_price
     from sales
-    left join covered
+    left join first_listed
         on
-            sales.store_id = covered.store_id
-            and sales.sku = covered.sku
+            sales.store_id = first_listed.store_id
+            and sales.sku = first_listed.sku
     where
-        covered.sku is null
-        and sales.gross_units > 0
+        sales.gross_units > 0
         and sales.list_price is not null
+        and coalesce(sales.business_date < first_listed.listed_from, true)
 ),
 
 changed as (
@@ -64,6 +67,7 @@ changed as (
         business_date as valid_from,
         coalesce(
             lead(business_date) over (partition by store_id, sku order by business_date),
+            listed_from,
             date '9999-12-31'
         ) as valid_before,
         list_price,

@@ -33,6 +33,11 @@ promotions as (
     select * from {{ ref('int_promotion_days') }}
 ),
 
+observed as (
+    select * from {{ ref('int_observed_prices') }}
+    where {{ in_selected_days() }}
+),
+
 rates as (
     select * from {{ ref('int_exchange_rates') }}
 ),
@@ -48,8 +53,12 @@ sold as (
         sum(gross_amount) as gross_amount,
         sum(returned_amount) as returned_amount,
         sum(discount_amount) as discount_amount,
-        max(case when is_sale then list_price end) as recorded_list_price,
-        max(case when is_sale and promo_code is null then unit_price end) as regular_price,
+        -- the middle line: neither the dearest nor a bulk order speaks for the others
+        percentile_disc(0.5) within group (order by case when is_sale then list_price end) as recorded_list_price,
+        percentile_disc(0.5) within group (
+            order by case when is_sale and promo_code is null then unit_price end
+        ) as regular_price,
+        percentile_disc(0.5) within group (order by case when is_sale then unit_price end) as paid_price,
         max(case when is_sale then promo_code end) as promo_code,
         count(distinct case when is_sale then receipt_id end) as receipts,
         count(*) as source_rows,
@@ -71,6 +80,7 @@ joined as (
         coalesce(sold.discount_amount, 0) as discount_amount,
         sold.recorded_list_price,
         sold.regular_price,
+        sold.paid_price,
         sold.promo_code as sold_promo_code,
         coalesce(sold.receipts, 0) as receipts,
         stock.on_hand,
@@ -112,7 +122,22 @@ final as (
             when placed.gross_units > 0
                 then cast(round(placed.gross_amount / placed.gross_units, 4) as decimal(12, 4))
         end as unit_price,
-        coalesce(placed.recorded_list_price, list_prices.list_price, placed.regular_price) as list_price,
+        cast(placed.paid_price as decimal(12, 4)) as paid_price,
+        case
+            when list_prices.list_price is not null
+                then coalesce(placed.recorded_list_price, list_prices.list_price)
+            else coalesce(observed.list_price, placed.recorded_list_price, placed.regular_price)
+        end as list_price,
+        case
+            when list_prices.list_price is null then case when placed.gross_units > 0 then 'observed' end
+            when placed.recorded_list_price is null then 'price_list'
+            else 'till'
+        end as list_price_source,
+        observed.low_price as list_price_low,
+        observed.high_price as list_price_high,
+        observed.lines as list_price_lines,
+        observed.agreement as list_price_agreement,
+        observed.price_tiers,
         list_prices.unit_cost,
         coalesce(placed.sold_promo_code, promotions.promo_code) is not null as on_promotion,
         coalesce(placed.sold_promo_code, promotions.promo_code) as promo_code,
@@ -142,6 +167,11 @@ final as (
             and placed.sku = list_prices.sku
             and placed.business_date >= list_prices.valid_from
             and placed.business_date < list_prices.valid_before
+    left join observed
+        on
+            placed.store_id = observed.store_id
+            and placed.sku = observed.sku
+            and placed.business_date = observed.business_date
     left join competitors
         on
             placed.country = competitors.country
