@@ -37,6 +37,7 @@ STAGES = {
     "lineage": "upkeep",
 }
 
+MANAGER = "sample manager"
 HEADLINES = {  # product -> what a person wants to read first: (label, metric, baselines to compare it with)
     "forecasting": [
         ("WAPE", "wape", {"weekday mean": "wape_weekday_mean", "seasonal naive": "wape_seasonal_naive"}),
@@ -57,9 +58,27 @@ HEADLINES = {  # product -> what a person wants to read first: (label, metric, b
 
 
 def run(environment: Environment, scale: str, seed: int, console: Console) -> None:
-    """Simulates the retailer, then refreshes the whole graph."""
+    """Simulates the retailer, refreshes the whole graph and, as its manager, approves its first prices."""
     simulate(environment, scale, seed, None, console)
     refresh_with_progress(environment, console)
+    approve_first_prices(environment, console)
+
+
+def approve_first_prices(environment: Environment, console: Console) -> None:
+    """What a person does with the first batch of a home, done by the sample's manager, who does not exist."""
+    from retail_assets.pricing.approval import settle
+    from retail_assets.pricing.first_batches import FIRST
+    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.waiting import batches, told
+
+    lake = environment.lake
+    for batch in batches(lake):
+        if batch.status == "pending" and batch.reason.startswith(FIRST):
+            console.print("[bold]Prices wait for a person[/], as the first ones always do:")
+            console.print("\n".join(told(batch)), highlight=False)
+            settle(lake, "approve", batch.batch_id, None, by=MANAGER, reason="the sample retailer's first prices")
+            console.print(f"The demo approves them as the {MANAGER}; yours wait for you.")
+    write_price_files(lake, environment.home)
 
 
 def _progress(console: Console, clock: ProgressColumn) -> Progress:

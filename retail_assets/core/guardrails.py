@@ -29,6 +29,7 @@ RULES = (
     "family_order",
     "price_ending",
     "margin_floor",
+    "out_of_stock",
 )
 NO_LOW = 0
 NO_HIGH = 2**53
@@ -56,11 +57,12 @@ class Corridor:
     """Prices on their way through the rules: where they are and what the rules so far allow.
 
     `low_by` and `high_by` are indexes into RULES of the rule that set each bound (NOBODY: none yet). Where `stopped` is
-    true the price is `previous` for good.
+    true the price is `stays` for good: `previous`, or what a person insists on.
     """
 
     price: Ints
     previous: Ints
+    stays: Ints
     low: Ints
     high: Ints
     low_by: Codes
@@ -91,17 +93,24 @@ class Line:
         return self.applies & ((price < self.low) | (price > self.high))
 
 
-def enter(proposal: Ints, previous: Ints, held: Flags) -> Corridor:
-    """The open corridor before the first rule; rows that are `held` keep their previous price from the start."""
+def enter(proposal: Ints, previous: Ints, held: Flags, insisted: Flags | None = None) -> Corridor:
+    """The open corridor before the first rule.
+
+    Rows that are `held` keep their previous price from the start, rows that are `insisted` on their proposal: the rules
+    say what they allow and move nothing.
+    """
     rows = len(proposal)
+    stays = previous if insisted is None else np.where(insisted, proposal, previous)
+    stopped = held.copy() if insisted is None else held | insisted
     return Corridor(
-        price=np.where(held, previous, proposal),
+        price=np.where(stopped, stays, proposal),
         previous=previous,
+        stays=stays,
         low=np.full(rows, NO_LOW, dtype=np.int64),
         high=np.full(rows, NO_HIGH, dtype=np.int64),
         low_by=np.full(rows, NOBODY, dtype=np.int8),
         high_by=np.full(rows, NOBODY, dtype=np.int8),
-        stopped=held.copy(),
+        stopped=stopped,
     )
 
 
@@ -173,7 +182,7 @@ def price_ending(corridor: Corridor, ladder: "Ladder", market: Ints) -> tuple[Co
     rung = ladder.nearest(corridor.price, corridor.low, corridor.high, market)
     conflict = applies & (rung == NO_HIGH)
     after = np.where(applies & ~conflict, rung, corridor.price)
-    after = np.where(conflict, corridor.previous, after)
+    after = np.where(conflict, corridor.stays, after)
     status = _status(corridor, applies | corridor.stopped, conflict, after)
     against = np.where(conflict, corridor.high_by, NOBODY).astype(np.int8)
     line = Line(
@@ -191,7 +200,7 @@ def price_ending(corridor: Corridor, ladder: "Ladder", market: Ints) -> tuple[Co
 
 
 def margin_floor(corridor: Corridor, cost: Ints, floor: Ints, ladder: "Ladder", market: Ints) -> tuple[Corridor, Line]:
-    """A price leaves at least `floor` (basis points of the price) above `cost` (0: not known). The last rule.
+    """A price leaves at least `floor` (basis points of the price) above `cost` (0: not known). The last bound.
 
     A price below it is raised to the first rung of the ladder that holds the floor, if the corridor has one.
     """
@@ -203,6 +212,29 @@ def margin_floor(corridor: Corridor, cost: Ints, floor: Ints, ladder: "Ladder", 
     bound = np.where(raised, rung, low)
     after, line = _narrow(corridor, "margin_floor", bound, high, applies, {"cost": cost, "floor_bp": floor})
     return after, replace(line, low=np.where(applies, low, NO_LOW))
+
+
+def out_of_stock(corridor: Corridor, on_hand: Ints, known: Flags, cap: Ints) -> tuple[Corridor, Line]:
+    """What is out of stock (`on_hand` 0 or less where `known`) is not made cheaper until it is delivered.
+
+    Applied after every other rule: a cut that was decided is taken back. A cut below a `cap` in force is the law's.
+    """
+    applies = known & (on_hand <= 0) & (cap >= corridor.previous)
+    held = applies & ~corridor.stopped & (corridor.price < corridor.previous)
+    after = np.where(held, corridor.previous, corridor.price)
+    status = np.where(held, Status.MOVED, np.where(applies, Status.PASSED, Status.NOT_APPLICABLE))
+    line = Line(
+        rule="out_of_stock",
+        before=corridor.price,
+        after=after,
+        low=np.where(applies, corridor.previous, NO_LOW),
+        high=np.full_like(after, NO_HIGH),
+        status=np.where(corridor.stopped, Status.SKIPPED, status).astype(np.int8),
+        against=np.full(len(after), NOBODY, dtype=np.int8),
+        applies=applies,
+        numbers={"on_hand": np.where(known, on_hand, 0)},
+    )
+    return replace(corridor, price=after), line
 
 
 def floor_price(cost: Ints, floor: Ints) -> Ints:
@@ -254,7 +286,7 @@ def _narrow(
     new_low = np.where(active, np.maximum(corridor.low, low), corridor.low)
     new_high = np.where(active, np.minimum(corridor.high, high), corridor.high)
     conflict = active & (new_low > new_high)
-    after = np.where(corridor.stopped | conflict, corridor.previous, np.clip(corridor.price, new_low, new_high))
+    after = np.where(corridor.stopped | conflict, corridor.stays, np.clip(corridor.price, new_low, new_high))
     code = np.int8(RULES.index(rule))
     low_by = np.where(active & (low > corridor.low), code, corridor.low_by).astype(np.int8)
     high_by = np.where(active & (high < corridor.high), code, corridor.high_by).astype(np.int8)
@@ -275,6 +307,7 @@ def _narrow(
         Corridor(
             price=after,
             previous=corridor.previous,
+            stays=corridor.stays,
             low=np.where(kept, corridor.low, new_low),
             high=np.where(kept, corridor.high, new_high),
             low_by=np.where(kept, corridor.low_by, low_by).astype(np.int8),

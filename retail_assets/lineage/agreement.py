@@ -62,7 +62,7 @@ def agreement(evidence: Evidence, inputs: DecisionInputs) -> list[Sum]:
     """Every sum that both sides have the columns for: DAILY, list prices, costs, competitors, promotions."""
     if not evidence.raw:
         return []
-    days = days_of(evidence.raw.get("pos_lines", []), evidence.raw.get("stock_levels", []))
+    days = days_of(evidence.raw)
     recent = [day for day in days if (inputs.business_date - day.business_date).days < SALES_DAYS]
     gold = {row["business_date"]: row for row in evidence.gold.get("fct_sales_daily", [])}
     return [
@@ -106,7 +106,7 @@ def _compared(
 
 def _list_prices(evidence: Evidence, days: Sequence[Day], inputs: DecisionInputs) -> list[Sum]:
     listed = evidence.raw.get("price_list", [])
-    prices = prices_of(evidence.raw, days, inputs.currency)
+    prices = prices_of(evidence.raw, days, inputs.currency, evidence.prices_since)
     first = min((price.valid_from for price in prices), default=inputs.business_date)
     rows = [
         row

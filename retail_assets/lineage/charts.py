@@ -14,6 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 30
 RULE_WIDTH, RULE_HEIGHT = 132, 26
 CURVE_POINTS = 41
 RULES = {
+    "price_in_force": "price in force",
     "objective": "best price",
     "max_change": "largest step",
     "max_change_week": "step in a week",

@@ -7,13 +7,19 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from retail_assets.lineage.observed import Observed, observed_days
+
 Row = Mapping[str, Any]
 CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True)
 class Day:
-    """What one store sold and counted of one SKU on a day, in units and in amounts of `currency`."""
+    """What one store sold and counted of one SKU on a day, in units and in amounts of `currency`.
+
+    `paid` is what the middle line of the day paid, `observed` the price on the shelf as the till tells it: None where a
+    price list does, or no line of six weeks.
+    """
 
     business_date: date
     currency: str | None
@@ -25,33 +31,36 @@ class Day:
     receipts: int
     source_rows: int
     on_hand: int | None
-    list_price: Decimal | None
+    paid: Decimal | None
+    observed: Observed | None
 
 
 @dataclass(frozen=True)
 class ListPrice:
-    """A list price and unit cost (None: not delivered) from a day on."""
+    """A list price and unit cost (None: not delivered) from a day on, and its source as in `fct_price_history`."""
 
     valid_from: date
     list_price: Decimal
     unit_cost: Decimal | None
     currency: str
+    source: str = "price_list"
 
 
-def days_of(lines: Sequence[Row], counts: Sequence[Row]) -> list[Day]:
-    """Receipt lines and stock counts, added up per business date."""
+def days_of(raw: Mapping[str, Sequence[Row]]) -> list[Day]:
+    """Receipt lines and stock counts of one SKU in one store, added up per business date."""
+    lines, counts = raw.get("pos_lines", []), raw.get("stock_levels", [])
+    prices = observed_days(lines, min((row["effective_on"] for row in raw.get("price_list", [])), default=None))
     sold: dict[date, list[Row]] = defaultdict(list)
     for line in lines:
         sold[line["business_date"]].append(line)
     counted = {row["business_date"]: row for row in counts}
-    return [_day(day, sold.get(day, []), counted.get(day)) for day in sorted({*sold, *counted})]
+    days = sorted({*sold, *counted})
+    return [_day(day, sold.get(day, []), counted.get(day), prices.get(day)) for day in days]
 
 
-def _day(day: date, lines: Sequence[Row], count: Row | None) -> Day:
+def _day(day: date, lines: Sequence[Row], count: Row | None, observed: Observed | None) -> Day:
     sales = [line for line in lines if line["quantity"] > 0]
     returns = [line for line in lines if line["quantity"] < 0]
-    recorded = [line["list_price"] for line in sales if line["list_price"] is not None]
-    regular = [line["unit_price"] for line in sales if line["promo_code"] is None]
     return Day(
         business_date=day,
         currency=min((line["currency"] for line in lines), default=None),
@@ -63,7 +72,8 @@ def _day(day: date, lines: Sequence[Row], count: Row | None) -> Day:
         receipts=len({line["receipt_id"] for line in sales}),
         source_rows=len(lines) + (count is not None),
         on_hand=None if count is None else count["on_hand"],
-        list_price=max(recorded, default=None) or max(regular, default=None),
+        paid=sorted(line["unit_price"] for line in sales)[(len(sales) - 1) // 2] if sales else None,
+        observed=observed,
     )
 
 
@@ -84,20 +94,26 @@ def listed_prices(rows: Sequence[Row], currency: str) -> list[ListPrice]:
     return sorted(found, key=lambda price: price.valid_from)
 
 
-def observed_prices(days: Sequence[Day], currency: str) -> list[ListPrice]:
-    """Without a price list: the price on the shelf as the till recorded it, from each day on which it was another."""
+def observed_prices(days: Iterable[Day], currency: str) -> list[ListPrice]:
+    """The price on the shelf as the till tells it, or what was paid, from each day on which it was another."""
     found: list[ListPrice] = []
     for day in days:
-        sold = day.gross_units > 0 and day.list_price and day.currency == currency
-        if sold and (not found or found[-1].list_price != day.list_price):
-            found.append(ListPrice(day.business_date, day.list_price or Decimal(0), None, currency))
+        price = day.observed.price if day.observed else day.paid
+        if price is not None and day.currency == currency and (not found or found[-1].list_price != price):
+            found.append(ListPrice(day.business_date, price, None, currency, "observed"))
     return found
 
 
-def prices_of(raw: Mapping[str, Sequence[Row]], days: Sequence[Day], currency: str) -> list[ListPrice]:
-    """Prices of a SKU in force, oldest first: of the list, or without any list what the till recorded."""
-    listed = raw.get("price_list", [])
-    return listed_prices(listed, currency) if listed else observed_prices(days, currency)
+def prices_of(
+    raw: Mapping[str, Sequence[Row]], days: Sequence[Day], currency: str, since: date | None = None
+) -> list[ListPrice]:
+    """Prices of a SKU in force, oldest first: what the till tells until a price list begins, then the list.
+
+    `since` is the first day whose price the till can tell: rows that the days before it rest on are missing.
+    """
+    listed_from = min((row["effective_on"] for row in raw.get("price_list", [])), default=date.max)
+    told = [day for day in days if (since or date.min) <= day.business_date < listed_from]
+    return [*observed_prices(told, currency), *listed_prices(raw.get("price_list", []), currency)]
 
 
 def total(values: Iterable[Decimal]) -> Decimal:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from retail_assets.lineage.errors import TraceError
+from retail_assets.lineage.observed import WINDOW_DAYS
 from retail_assets.lineage.snapshots import Bounds, Row, Snapshots
 from retail_assets.lineage.surroundings import (
     SALES_DAYS,
@@ -25,7 +26,8 @@ SHOWN = {
     "fct_sales_daily": (
         "store_id", "sku", "business_date", "currency", "gross_units", "returned_units", "gross_amount",
         "returned_amount", "discount_amount", "list_price", "unit_cost", "on_promotion", "promo_code", "receipts",
-        "on_hand", "is_stocked_out", "competitor_price", "source_rows",
+        "on_hand", "is_stocked_out", "competitor_price", "source_rows", "paid_price", "list_price_source",
+        "list_price_lines", "list_price_agreement", "list_price_low", "list_price_high", "price_tiers",
     )
 }  # fmt: skip
 """What is read of a wide mart: the columns that inputs come from and that sums are compared with."""
@@ -58,7 +60,8 @@ class Evidence:
     `family` holds the rows of the other SKUs of the price family in this store, `store` what else of the store and its
     country an input rests on: the days on which it sold or counted anything (only where there is no forecast), the last
     day it counted stock, whether another SKU of the country has a cost (None: not asked, as this one has), the
-    countries that are planned for (only where no file says where the store is).
+    countries that are planned for (only where no file says where the store is). `prices_since` is the first day whose
+    observed price the raw rows can tell.
     """
 
     gold: dict[str, list[Row]]
@@ -66,19 +69,23 @@ class Evidence:
     quarantined: dict[str, list[Row]]
     family: dict[str, list[Row]] = field(default_factory=dict)
     store: StoreFacts = StoreFacts()
+    prices_since: date | None = None
 
 
 def read_evidence(reader: Snapshots, decision: Decision, versions: Versions, decided_at: Any) -> Evidence:
     """Reads what `decision` rests on. Raises VersionGone when a version cannot be opened any more."""
     inputs = decision.inputs
     gold = _gold(reader, decision, versions.gold)
-    observed = [row["valid_from"] for row in gold.get("fct_price_history", []) if row.get("source") == "observed"]
-    first_sale = _first_sale(observed, inputs.business_date)
+    prices_since = _prices_since(gold.get("fct_price_history", []), inputs.business_date)
+    usual = inputs.business_date - timedelta(days=SALES_DAYS - 1)
+    first_sale = usual if prices_since is None else _tells_prices_from(min(usual, prices_since))
     family = read_family(reader, inputs, versions.gold, versions.bronze)
-    found = _raw(reader, decision, versions.bronze, min(first_sale, family.first_sale or first_sale), family.skus)
+    first_of_family = first_sale if family.prices_since is None else _tells_prices_from(family.prices_since)
+    found = _raw(reader, decision, versions.bronze, min(first_sale, first_of_family), family.skus)
     raw, of_family = _split(found, inputs.sku)
     facts = read_store_facts(reader, inputs, versions.bronze, raw, bool(gold.get("forecasts")))
-    return Evidence(gold, raw, _quarantined(reader, decision, first_sale, decided_at), of_family, facts)
+    left_out = _quarantined(reader, decision, first_sale, decided_at)
+    return Evidence(gold, raw, left_out, of_family, facts, prices_since)
 
 
 def _split(found: Mapping[str, list[Row]], sku: str) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
@@ -88,13 +95,21 @@ def _split(found: Mapping[str, list[Row]], sku: str) -> tuple[dict[str, list[Row
     return own, {name: rows for name, rows in rest.items() if rows}
 
 
-def _first_sale(observed: list[date], today: date) -> date:
-    """The first day of sales that the inputs look at; earlier than usual where prices were observed at the till."""
-    usual = today - timedelta(days=SALES_DAYS - 1)
-    if not observed:
-        return usual
-    before = [day for day in observed if day <= today - timedelta(days=REFERENCE_DAYS - 1)]
-    return min(usual, max(before) if before else min(observed))
+def _prices_since(history: Sequence[Row], today: date) -> date | None:
+    """The first day of an observed price that the inputs look at; None where a price list tells all of them.
+
+    `history` are the prices in force by `today`, oldest first: the reference price looks at the newest one from before
+    its days, and at all later ones.
+    """
+    before = [row["valid_from"] for row in history if row["valid_from"] <= today - timedelta(days=REFERENCE_DAYS - 1)]
+    first = max(before, default=date.min)
+    seen = [row["valid_from"] for row in history if row.get("source") == "observed" and row["valid_from"] >= first]
+    return min(seen, default=None)
+
+
+def _tells_prices_from(day: date) -> date:
+    """The first day of the lines that the observed price of `day` rests on."""
+    return day - timedelta(days=WINDOW_DAYS - 1)
 
 
 def _gold(reader: Snapshots, decision: Decision, versions: Mapping[str, int]) -> dict[str, list[Row]]:

@@ -33,11 +33,14 @@ def recompute(evidence: Evidence, recorded: DecisionInputs) -> dict[str, Any]:
     raw, today = evidence.raw, recorded.business_date
     if not raw:
         return {}
-    days = days_of(raw.get("pos_lines", []), raw.get("stock_levels", []))
+    days = days_of(raw)
     found: dict[str, Any] = _place(evidence, days) | _product(raw)
     currency = found.get("currency", recorded.currency)
     scale = 10 ** digits(currency)
-    found |= _prices(prices_of(raw, days, currency), today, scale)
+    prices = [p for p in prices_of(raw, days, currency, evidence.prices_since) if p.valid_from <= today]
+    found |= _prices(prices, today, scale)
+    if recorded.price_source is not None:  # rows from before it was recorded know nothing of it
+        found |= _source(prices, days, scale)
     found["on_promotion"] = bool(raw.get("promotions"))
     found["costs_delivered"] = found.get("unit_cost") is not None or bool(evidence.store.costs_elsewhere)
     recent = [day for day in days if day.business_date > today - timedelta(days=SALES_DAYS)]
@@ -72,7 +75,7 @@ def _family(evidence: Evidence, recorded: DecisionInputs, currency: str, scale: 
     }
     packs = {}
     for sku, raw in rows.items():
-        days = days_of(raw.get("pos_lines", []), raw.get("stock_levels", []))
+        days = days_of(raw)
         prices = [p for p in prices_of(raw, days, currency) if p.valid_from <= recorded.business_date]
         product = described(raw["products"])
         if product and prices and (sku == recorded.sku or _is_listed(days, product, evidence, recorded.business_date)):
@@ -102,7 +105,6 @@ def _minor(amount: Decimal, scale: int) -> int:
 
 
 def _prices(prices: Sequence[ListPrice], today: date, scale: int) -> dict[str, Any]:
-    prices = [price for price in prices if price.valid_from <= today]
     if not prices:
         return {}
     costs = [(price.unit_cost, price.valid_from) for price in prices if price.unit_cost]
@@ -121,6 +123,20 @@ def _prices(prices: Sequence[ListPrice], today: date, scale: int) -> dict[str, A
         "unit_cost_at": costs[-1][1] if costs else None,
         "reference_price": _half_up(float(weighted) / sum(spans) * scale) if sum(spans) else None,
         "reference_price_at": today,
+    }
+
+
+def _source(prices: Sequence[ListPrice], days: Sequence[Day], scale: int) -> dict[str, Any]:
+    """Where the price in force comes from, and how sure it is where the lines of a till tell it."""
+    source = prices[-1].source if prices else None
+    told = next((day.observed for day in reversed(days) if day.observed), None) if source == "observed" else None
+    return {
+        "price_source": source,
+        "price_lines": told and told.lines,
+        "price_agreement": told and told.agreement,
+        "price_low": told and _minor(told.low, scale),
+        "price_high": told and _minor(told.high, scale),
+        "price_tiers": told and told.tiers,
     }
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
+from retail_assets.pricing.inputs import DecisionInputs
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -37,6 +39,7 @@ ORIGINS: Mapping[str, Origin] = {
     "family_high": Origin(
         HISTORY, "list_price", ("price_list", "products"), "half way to the next smaller pack, per unit"
     ),
+    "price_source": Origin(HISTORY, "source", ("price_list",), "the price list"),
     "on_hand": Origin(SALES, "on_hand", ("stock_levels",), "the newest count at close of day"),
     "on_promotion": Origin("dim_promotion", "starts_on, ends_on", ("promotions",), "a promotion planned for tomorrow"),
     "country": Origin("dim_store", "country", ("stores",), "the store's country"),
@@ -44,10 +47,25 @@ ORIGINS: Mapping[str, Origin] = {
     "department": Origin("dim_product", "department", ("products",), "the catalogue"),
     "category": Origin("dim_product", "category", ("products",), "the catalogue"),
 }
+OBSERVED: Mapping[str, Origin] = {
+    "previous_price": Origin(HISTORY, "list_price", ("pos_lines",), "the price that most lines of 42 days ask"),
+    "week_price": Origin(HISTORY, "list_price", ("pos_lines",), "the same, seven days before the decided one"),
+    "reference_price": Origin(HISTORY, "list_price", ("pos_lines",), "the same over 180 days, weighted by their days"),
+    "price_source": Origin(HISTORY, "source", ("pos_lines",), "no price list: the lines of the till tell it"),
+    "price_lines": Origin(SALES, "list_price_lines", ("pos_lines",), "the lines that it rests on"),
+    "price_agreement": Origin(SALES, "list_price_agreement", ("pos_lines",), "the share of them within 2 % of it"),
+    "price_low": Origin(SALES, "list_price_low", ("pos_lines",), "one in ten lines asks at most"),
+    "price_high": Origin(SALES, "list_price_high", ("pos_lines",), "nine in ten lines ask at most"),
+    "price_tiers": Origin(SALES, "price_tiers", ("pos_lines",), "which other prices are usual"),
+}
+"""Prices that the lines of a till tell, where no price list does."""
 
 
-def origin_of(name: str, base_demand_source: str | None) -> Origin | None:
+def origin_of(name: str, inputs: DecisionInputs) -> Origin | None:
     """Where the input `name` comes from; None for one that no table holds."""
+    base_demand_source = inputs.base_demand_source
+    if inputs.price_source == "observed" and name in OBSERVED:
+        return OBSERVED[name]
     if name == "base_demand":
         return {"forecast": FORECAST, "recent_mean": RECENT}.get(base_demand_source or "")
     if name == "demand_deviation":
@@ -60,7 +78,8 @@ FEATURES = "feat_store_product_daily"  # the mart that forecasts are made from
 
 def bronze_of(mart: str) -> frozenset[str]:
     """The bronze tables that decide the columns of `mart` which inputs are read from."""
-    origins = [o for o in (*ORIGINS.values(), RECENT) if o.table == mart] if mart != FEATURES else [FORECAST]
+    every = (FORECAST,) if mart == FEATURES else (*ORIGINS.values(), *OBSERVED.values(), RECENT)
+    origins = [origin for origin in every if mart in (origin.table, FEATURES)]
     return frozenset(name for origin in origins for name in origin.bronze)
 
 

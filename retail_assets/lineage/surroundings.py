@@ -15,10 +15,10 @@ COUNT_DAYS, SALE_DAYS = 7, 28  # how long a SKU is listed after a count, or afte
 
 @dataclass(frozen=True)
 class Family:
-    """The SKUs of a price family without the item itself, and the first sale that their observed prices rest on."""
+    """The SKUs of a price family without the item itself, and the first day of an observed price in force of one."""
 
     skus: list[str] = field(default_factory=list)
-    first_sale: date | None = None
+    prices_since: date | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ def _first_observed(
         return None
     rows = reader.rows(
         "gold", "fct_price_history", gold["fct_price_history"],
-        f"store_id = ? and {is_one_of('sku', skus)} and source = 'observed' and valid_from <= ? group by sku",
-        [inputs.store_id, *skus, inputs.business_date], select="max(valid_from) as newest",
+        f"store_id = ? and {is_one_of('sku', skus)} and valid_from <= ? group by sku",
+        [inputs.store_id, *skus, inputs.business_date],
+        select="max(valid_from) as newest, arg_max(source, valid_from) as source",
     )  # fmt: skip
-    return min((row["newest"] for row in rows), default=None)
+    return min((row["newest"] for row in rows if row["source"] == "observed"), default=None)
 
 
 def read_store_facts(

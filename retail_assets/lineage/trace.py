@@ -29,7 +29,7 @@ from retail_assets.lineage.snapshots import Row, Snapshots
 from retail_assets.lineage.sources import FEATURES, dbt_path, origin_of
 from retail_assets.pricing.decisions import Decision, decision_of
 from retail_assets.pricing.explain import reasons
-from retail_assets.pricing.inputs import MEASURED, PLAIN
+from retail_assets.pricing.inputs import ASKED, MEASURED, OBSERVED, PLAIN, DecisionInputs
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.resources.lake import Lake, LakeError
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
@@ -203,11 +203,12 @@ def _models(log: list[Release], store: ModelStore, row: Row, evidence: Evidence)
 def _features(decision: Decision, versions: Versions) -> list[Feature]:
     inputs = decision.inputs
     names = [*MEASURED, *(name for name in PLAIN if name not in KEYS)]
-    return [_feature(name, inputs.model_dump(), inputs.base_demand_source, versions) for name in names]
+    unasked = [name for name in (*OBSERVED, *ASKED) if getattr(inputs, name) is None]
+    return [_feature(name, inputs, versions) for name in names if name not in unasked]
 
 
-def _feature(name: str, values: Mapping[str, Any], source: str | None, versions: Versions) -> Feature:
-    origin = origin_of(name, source)
+def _feature(name: str, inputs: DecisionInputs, versions: Versions) -> Feature:
+    origin, values = origin_of(name, inputs), inputs.model_dump()
     where = None if origin is None else f"{origin.table}.{origin.column} at version {versions.gold.get(origin.table)}"
     return Feature(
         name=name,

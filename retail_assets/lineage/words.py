@@ -26,6 +26,9 @@ MONEY = (
     "reference_price",
     "family_low",
     "family_high",
+    "price_low",
+    "price_high",
+    "asked_price",
 )
 
 

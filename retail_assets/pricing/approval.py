@@ -9,6 +9,7 @@ from retail_assets.pricing.publication import (
     Publication,
     PublicationError,
     Status,
+    is_correction,
     publication_rows,
     read_publications,
 )
@@ -58,6 +59,7 @@ def settle(
                 table,
                 publication_rows(made),
                 mode="append",
+                schema_mode="merge",
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:  # somebody else answered in this moment: look again
@@ -84,7 +86,8 @@ def _answered(
     decided = {(row.batch_id, row.store_id): (row.business_date, row.at) for row in reversed(log)}
     for row in made:
         if row.status == "published":
-            _require_publishable(row, stops, [r for r in newest.values() if r.status == "published"], decided)
+            good = [r for r in newest.values() if r.status == "published" and not is_correction(r.batch_id)]
+            _require_publishable(row, stops, good, decided)
     return made
 
 
@@ -96,6 +99,7 @@ def _follow(row: Publication, status: Status, stops: Stops, by: str, reason: str
         store_id=row.store_id,
         status=status,
         stopped_categories=categories,
+        model_kind=row.model_kind,
         by=by,
         reason=reason,
     )

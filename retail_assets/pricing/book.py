@@ -9,7 +9,7 @@ import pyarrow as pa
 from retail_assets.lineage.records import made_from
 from retail_assets.pricing.decisions import MadeFrom
 from retail_assets.pricing.gold_inputs import NothingToPrice, gold_versions, read_inputs
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.inputs import INPUTS, LATER, DecisionInputs
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.shared_targets import with_shared_targets
@@ -48,6 +48,8 @@ class InputBook:
             raise NothingToPrice("no price inputs were carried to this store", todo="`retail stores` at the centre")
         rows = rows.sort_by([("store_id", "ascending"), ("sku", "ascending")])
         made = MadeFrom(**{f.name: rows[f.name][0].as_py() for f in fields(MadeFrom)})
+        for name in sorted(LATER - {*rows.column_names}):  # carried by a centre from before the field
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, INPUTS.field(name).type))
         found = rows.select(INPUTS.names).cast(INPUTS)
         return cls(found["business_date"][0].as_py(), {CARRIED_INPUTS: table.version()}, found, made)
 

@@ -15,24 +15,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from retail_assets.core.guardrails import RULES, Flags, Status
+from retail_assets.core.guardrails import Flags, Status
 from retail_assets.pricing.config import BreakerConfig
 from retail_assets.pricing.policy import Batch
 
 CHAIN = "chain"
 CATEGORY = "category "
-NUMBERS = ("changed", "mean_change", "at_guardrail", "revenue_at_risk", "promised_gain")
-TWO_SIDED = ("mean_change",)
+NUMBERS = (
+    "changed", "mean_change", "changed_revenue", "mean_change_revenue", "at_guardrail", "revenue_at_risk",
+    "promised_gain",
+)  # fmt: skip
+TWO_SIDED = ("mean_change", "mean_change_revenue")
 NORMAL = 1.4826  # standard deviations of a normal distribution per median distance from the median
 MOST_PROMISED = 1.0
 WORDS = {
     "changed": "the share of prices that change",
     "mean_change": "the mean change of prices",
+    "changed_revenue": "the share of revenue whose price changes",
+    "mean_change_revenue": "the mean change of prices, by revenue,",
+    "near_paid_10": "the share of revenue priced within 10 % of what was paid of late",
+    "near_paid_30": "the share of revenue priced within 30 % of what was paid of late",
     "at_guardrail": "the share of prices held back by a guardrail",
     "revenue_at_risk": "the share of revenue at risk",
     "promised_gain": "the gain that the model promises",
 }
-LIMITING = [k for k, rule in enumerate(RULES) if rule != "price_ending"]
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
@@ -43,10 +49,11 @@ class Numbers:
     """What a batch does to one scope (`chain`, a department, or `category` and its name), over the `rows` that are not
     on a planned promotion.
 
-    `changed` and `at_guardrail` are shares of those rows (0 to 1), `mean_change` the mean of price / previous - 1,
+    `changed` and `at_guardrail` are shares of those rows (0 to 1), `mean_change` the mean of price / previous - 1;
+    `changed_revenue` and `mean_change_revenue` the same by expected revenue, which a thousand slow items do not hide;
     `revenue_at_risk` the share of the expected revenue that is lost if demand answers every change as badly as its 95 %
-    interval allows, `promised_gain` the mean of what each change gains by the model (0 to 1 each; NaN in batches from
-    before it was measured). `planned` counts the rows on promotion.
+    interval allows, `promised_gain` the mean of what each change gains by the model (0 to 1 each). What a batch is from
+    before is NaN. `planned` counts the rows on promotion.
     """
 
     scope: str
@@ -54,6 +61,8 @@ class Numbers:
     planned: int
     changed: float
     mean_change: float
+    changed_revenue: float
+    mean_change_revenue: float
     at_guardrail: float
     revenue_at_risk: float
     promised_gain: float
@@ -107,7 +116,9 @@ class RowNumbers:
             currency=inputs["currency"].to_numpy(),
             planned=batch.promoted,
             change=ratio - 1,
-            at_guardrail=np.any([np.isin(batch.lines[k].status, bound) for k in LIMITING], axis=0),
+            at_guardrail=np.any(
+                [np.isin(line.status, bound) for line in batch.lines if line.rule != "price_ending"], axis=0
+            ),
             revenue=revenue,
             loss=revenue * np.maximum(1 - worst, 0.0),
             gain=np.where(batch.price == batch.previous, 0.0, np.clip(batch.gain, 0.0, MOST_PROMISED)),
@@ -181,8 +192,10 @@ def _measure(rows: RowNumbers, name: str, inside: Flags) -> Numbers:
         planned=int((inside & rows.planned).sum()),
         changed=_mean(change != 0),
         mean_change=_mean(change),
+        changed_revenue=_by_revenue(rows, counted, rows.revenue * (rows.change != 0)),
+        mean_change_revenue=_by_revenue(rows, counted, rows.revenue * rows.change),
         at_guardrail=_mean(rows.at_guardrail[counted]),
-        revenue_at_risk=_at_risk(rows, counted, total),
+        revenue_at_risk=_by_revenue(rows, counted, rows.loss),
         promised_gain=_mean(rows.gain[counted]),
     )
 
@@ -191,11 +204,11 @@ def _mean(values: npt.NDArray[np.generic]) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _at_risk(rows: RowNumbers, counted: Flags, total: int) -> float:
-    """The share of revenue at risk of each currency, weighted by its rows, as currencies cannot be added."""
-    if not total:
+def _by_revenue(rows: RowNumbers, counted: Flags, part: Floats) -> float:
+    """`part` as a share of revenue in each currency, weighted by its rows, as currencies cannot be added."""
+    if not counted.any():
         return 0.0
     _, code = np.unique(rows.currency[counted].astype(str), return_inverse=True)
-    revenue, loss = np.bincount(code, rows.revenue[counted]), np.bincount(code, rows.loss[counted])
-    share = np.divide(loss, revenue, where=revenue != 0, out=np.zeros(len(revenue)))
-    return float((share * np.bincount(code) / total).sum())
+    revenue, amount = np.bincount(code, rows.revenue[counted]), np.bincount(code, part[counted])
+    share = np.divide(amount, revenue, where=revenue != 0, out=np.zeros(len(revenue)))
+    return float((share * np.bincount(code) / counted.sum()).sum())

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from retail_assets.core.guardrails import RULES
+from retail_assets.pricing.config import load_config
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.publication_checks import CHECKS as PUBLICATION_CHECKS
+from retail_assets.pricing.trail import rules_of
 from retail_assets.pricing.training import newest_day
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MODEL = dg.AssetKey(["pricing", "demand_response_model"])
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
-TRAIL = ("objective", *RULES, "minimum_gain")
 BREACHES = {
     "margin_floor_holds": "cost > 0 and (price_minor - cost) * 10000 < floor_bp * price_minor",
     "max_change_holds": "abs(price_minor - previous_minor) * 10000 > change_bp * previous_minor",
@@ -64,12 +64,13 @@ NEWEST = """
 create temp table newest as
     select store_id, sku, price, previous_price, output::json->>'$.outcome' as outcome,
            (output::json->>'$.cost')::bigint as cost, (inputs::json->>'$.previous_price.value')::bigint as known_price,
-           (guardrails::json->>'$[{last}].after')::bigint as price_minor,
-           (guardrails::json->>'$[0].before')::bigint as previous_minor,
-           (guardrails::json->>'$[{floor}].numbers.floor_bp')::bigint as floor_bp,
-           (guardrails::json->>'$[{change}].numbers.change_bp')::bigint as change_bp,
-           (guardrails::json->>'$[{week}].numbers.week_price')::bigint as week_price,
-           (guardrails::json->>'$[{week}].numbers.change_bp')::bigint as week_bp,
+           (guardrails::json->>'$[{minimum_gain}].after')::bigint as price_minor,
+           (guardrails::json->>'$[{price_in_force}].before')::bigint as told_minor,
+           (guardrails::json->>'$[{objective}].before')::bigint as previous_minor,
+           (guardrails::json->>'$[{margin_floor}].numbers.floor_bp')::bigint as floor_bp,
+           (guardrails::json->>'$[{max_change}].numbers.change_bp')::bigint as change_bp,
+           (guardrails::json->>'$[{max_change_week}].numbers.week_price')::bigint as week_price,
+           (guardrails::json->>'$[{max_change_week}].numbers.change_bp')::bigint as week_bp,
            json_extract_string(guardrails, '$[*].rule') as rules,
            json_extract_string(guardrails, '$[*].words') as words
     from {decisions}
@@ -80,7 +81,7 @@ create temp table newest as
 BROKEN_TRAILS = """
 select count(*) from newest
 where rules is distinct from {rules} or coalesce(list_contains(words, ''), true)
-   or known_price is distinct from previous_minor
+   or known_price is distinct from previous_minor or told_minor is distinct from previous_minor
    or (price * 100 <> price_minor and price <> price_minor)
    or (previous_price * 100 <> previous_minor and previous_price <> previous_minor)
    or price_minor is null or previous_minor is null
@@ -114,7 +115,7 @@ def price_checks(lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
         day = _load_newest(connection, lake)
         for name, condition in BREACHES.items():
             yield _breaches(connection, name, condition, day)
-        rules = "[" + ", ".join(f"'{rule}'" for rule in TRAIL) + "]"
+        rules = "[" + ", ".join(f"'{rule}'" for rule in rules_of(load_config().policy)) + "]"
         broken = _one(connection, BROKEN_TRAILS.format(rules=rules))
         yield _result("trail_is_complete", broken == 0, {"business_date": day, "broken": broken})
         stores = {str(row[0]) for row in connection.execute("select distinct store_id from newest").fetchall()}
@@ -135,8 +136,7 @@ def _load_newest(connection: "duckdb.DuckDBPyConnection", lake: Lake) -> str:
     decisions = lake.scan("decisions", PRODUCT)
     found = connection.execute(f"select max(business_date)::varchar from {decisions} where mode = 'batch'").fetchone()
     day = str(found[0]) if found and found[0] else "1900-01-01"
-    places = {"last": len(TRAIL) - 1, "floor": TRAIL.index("margin_floor"), "change": TRAIL.index("max_change")}
-    places["week"] = TRAIL.index("max_change_week")
+    places = {rule: place for place, rule in enumerate(rules_of(load_config().policy))}
     connection.execute(NEWEST.format(decisions=decisions, day=day, **places))
     return day
 

@@ -1,5 +1,6 @@
 """The inputs of a batch as arrays, and the cost that each row is priced with. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class Columns:
         flags: Flags = (column.fill_null(False) if column.null_count else column).to_numpy().astype(bool)
         return flags
 
+    def codes(self, name: str, values: Sequence[str]) -> Codes:
+        """The index of each text in `values`; 0 for null."""
+        found, codes = _dictionary(self.table[name])
+        return np.array([values.index(value) for value in found], dtype=np.int8)[codes]
+
     def text(self, name: str) -> npt.NDArray[np.object_]:
         return self.table[name].to_numpy()
 
@@ -71,8 +77,8 @@ def _dictionary(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
 def costs(data: Columns, rules: Rules, reference: Ints) -> tuple[Ints, Codes]:
     """Cost with tax in minor units, rounded up, and where it comes from.
 
-    A retailer who delivers no costs at all gets the assumed margin of the category; a single missing cost of one who
-    does is a fault in the data, and no price is changed on it.
+    A retailer who delivers no costs at all may have a policy that assumes a margin of the category; a single missing
+    cost of one who does is a fault in the data, and no price is changed on it.
     """
     recorded = data.ints("unit_cost", UNKNOWN)
     assumed = rules["assumed_margin"]

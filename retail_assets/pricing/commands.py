@@ -10,6 +10,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import current
 from retail_assets.resources.lake import Lake
 
+SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 By = Annotated[str, typer.Option("--by", help="Who decides this.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
@@ -30,27 +31,26 @@ def show(
     context: typer.Context,
     store: Store = None,
     sku: Annotated[str | None, typer.Option("--sku", help="A SKU.")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="What a batch proposes, published or not: `retail prices pending`.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help=f"Every price, not only the first {SHOWN}.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the published price: `retail prices --store S --sku K`; without both, every one that matches."""
+    """Show the published price: `retail prices --store S --sku K`; without both, a summary and the first prices."""
     if context.invoked_subcommand is not None:
         return
     from retail_assets.pricing.publication import published_prices
+    from retail_assets.pricing.shown import lines_of, nothing_published
+    from retail_assets.pricing.waiting import proposals_of
 
     lake = current().lake
     _require_known(lake, store, sku)
-    rows = published_prices(lake, store, sku).to_pylist()
-    if not rows:
-        raise RetailError(
-            f"no price is published for {store or 'any store'} {sku or ''}".rstrip(),
-            todo="see what waits: `retail prices pending`",
-        )
-    lines = [
-        f"{r['store_id']} {r['sku']}: {r['price']} {r['currency']} from {r['effective_from']}"
-        f" (batch {r['batch_id']}, decision {r['decision_id']}, published by {r['published_by']})"
-        for r in rows
-    ]
-    _print(rows, lines, as_json)
+    found = proposals_of(lake, batch, store, sku) if batch else published_prices(lake, store, sku)
+    if not found.num_rows:
+        raise nothing_published(lake, batch, store, sku)
+    rows = found.to_pylist() if as_json else []
+    _print(rows, [] if as_json else lines_of(found, None if every else SHOWN), as_json)
 
 
 @prices.command()
@@ -58,14 +58,12 @@ def pending(
     every: Annotated[bool, typer.Option("--all", help="Every batch, not only what waits for a person.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the batches that wait for a person: pending, stopped, or withheld by the circuit breaker."""
-    from retail_assets.pricing.publication import current_publications
+    """List the batches that wait for a person with what they would do: pending, stopped, or withheld by the breaker."""
+    from retail_assets.pricing.waiting import batches, told
 
-    waiting = [
-        row for row in current_publications(current().lake) if every or row.status in ("pending", "stopped", "withheld")
-    ]
-    lines = [f"{r.batch_id} {r.business_date} {r.store_id}: {r.status}, {r.by}: {r.reason}" for r in waiting]
-    _print([row.model_dump(mode="json") for row in waiting], lines or ["nothing waits for a person"], as_json)
+    waiting = batches(current().lake, every)
+    lines = [line for batch in waiting for line in told(batch)]
+    _print([batch.model_dump(mode="json") for batch in waiting], lines or ["nothing waits for a person"], as_json)
 
 
 @prices.command()
@@ -84,6 +82,48 @@ def reject(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json:
 def release(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json: Json = False) -> None:
     """Publish a batch that the circuit breaker withheld; whoever does answers for it."""
     _answer("release", batch, store, by, reason, as_json)
+
+
+@prices.command()
+def correct(
+    store: Annotated[str, typer.Option("--store", help="The store.")],
+    sku: Annotated[str, typer.Option("--sku", help="The SKU.")],
+    price: Annotated[str, typer.Option("--price", help="The price instead, in the store's currency.")],
+    by: By,
+    reason: Reason,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="Although a rule stands against it. A cap by law holds all the same.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Replace one price by the one a person gives; the rules are checked. `retail prices reject` takes it back."""
+    from retail_assets.core.money import format_minor
+    from retail_assets.pricing.config import load_config
+    from retail_assets.pricing.correction import correct as make
+    from retail_assets.pricing.explain import reasons
+    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.resources.model_store import ModelStore
+
+    environment = current()
+    _require_known(environment.lake, store, sku)
+    models = ModelStore.at(environment.home.models)
+    made, decision = make(
+        environment.lake, models, load_config(), store, sku, price, by=by, reason=reason, insist=insist
+    )
+    files = write_price_files(environment.lake, environment.home, store)
+    shown = format_minor(decision.price, decision.inputs.currency)
+    lines = [f"{made.batch_id} {store} {sku}: {shown}, published by {made.by}"]
+    lines += [f"  {line}" for line in reasons(decision)]
+    lines += [f"wrote {file.path}" for file in files if file.written]
+    lines += [f"to take it back: `retail prices reject {made.batch_id} --by YOU --reason WHY`"]
+    document = {
+        "publication": made.model_dump(mode="json"),
+        "price": shown.split()[0],
+        "currency": decision.inputs.currency,
+        "broken": decision.output["broken"],
+        "files": [file.model_dump() for file in files],
+    }
+    _print(document, lines, as_json)
 
 
 @prices.command()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "pricing.yaml"
 DEFAULT_MARKET = "default"
+WORD = re.compile(r"\w+")
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Confidence = Annotated[float, Field(ge=0.5, lt=1.0)]
@@ -39,7 +41,9 @@ class CategoryPolicy(_Frozen):
     `margin_target` is asked for by the objective `revenue` and holds for each item or, with `target_level: category`,
     for a category's items in a store together; `clear_by` (the last day of sale) is asked for by `clearance`, planned
     on no more demand than is reached with the probability `clear_confidence`. With `family_steps` a pack that is out of
-    order by more than one step comes nearer to it by steps; without, it stays.
+    order by more than one step comes nearer to it by steps; without, it stays. An item gets a new price only where at
+    least `own_weight` of its elasticity comes from its own sales (clearances apart). With `hold_out_of_stock` what is
+    out of stock gets no cheaper.
     """
 
     objective: Objective
@@ -57,6 +61,8 @@ class CategoryPolicy(_Frozen):
     substitution: Share | Learnt = 0.0
     target_level: TargetLevel = "item"
     family_steps: bool = False
+    own_weight: Share = 0.0
+    hold_out_of_stock: bool = False
 
     @field_validator("price_range", "competitor_band")
     @classmethod
@@ -89,6 +95,8 @@ class PolicyOverride(_Frozen):
     substitution: Share | Learnt | None = None
     target_level: TargetLevel | None = None
     family_steps: bool | None = None
+    own_weight: Share | None = None
+    hold_out_of_stock: bool | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -123,6 +131,26 @@ class Cap(_Frozen):
         if self.last_day < self.first_day:
             raise ValueError(f"until {self.last_day} is before from {self.first_day}")
         return self
+
+
+class FixedPrices(_Frozen):
+    """What a law or a licence prices, and no model: departments and categories by the words in their names.
+
+    A name holds where its words stand together in the name of the department or category, in any case; in the listed
+    `countries`, or in all.
+    """
+
+    names: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    countries: list[str] = []
+    reason: str = Field(min_length=1)
+
+    def covers(self, country: str, department: str, category: str) -> bool:
+        """Whether prices of this category are fixed in `country`."""
+        if self.countries and country not in self.countries:
+            return False
+        said = [f" {' '.join(WORD.findall(text.casefold()))} " for text in (department, category)]
+        named = [f" {' '.join(WORD.findall(name.casefold()))} " for name in self.names]
+        return any(name in text for name in named for text in said)
 
 
 class EndingBand(_Frozen):
@@ -175,6 +203,7 @@ class PricingPolicy(_Frozen):
     departments: dict[str, PolicyOverride] = {}
     categories: dict[str, PolicyOverride] = {}
     caps: list[Cap] = []
+    fixed_by_law: list[FixedPrices] = []
     exploration: ExplorationPolicy = ExplorationPolicy()
     markets: dict[str, Market]
 
@@ -205,6 +234,15 @@ class PricingPolicy(_Frozen):
     @property
     def _levels(self) -> list[CategoryPolicy | PolicyOverride]:
         return [self.defaults, *self.departments.values(), *self.categories.values()]
+
+    @property
+    def holds_out_of_stock(self) -> bool:
+        """Whether any category holds the price of what is out of stock: the trail then has a line for it."""
+        return any(level.hold_out_of_stock for level in self._levels)
+
+    def fixed(self, country: str, department: str, category: str) -> FixedPrices | None:
+        """The law or licence that fixes the prices of a category in a country, None where it is free."""
+        return next((each for each in self.fixed_by_law if each.covers(country, department, category)), None)
 
     @property
     def shares_targets(self) -> bool:
@@ -246,6 +284,8 @@ class BreakerNumbers(_Frozen):
 
     changed: Annotated[float, Field(gt=0.0, le=1.0)]
     mean_change: Annotated[float, Field(gt=0.0)]
+    changed_revenue: Annotated[float, Field(gt=0.0, le=1.0)]
+    mean_change_revenue: Annotated[float, Field(gt=0.0)]
     at_guardrail: Annotated[float, Field(gt=0.0, le=1.0)]
     revenue_at_risk: Annotated[float, Field(gt=0.0)]
     promised_gain: Annotated[float, Field(gt=0.0)]
@@ -263,6 +303,18 @@ class BreakerConfig(_Frozen):
     minimum_rows: int = Field(ge=1)
 
 
+class PaidConfig(_Frozen):
+    """How near decided prices are to be to what customers paid in the last `days`: least shares of revenue.
+
+    Fewer than `minimum_items` items that can be compared prove nothing.
+    """
+
+    days: int = Field(ge=1)
+    within_10: Share
+    within_30: Share
+    minimum_items: int = Field(ge=1)
+
+
 class IntegrityConfig(_Frozen):
     """When a price at the till is wrong, and how many may be."""
 
@@ -278,6 +330,7 @@ class PublicationConfig(_Frozen):
     mode: Mode
     stores: dict[str, Mode] = {}
     breaker: BreakerConfig
+    paid: PaidConfig
     integrity: IntegrityConfig
 
     def mode_of(self, store_id: str) -> Mode:

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
-from retail_assets.core.guardrails import RULES
 from retail_assets.core.money import from_minor, to_minor
 from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.inputs import DecisionInputs, PricingInputError
@@ -50,8 +49,16 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """Why a price was held: objective_keep, promotion or cost_unknown; empty otherwise."""
+        """Why a price was held, one of policy.REASONS; empty where it was decided."""
         return str(self.output["reason"])
+
+    @property
+    def held_back(self) -> str | None:
+        """Why the price stays in the house, a key of publication.HELD_BACK; None where it may leave it."""
+        if self.outcome == "conflict":
+            return "conflict"
+        unknown = self.output["cost_source"] == "unknown" and self.inputs.asked_price is None
+        return "cost_unknown" if unknown else None
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,7 @@ def _output(batch: Batch, row: int, business_date: date) -> dict[str, Any]:
         "cost_source": COST_SOURCES[batch.cost_source[row]],
         "response_source": SOURCES[batch.response.source[row]],
         **{name: None if value != value else value for name, value in numbers.items()},
-        "broken": [rule for rule, broken in zip(RULES, batch.broken, strict=True) if broken[row]],
+        "broken": [line.rule for line, broken in zip(batch.lines, batch.broken, strict=True) if broken[row]],
     }
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from retail_assets.core.guardrails import RULES
 from retail_assets.core.money import format_minor, from_minor
 from retail_assets.pricing.decisions import Decision, decision_of
+from retail_assets.pricing.trail import ASKS, TrailLine
 
 TOLD = ("moved", "nearer", "conflict")
 BECAUSE = {
@@ -16,6 +18,8 @@ BECAUSE = {
     "sold_out": "nothing is left to clear",
     "demand_unknown": "its demand is not known, so no clearance is planned",
     "clearance_over": "the last day of its clearance has passed",
+    "fixed_by_law": "prices of this category are fixed by law or licence",
+    "nothing_learnt": "its own sales say nothing of how demand answers its price",
 }
 SOURCES = {
     "sku": "{own:.0%} of what is known of its demand comes from its own sales, the rest from its category.",
@@ -37,16 +41,29 @@ def explain_lines(decision_row: Mapping[str, Any]) -> list[str]:
 
 def reasons(decision: Decision) -> list[str]:
     """The reasons of a decision that has not become a row yet."""
-    told = [line for line in decision.trail if _matters(line.rule, line.status)]
-    passed = [line.rule.replace("_", " ") for line in decision.trail if line.status == "passed" and line not in told]
-    lines = [_headline(decision), *(_sentence(line.words) for line in told)]
+    told = [line for line in decision.trail if _matters(line)]
+    held = [line for line in decision.trail if line.status == "passed" and line not in told]
+    passed = [line.rule.replace("_", " ") for line in held if line.rule in RULES]
+    lines = [_headline(decision), *_who(decision), *(_sentence(line.words) for line in told)]
     if passed:
         lines.append(f"Also checked and held: {', '.join(passed)}.")
     return [*lines, *_expectation(decision), *_warning(decision)]
 
 
-def _matters(rule: str, status: str) -> bool:
-    return status in TOLD or rule == "objective" or (rule == "minimum_gain" and status == "passed")
+def _matters(line: TrailLine) -> bool:
+    if line.rule == "price_in_force":
+        return bool(line.numbers["lines"])  # a price list needs no words
+    if line.words.startswith(ASKS):
+        return False  # _who says it
+    return line.status in TOLD or line.rule == "objective" or (line.rule == "minimum_gain" and line.status == "passed")
+
+
+def _who(decision: Decision) -> list[str]:
+    """Who asked for the price, and why, where a person did."""
+    inputs = decision.inputs
+    if inputs.asked_price is None:
+        return []
+    return [f"{inputs.asked_by} asked for {format_minor(inputs.asked_price, inputs.currency)}: {inputs.asked_why}."]
 
 
 def _headline(decision: Decision) -> str:

@@ -1,7 +1,8 @@
 """Gold tables -> the inputs of a batch: one row per store-SKU that is listed and has a price.
 
 Listed: counted in stock within the last seven days, or, in stores that count no stock, sold within the last 28 days;
-and not discontinued. The price in force comes from the price history in the store's own currency. In a price family a
+and not discontinued. The price in force comes from the price history in the store's own currency; where that was read
+off the lines of a till, with how sure it is. In a price family a
 border per unit is drawn half way between neighbouring pack sizes, so that packs decided one by one stay in order; where
 they are out of it, half way between the cheapest of all that are smaller and the dearest of all that are larger, so
 that every pack has a price to come back to.
@@ -43,6 +44,9 @@ create temp table listed as
            max(r.business_date) filter (
                r.competitor_price > 0 and r.business_date > date '{today}' - 14) as competitor_price_at,
            arg_max(r.currency, r.business_date) filter (r.currency is not null) as sold_currency,
+           arg_max({{'lines': r.list_price_lines, 'agreement': r.list_price_agreement, 'low': r.list_price_low,
+                     'high': r.list_price_high, 'tiers': r.price_tiers}}, r.business_date) filter (
+               r.list_price_lines is not null) as observed,
            sum(r.gross_units::decimal(18, 3)) filter (not coalesce(r.is_stocked_out, false))::double
                / nullif(case when any_value(coalesce(c.counts, false))
                              then count(*) filter (not coalesce(r.is_stocked_out, false))
@@ -63,7 +67,7 @@ create temp table shops as
            case when coalesce(s.currency, l.sold_currency) in ({zero_digits}) then 1 else 100 end as scale
     from listed l left join {stores} s on s.store_id = l.store_id;
 create temp table history as
-    select h.store_id, h.sku, h.valid_from, h.list_price, h.unit_cost,
+    select h.store_id, h.sku, h.valid_from, h.list_price, h.unit_cost, h.source,
            lead(h.valid_from, 1, date '{today}' + 1) over (
                partition by h.store_id, h.sku order by h.valid_from) as until
     from {history} h
@@ -71,6 +75,7 @@ create temp table history as
     where h.valid_from <= date '{today}' and h.list_price > 0;
 create temp table prices as
     select store_id, sku, arg_max(list_price, valid_from) as list_price, max(valid_from) as list_price_at,
+           arg_max(source, valid_from) as source,
            arg_max(unit_cost, valid_from) filter (unit_cost > 0) as unit_cost,
            max(valid_from) filter (unit_cost > 0) as unit_cost_at,
            arg_max(list_price, valid_from) filter (valid_from <= date '{today}' - 6) as week_price,
@@ -143,7 +148,13 @@ select s.store_id, s.sku, s.country, s.currency, p.department, p.category, date 
        round(q.reference_price * s.scale)::bigint as reference_price, date '{today}' as reference_price_at,
        round(greatest(coalesce(f.mean, s.recent_demand), 0), 4) as base_demand,
        coalesce(f.origin, date '{today}') as base_demand_at,
-       s.on_hand::bigint as on_hand, s.on_hand_at
+       s.on_hand::bigint as on_hand, s.on_hand_at, q.source as price_source,
+       case when q.source = 'observed' then s.observed.lines end as price_lines,
+       case when q.source = 'observed' then s.observed.agreement end as price_agreement,
+       case when q.source = 'observed' then round(s.observed.low * s.scale) end as price_low,
+       case when q.source = 'observed' then round(s.observed.high * s.scale) end as price_high,
+       case when q.source = 'observed' then s.observed.tiers end as price_tiers,
+       null as asked_price, null as asked_by, null as asked_why, null as insisted
 from shops s
 join prices q on q.store_id = s.store_id and q.sku = s.sku
 left join {products} p on p.sku = s.sku

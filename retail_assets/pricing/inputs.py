@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -45,9 +45,23 @@ INPUTS = pa.schema(
         pa.field("base_demand_at", pa.date32()),
         pa.field("on_hand", pa.int64()),
         pa.field("on_hand_at", pa.date32()),
+        pa.field("price_source", pa.string()),
+        pa.field("price_lines", pa.int64()),
+        pa.field("price_agreement", pa.float64()),
+        pa.field("price_low", pa.int64()),
+        pa.field("price_high", pa.int64()),
+        pa.field("price_tiers", pa.string()),
+        pa.field("asked_price", pa.int64()),
+        pa.field("asked_by", pa.string()),
+        pa.field("asked_why", pa.string()),
+        pa.field("insisted", pa.bool_()),
     ]
 )
-LATER = {"week_price", "demand_deviation", "cost_weight"}
+ASKED = ("asked_price", "asked_by", "asked_why", "insisted")
+"""Fields that only a price has which a person asks for."""
+OBSERVED = ("price_lines", "price_agreement", "price_low", "price_high", "price_tiers")
+"""How sure a price in force is that was read off the lines of a till."""
+LATER = {"week_price", "demand_deviation", "cost_weight", "price_source", *OBSERVED, *ASKED}
 """Fields that rows written before they existed lack: not known."""
 PLAIN = tuple(n for n in INPUTS.names if n not in MEASURED and n.removesuffix("_at") not in MEASURED)
 
@@ -64,6 +78,12 @@ class DecisionInputs(BaseModel):
     price and `demand_deviation` the standard deviation of one day of it, `family_low` and `family_high` bounds from the
     price family, `cost_weight` what a margin target shared with the rest of its category asks of an item (see
     `shared_targets`). `costs_delivered` says whether the retailer delivers costs at all.
+
+    `price_source` says where the price in force comes from: `price_list`, or `observed` in the lines of the till. Then
+    `price_lines` are the lines it rests on, `price_agreement` the share of them within 2 % of it (0 to 1, recent ones
+    count more), `price_low` and `price_high` what one and nine in ten of them asked at most, and `price_tiers` says
+    whether other prices are usual (`quantity_breaks`, `several_prices`). `asked_price` is what a person wants instead
+    of what would be decided, `insisted` whether the guardrails only watch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +116,16 @@ class DecisionInputs(BaseModel):
     base_demand_at: date | None = None
     on_hand: int | None = None
     on_hand_at: date | None = None
+    price_source: Literal["price_list", "observed"] | None = None
+    price_lines: int | None = Field(default=None, gt=0)
+    price_agreement: float | None = Field(default=None, gt=0, le=1)
+    price_low: int | None = Field(default=None, gt=0, lt=2**40)
+    price_high: int | None = Field(default=None, gt=0, lt=2**40)
+    price_tiers: Literal["quantity_breaks", "several_prices"] | None = None
+    asked_price: int | None = Field(default=None, gt=0, lt=2**40)
+    asked_by: str | None = None
+    asked_why: str | None = None
+    insisted: bool | None = None
 
     @field_validator("currency")
     @classmethod

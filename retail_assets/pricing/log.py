@@ -7,9 +7,10 @@ row points at the one it corrects.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,8 +63,6 @@ def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date
     A row of a store-SKU that has a batch decision for this date already names the newest of them in `corrects`. A
     decision that was made before and replaced since is appended again, its id one millisecond on.
     """
-    from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
-
     lake.ensure("decisions", PRODUCT, DECISION_SCHEMA, partition_by=["business_date"])
     known = _known(lake, business_date)
     counts = {"offered": 0, "added": 0}
@@ -75,15 +74,27 @@ def append_batch(lake: Lake, rows: Iterator[pa.RecordBatch], business_date: date
             counts["added"] += new.num_rows
             yield new
 
+    _append(lake, fresh(), state)
+    return Appended(counts["offered"], counts["added"], lake.open("decisions", PRODUCT).version())
+
+
+def append_one(lake: Lake, row: Mapping[str, Any]) -> None:
+    """Appends one decision row, under its id once."""
+    lake.ensure("decisions", PRODUCT, DECISION_SCHEMA, partition_by=["business_date"])
+    _append(lake, iter(pa.Table.from_pylist([dict(row)], DECISION_SCHEMA).to_batches()), row["decision_id"])
+
+
+def _append(lake: Lake, rows: Iterator[pa.RecordBatch], state: str) -> None:
+    from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+
     write_deltalake(
         lake.open("decisions", PRODUCT),
-        pa.RecordBatchReader.from_batches(DECISION_SCHEMA, fresh()),
+        pa.RecordBatchReader.from_batches(DECISION_SCHEMA, rows),
         mode="append",
         schema_mode="merge",
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
         commit_properties=CommitProperties(app_transactions=[Transaction(state, 1)]),
     )
-    return Appended(counts["offered"], counts["added"], lake.open("decisions", PRODUCT).version())
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,31 @@ REASONS = (
     "sold_out",
     "demand_unknown",
     "clearance_over",
+    "fixed_by_law",
+    "nothing_learnt",
 )
 KEEP, PROMOTION, COST_UNKNOWN, UNSOUND, STOCK_UNKNOWN, SOLD_OUT, DEMAND_UNKNOWN, CLEARANCE_OVER = range(1, 9)
+FIXED_BY_LAW, NOTHING_LEARNT = 9, 10
 LEAST_ANSWER = -0.1
+PRICE_SOURCES = ("", "price_list", "observed")
+PRICE_TIERS = ("", "quantity_breaks", "several_prices")
+COUNTED_NEVER = -(2**40)
+
+
+@dataclass(frozen=True)
+class PriceInForce:
+    """Where previous prices come from, arrays of shape (rows,): `source` indexes PRICE_SOURCES, `tiers` PRICE_TIERS.
+
+    Of an observed price: the lines it rests on (0 where unknown), the share of them near it, and what one and nine in
+    ten of them asked at most, in minor units.
+    """
+
+    source: Codes
+    tiers: Codes
+    lines: Ints
+    agreement: Floats
+    low: Ints
+    high: Ints
 
 
 @dataclass(frozen=True)
@@ -60,7 +82,8 @@ class Batch:
     the decided price lies outside what rule k of the trail allows; `trial` which rows explore (None: it is off),
     `won_back` the cross-elasticity that a price for margin counts on, times 10,000, and `won_back_learnt` where the
     model has learnt it (None: no price does), `cost_weight` what each unit's cost counts where a category shares a
-    margin target (NaN elsewhere; None: none does).
+    margin target (NaN elsewhere; None: none does). `asked` are the prices that a person asks for, `in_force` says how
+    sure the previous price is (None: not recorded, as in decisions from before it was).
     """
 
     price: Ints
@@ -84,6 +107,8 @@ class Batch:
     won_back: Ints | None
     won_back_learnt: Flags
     cost_weight: Floats | None
+    asked: Flags
+    in_force: PriceInForce | None
     broken: tuple[Flags, ...]
     gain: Floats
     minimum_gain: Floats
@@ -112,18 +137,21 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         stock=np.maximum(data.ints("on_hand", 0), 0),
         cost_weight=np.where(rules["shared_target"] == 1, data.floats("cost_weight"), np.nan),
     )
-    reason = _reasons(data, rules, cost, sound, demand)
-    proposal = best_price(rulebook, rules, item, reason == 0)
-    trial = _trial(model, rulebook, data, rules, response, (reason == 0) & (cost_source == 0))
+    asked = data.ints("asked_price", 0)
+    reason = _reasons(data, rules, cost, sound, demand, response)
+    free = (asked == 0) & (cost_source == 0)
+    trial = _trial(model, rulebook, data, rules, response, free & _may_explore(reason))
+    proposal = best_price(rulebook, rules, item, (reason == 0) | _chosen(trial))
     if trial is not None:
         drawn = replace(item, elasticity=_with_neighbours(trial.elasticity, won_back))
-        tried = best_price(rulebook, rules, drawn, reason == 0)
+        tried = best_price(rulebook, rules, drawn, (reason == 0) | trial.chosen)
         trial, proposal = trial.only(tried != proposal, response), tried
+    proposal = np.where(asked > 0, asked, proposal)
+    reason = np.where((asked > 0) | _chosen(trial), 0, reason).astype(np.int8)
     guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
     stands = _stands(lines, previous)
     gain = worth(rules, item, guarded)
-    small = (guarded != previous) & stands & (gain < rules.minimum_gain)
-    small &= True if trial is None else ~trial.chosen
+    small = (guarded != previous) & stands & (gain < rules.minimum_gain) & (asked == 0) & ~_chosen(trial)
     price = np.where(small, previous, guarded)
     conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
     outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
@@ -151,6 +179,8 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         won_back=won_back if _counts_on_neighbours(rulebook, model) else None,
         won_back_learnt=learnt,
         cost_weight=item.cost_weight if rulebook.policy.shares_targets else None,
+        asked=asked > 0,
+        in_force=_in_force(data),
         broken=tuple(line.broken_by(price) for line in lines),
         gain=np.where(known & (guarded != previous), gain, 0.0),
         minimum_gain=rules.minimum_gain,
@@ -210,10 +240,36 @@ def _trial(
     return try_elasticities(model, exploration, rulebook.policy_hash, days, *where, response, allowed)
 
 
-def _reasons(data: Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats) -> Codes:
+def _chosen(trial: Trial | None) -> Flags | np.bool_:
+    """Which rows explore."""
+    return np.False_ if trial is None else trial.chosen
+
+
+def _may_explore(reason: Codes) -> Flags:
+    """Where nothing stands against trying a price: not to know anything is a reason to try."""
+    return (reason == 0) | (reason == NOTHING_LEARNT)
+
+
+def _in_force(data: Columns) -> PriceInForce | None:
+    """What the inputs say of the previous price; None where they are from before it was recorded."""
+    source = data.codes("price_source", PRICE_SOURCES)
+    if not source.any():
+        return None
+    return PriceInForce(
+        source=source,
+        tiers=data.codes("price_tiers", PRICE_TIERS),
+        lines=data.ints("price_lines", 0),
+        agreement=np.nan_to_num(data.floats("price_agreement")),
+        low=data.ints("price_low", 0),
+        high=data.ints("price_high", 0),
+    )
+
+
+def _reasons(data: Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floats, response: Response) -> Codes:
     """Why a price is held; 0 where it is decided."""
     objective, clearing = rules["objective"], rules["objective"] == CLEARANCE
-    reason = np.where(sound, 0, UNSOUND)
+    unknown = ~clearing & (response.weight * BASIS_POINTS < rules["own_weight"])
+    reason = np.where(sound, np.where(unknown, NOTHING_LEARNT, 0), UNSOUND)
     if clearing.any():
         stock = data.ints("on_hand", UNKNOWN)
         reason = np.where((reason == 0) & clearing & (rules["clear_days"] <= 0), CLEARANCE_OVER, reason)
@@ -222,7 +278,8 @@ def _reasons(data: Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floa
         reason = np.where((reason == 0) & clearing & (stock < 0), STOCK_UNKNOWN, reason)
     reason = np.where(data.flags("on_promotion") & (rules["hold_promotion"] == 1), PROMOTION, reason)
     reason = np.where(objective == KEEP_PRICE, KEEP, reason)
-    return np.where(cost == 0, COST_UNKNOWN, reason).astype(np.int8)
+    reason = np.where(cost == 0, COST_UNKNOWN, reason)
+    return np.where(rules["fixed"] == 1, FIXED_BY_LAW, reason).astype(np.int8)
 
 
 def _guard(
@@ -230,7 +287,7 @@ def _guard(
 ) -> tuple[Ints, tuple[Line, ...]]:
     """The proposal after every guardrail in the order of guardrails.RULES, and their trail."""
     reference, market = data.ints("reference_price", 0), rules["market"]
-    corridor = guardrails.enter(proposal, data.ints("previous_price"), reason > 0)
+    corridor = guardrails.enter(proposal, data.ints("previous_price"), reason > 0, data.flags("insisted"))
     increase = rules["cap_increase"]
     capped = (increase != UNSET) & (reference > 0)
     cap = np.where(capped, np.minimum(rules["cap_price"], reference * increase // BASIS_POINTS), rules["cap_price"])
@@ -244,7 +301,12 @@ def _guard(
     corridor, family = guardrails.family_order(corridor, family_low, family_high, rules["family_steps"] == 1)
     corridor, ending = guardrails.price_ending(corridor, rulebook.ladder, market)
     corridor, floor = guardrails.margin_floor(corridor, cost, rules["floor"], rulebook.ladder, market)
-    return corridor.price, (legal, in_range, step, week, band, family, ending, floor)
+    lines = (legal, in_range, step, week, band, family, ending, floor)
+    if not rulebook.policy.holds_out_of_stock:  # as in policies from before there was this rule
+        return corridor.price, lines
+    counted = (data.ints("on_hand", COUNTED_NEVER) != COUNTED_NEVER) & (rules["hold_out_of_stock"] == 1)
+    corridor, empty = guardrails.out_of_stock(corridor, data.ints("on_hand", 0), counted, cap)
+    return corridor.price, (*lines, empty)
 
 
 def _stands(lines: tuple[Line, ...], previous: Ints) -> Flags:

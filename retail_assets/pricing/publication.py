@@ -2,7 +2,9 @@
 
 - `ops/price_batches`: the numbers of each batch by scope and what the circuit breaker said of them.
 - `ops/price_alerts`: one row per number that tripped it.
-- `ops/price_proposals`: the price that a batch decided for each store-SKU, with its decision id and model version.
+- `ops/price_proposals`: the price that a batch decided for each store-SKU, with its decision id and model version, and
+  why it stays in the house whatever becomes of the batch (`held_back`): its rules are in conflict, or its cost is not
+  known.
 - `ops/price_publications`: what became of a batch in each store; the newest row counts.
 
 The published price of a store-SKU is that of the newest batch whose newest row says `published`, so that every way of
@@ -23,6 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from retail_assets.core.errors import RetailError
 from retail_assets.pricing.breaker import NUMBERS, Finding, Numbers
 from retail_assets.pricing.config import Mode
+from retail_assets.pricing.paid import NEAR_10, NEAR_30
 from retail_assets.pricing.switch import stopped
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.ledger import release_id
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 BATCHES, ALERTS, PROPOSALS, PUBLICATIONS = "price_batches", "price_alerts", "price_proposals", "price_publications"
 LOOK_BACK_DAYS = 90
 BREAKER = "circuit breaker"
+CORRECTION = "fix-"  # how the id of a batch begins that is one price which a person corrected
 
 Status = Literal["shadow", "pending", "published", "withheld", "stopped", "rejected", "withdrawn"]
 TEXT, INSTANT, MONEY = pa.string(), pa.timestamp("us", tz="UTC"), pa.decimal128(12, 2)
@@ -42,8 +46,8 @@ BATCH_SCHEMA = pa.schema(
         pa.field("at", INSTANT),
         pa.field("tripped", pa.bool_()),
         pa.field("scope", TEXT),
-        *(pa.field(n, pa.int64()) for n in ("rows", "planned")),
-        *(pa.field(n, pa.float64()) for n in NUMBERS),
+        *(pa.field(n, pa.int64()) for n in ("rows", "planned", "assumed_cost")),
+        *(pa.field(n, pa.float64()) for n in (*NUMBERS, NEAR_10, NEAR_30)),
     ]
 )
 ALERT_SCHEMA = pa.schema(
@@ -60,8 +64,14 @@ PROPOSAL_SCHEMA = pa.schema(
         *(pa.field(n, MONEY) for n in ("price", "previous_price")),
         *(pa.field(n, pa.date32()) for n in ("effective_from", "business_date")),
         pa.field("model_version", TEXT),
+        pa.field("held_back", TEXT),
     ]
 )
+HELD_BACK = {
+    "conflict": "two rules cannot both hold: a person has to decide",
+    "cost_unknown": "its cost is not known",
+}
+"""Why a decided price is published by no mode and no approval of its batch."""
 
 
 class PublicationError(RetailError):
@@ -69,7 +79,10 @@ class PublicationError(RetailError):
 
 
 class Publication(BaseModel):
-    """What became of a batch in a store. `stopped_categories` were stopped at that moment and kept their last price."""
+    """What became of a batch in a store. `stopped_categories` were stopped at that moment and kept their last price.
+
+    `model_kind` is the kind of model that decided there (see first_batches), None where it was not recorded.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,6 +92,7 @@ class Publication(BaseModel):
     store_id: str
     status: Status
     stopped_categories: list[str] = []
+    model_kind: str | None = None
     by: str = Field(min_length=1)
     reason: str
     at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -88,15 +102,18 @@ _KINDS = {"business_date": pa.date32(), "at": INSTANT, "stopped_categories": pa.
 PUBLICATION_SCHEMA = pa.schema([pa.field(n, _KINDS.get(n, TEXT)) for n in Publication.model_fields])
 
 
-def first_status(mode: Mode, tripped: bool, stop: bool) -> Status:
-    """What becomes of a batch in a store by itself: shadow stores never publish, and the breaker outranks the rest."""
+def first_status(mode: Mode, tripped: bool, stop: bool, waits: bool = False) -> Status:
+    """What becomes of a batch in a store by itself: shadow stores never publish, and the breaker outranks the rest.
+
+    `waits`: a person has to look first, whatever the mode.
+    """
     if mode == "shadow":
         return "shadow"
     if tripped:
         return "withheld"
     if stop:
         return "stopped"
-    return "published" if mode == "automatic" else "pending"
+    return "published" if mode == "automatic" and not waits else "pending"
 
 
 def record_batch(
@@ -107,11 +124,14 @@ def record_batch(
     findings: Sequence[Finding],
     proposals: pa.Table,
     modes: Mapping[str, Mode],
+    waits: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> list[Publication]:
     """Writes a judged batch and what becomes of it in each store; a batch that was recorded before adds nothing.
 
     `state` names the batch for good, `batch` holds the fields of BATCH_SCHEMA that all its rows share, `modes` the mode
-    of each of its stores. The publications come last: a crash before them is made good by the next call.
+    of each of its stores, `waits` why it waits for a person in some of them whatever the mode, `kinds` the kind of
+    model that decided in each. The publications come last: a crash before them is made good by the next call.
     """
     shared = dict(batch) | {"tripped": bool(findings)}
     _append_once(lake, BATCHES, _rows([shared | asdict(n) for n in numbers], BATCH_SCHEMA), state)
@@ -121,9 +141,44 @@ def record_batch(
         for finding in findings:
             logger.error("price batch %s is not published: %s", shared["batch_id"], finding.words)
     _append_once(lake, PROPOSALS, proposals.select(PROPOSAL_SCHEMA.names).cast(PROPOSAL_SCHEMA), state, True)
-    made = _first_publications(lake, shared, modes, findings)
+    made = _first_publications(lake, shared, modes, findings, waits or {}, kinds or {})
     _append_once(lake, PUBLICATIONS, publication_rows(made), state)
     return made
+
+
+def record_correction(
+    lake: Lake, batch: Mapping[str, Any], numbers: Numbers, proposal: Mapping[str, Any], publication: Publication
+) -> None:
+    """Writes a corrected price as a batch of one that is published; a crash before the last write publishes nothing."""
+    state = publication.batch_id
+    _append_once(lake, BATCHES, _rows([dict(batch) | {"tripped": False} | asdict(numbers)], BATCH_SCHEMA), state)
+    _append_once(lake, PROPOSALS, _rows([dict(proposal)], PROPOSAL_SCHEMA), state, True)
+    _append_once(lake, PUBLICATIONS, publication_rows([publication]), state)
+
+
+def corrections(lake: Lake) -> dict[tuple[str, str], Publication]:
+    """The published correction of each store and SKU that is not older than the newest batch of models."""
+    current = current_publications(lake)
+    newest = max((row.business_date for row in current if not is_correction(row.batch_id)), default=date.min)
+    good = {
+        row.batch_id: row
+        for row in current
+        if row.status == "published" and is_correction(row.batch_id) and row.business_date >= newest
+    }
+    if not good:
+        return {}
+    rows = lake.query(
+        f"""select batch_id, store_id, sku from {lake.scan("ops", PROPOSALS)}
+            where business_date >= date '{newest.isoformat()}' and batch_id like '{CORRECTION}%' """
+    ).to_pylist()
+    order = {batch_id: place for place, batch_id in enumerate(good)}
+    rows = sorted((row for row in rows if row["batch_id"] in good), key=lambda row: order[row["batch_id"]])
+    return {(row["store_id"], row["sku"]): good[row["batch_id"]] for row in rows}
+
+
+def is_correction(batch_id: str) -> bool:
+    """Whether a batch is one price that a person corrected: it says nothing of the batches that models decide."""
+    return batch_id.startswith(CORRECTION)
 
 
 def is_recorded(lake: Lake, state: str) -> bool:
@@ -137,7 +192,7 @@ def state_to_record(lake: Lake, state: str) -> str | None:
     A batch that another one has replaced since (a release that was rolled back) is recorded again, under a name of its
     own that follows from `state` and the number of times.
     """
-    log = publications(lake) if is_recorded(lake, state) else []
+    log = [row for row in publications(lake) if not is_correction(row.batch_id)] if is_recorded(lake, state) else []
     first = {row.batch_id: row.at for row in reversed(log)}
     newest = max(first, key=lambda batch_id: (first[batch_id], batch_id), default=None)
     name, times = state, 0
@@ -162,8 +217,8 @@ def earlier_numbers(lake: Lake) -> dict[str, list[Numbers]]:
     names = [name if name in there else f"'nan'::double as {name}" for name in Numbers.__annotations__]
     rows = lake.query(
         f"""select {", ".join(names)} from {lake.scan("ops", BATCHES)}
-            where not tripped or batch_id in (
-                select batch_id from {lake.scan("ops", PUBLICATIONS)} where status = 'published')
+            where batch_id not like '{CORRECTION}%' and (not tripped or batch_id in (
+                select batch_id from {lake.scan("ops", PUBLICATIONS)} where status = 'published'))
             order by "at", batch_id"""
     ).to_pylist()
     found: dict[str, list[Numbers]] = {}
@@ -189,7 +244,8 @@ def current_publications(lake: Lake) -> list[Publication]:
 def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = None) -> pa.Table:
     """The published price of each store-SKU: PROPOSAL_SCHEMA with `published_at` and `published_by`, sorted.
 
-    Looks back LOOK_BACK_DAYS business dates from the newest publication.
+    What is held back is not among them; a correction counts before the batches of its business date. Looks back
+    LOOK_BACK_DAYS business dates from the newest publication.
     """
     rows = [row for row in current_publications(lake) if row.status == "published"]
     rows = [row for row in rows if store_id in (None, row.store_id)]
@@ -197,6 +253,8 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
         added = [pa.field("published_at", INSTANT), pa.field("published_by", TEXT)]
         return pa.schema([*PROPOSAL_SCHEMA, *added]).empty_table()
     first = max(row.business_date for row in rows).toordinal() - LOOK_BACK_DAYS
+    columns = lake.open("ops", PROPOSALS).to_pyarrow_dataset().schema.names
+    free = "p.held_back is null" if "held_back" in columns else "true"
     with lake.connect() as connection:
         connection.register("good", publication_rows(rows))
         found = connection.execute(
@@ -205,26 +263,35 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
                 join good g on g.batch_id = p.batch_id and g.store_id = p.store_id
                 where p.business_date > date '{date.fromordinal(first).isoformat()}'
                   and ($store is null or p.store_id = $store) and ($sku is null or p.sku = $sku)
-                  and not list_contains(g.stopped_categories, coalesce(p.category, ''))
+                  and not list_contains(g.stopped_categories, coalesce(p.category, '')) and {free}
                 qualify row_number() over (
-                    partition by p.store_id, p.sku order by p.business_date desc, g."at" desc, p.decision_id) = 1
+                    partition by p.store_id, p.sku
+                    order by p.business_date desc, p.batch_id like '{CORRECTION}%' desc, g."at" desc, p.decision_id) = 1
                 order by p.store_id, p.sku""",
             {"store": store_id, "sku": sku},
         ).to_arrow_table()
-    if "model_version" not in found.column_names:  # proposals of before versions were told apart
-        found = found.append_column("model_version", pa.nulls(found.num_rows, TEXT))
+    for name in ("model_version", "held_back"):  # proposals of before versions were told apart, and any was held back
+        if name not in found.column_names:
+            found = found.append_column(name, pa.nulls(found.num_rows, TEXT))
     return found
 
 
 def _first_publications(
-    lake: Lake, batch: Mapping[str, Any], modes: Mapping[str, Mode], findings: Sequence[Finding]
+    lake: Lake,
+    batch: Mapping[str, Any],
+    modes: Mapping[str, Mode],
+    findings: Sequence[Finding],
+    waits: Mapping[str, str],
+    kinds: Mapping[str, str],
 ) -> list[Publication]:
     stops = stopped(lake)
     made = []
     for store_id, mode in sorted(modes.items()):
         stop = stops.store_stop(store_id)
-        status = first_status(mode, bool(findings), stop is not None)
+        status = first_status(mode, bool(findings), stop is not None, store_id in waits)
         reason = f"mode {mode}"
+        if status == "pending" and store_id in waits:
+            reason = waits[store_id]
         if status == "withheld":
             reason = findings[0].words
         elif status == "stopped" and stop is not None:
@@ -236,6 +303,7 @@ def _first_publications(
                 store_id=store_id,
                 status=status,
                 stopped_categories=stops.categories,
+                model_kind=kinds.get(store_id),
                 by=BREAKER if status == "withheld" else stop.by if status == "stopped" and stop else "engine",
                 reason=reason,
             )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
-DECISION_CODE = "3"
+DECISION_CODE = "4"
 DECISIONS = dg.AssetKey(["pricing", "price_decisions"])
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 
@@ -62,7 +62,8 @@ def price_publications(
     shares, day = assigned.shares(inputs.rows), inputs.business_date
     if not shares:
         return dg.MaterializeResult(metadata={"status": "no store with prices has a release"})
-    done = publish(lake, models, shares, rulebook, day, state, config.publication, context.run.run_id)
+    manifests = {share.version: model_store.manifest(PRODUCT, share.version) for share in shares}
+    done = publish(lake, models, manifests, shares, rulebook, day, state, config.publication, context.run.run_id)
     return dg.MaterializeResult(metadata=_metadata(done))
 
 
@@ -139,21 +140,28 @@ def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
 
 def _metadata(done: Published) -> dict[str, Any]:
     chain = done.numbers[0]
-    head = "| | rows | on promotion | changed | mean change | at a guardrail | revenue at risk | promised gain |"
+    head = (
+        "| | rows | on promotion | changed | mean change | changed, by revenue | mean change, by revenue "
+        "| at a guardrail | revenue at risk | promised gain |"
+    )
     table = (
         head
-        + "\n|---|---|---|---|---|---|---|---|"
+        + "\n|---|---|---|---|---|---|---|---|---|---|"
         + "".join(
-            f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} | {n.at_guardrail:.1%} "
+            f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} "
+            f"| {n.changed_revenue:.1%} | {n.mean_change_revenue:+.2%} | {n.at_guardrail:.1%} "
             f"| {n.revenue_at_risk:.2%} | {n.promised_gain:.2%} |"
             for n in done.numbers
         )
     )
     return {
-        "status": "withheld by the circuit breaker" if done.findings else "published",
+        "status": "withheld by the circuit breaker" if done.findings else ", ".join(done.counts) or "no store",
         "batch": done.batch_id,
         "stores": done.counts,
         "rows": chain.rows + chain.planned,
+        "held_back": done.held_back,
+        "paid_within_10_pct": done.near.within_10,
+        "paid_within_30_pct": done.near.within_30,
         "tripped": [finding.words for finding in done.findings],
         "numbers": dg.MetadataValue.md(table),
     }

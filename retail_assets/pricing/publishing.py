@@ -10,15 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.core.manifest import Manifest
 from retail_assets.pricing.breaker import Finding, Numbers, RowNumbers, judge, measure
+from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.config import PublicationConfig
+from retail_assets.pricing.first_batches import model_kind, waits_for_a_person
 from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.policy import decide_batch
+from retail_assets.pricing.paid import NEAR_10, NEAR_30, NearPaid, judge_paid, near_paid
+from retail_assets.pricing.policy import CONFLICT, Batch, decide_batch
 from retail_assets.pricing.publication import (
     Publication,
     PublicationError,
     batch_id_of,
     earlier_numbers,
+    publications,
     record_batch,
 )
 from retail_assets.pricing.rulebook import Rulebook
@@ -27,6 +32,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.serving.assignment import Share
 
 CHUNK_ROWS = 200_000
+ASSUMED = COST_SOURCES.index("assumed_cost")
 ONE_CENT = pa.scalar(Decimal("0.01"), pa.decimal128(2, 2))
 
 DECIDED = """
@@ -45,12 +51,18 @@ order by t.store_id, t.sku
 
 @dataclass(frozen=True)
 class Published:
-    """What publishing a batch did: its id, its numbers, what tripped, and what became of it in each store."""
+    """What publishing a batch did: its id, its numbers, what tripped, and what became of it in each store.
+
+    `held_back` counts the prices that stay in the house by the reason, `near` says how near the others are to what
+    customers paid.
+    """
 
     batch_id: str
     numbers: Sequence[Numbers]
     findings: Sequence[Finding]
     publications: Sequence[Publication]
+    near: NearPaid
+    held_back: dict[str, int]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -62,6 +74,7 @@ class Published:
 def publish(
     lake: Lake,
     models: Mapping[str, PriceModel],
+    manifests: Mapping[str, Manifest],
     shares: Sequence[Share],
     rulebook: Rulebook,
     business_date: date,
@@ -71,28 +84,45 @@ def publish(
 ) -> Published:
     """Publishes, or holds back, the batch that `state` names; its decisions are in `decisions/pricing`.
 
-    `shares` are the inputs of the business date by the version that decides them, which is in `models`.
+    `shares` are the inputs of the business date by the version that decides them, which is in `models`, with its
+    manifest in `manifests`.
     Raises PublicationError when a price has no row there: what is not logged does not leave the house.
     """
     decided = [_decide_share(models[share.version], rulebook, share.rows) for share in shares]
     rows, prices = RowNumbers.joined([numbers for numbers, _ in decided]), pa.concat_tables([p for _, p in decided])
     numbers = measure(rows)
-    findings = judge(numbers, earlier_numbers(lake), config.breaker)
+    near = near_paid(lake, prices.filter(pc.is_null(prices["held_back"])), business_date, config.paid)
+    findings = (*judge(numbers, earlier_numbers(lake), config.breaker), *judge_paid(near, config.paid))
     batch_id, effective = batch_id_of(state), business_date + timedelta(days=1)
     batch = {
         "batch_id": batch_id,
         "model_version": ", ".join(sorted({share.version for share in shares})),
         "policy_hash": rulebook.policy_hash,
         "dagster_run_id": run_id,
+        NEAR_10: near.within_10,
+        NEAR_30: near.within_30,
+        "assumed_cost": pc.sum(prices["assumed"]).as_py(),
         "business_date": business_date,
         "effective_from": effective,
         "at": datetime.now(UTC),
     }
     proposals = _with_decision_ids(lake, prices, batch)
-    stores = prices["store_id"].unique().to_pylist()
-    modes = {store_id: config.mode_of(store_id) for store_id in stores}
-    made = record_batch(lake, state, batch, numbers, findings, proposals, modes)
-    return Published(batch_id, numbers, findings, made)
+    log, kinds = publications(lake), _kinds(shares, manifests)
+    modes = {store_id: config.mode_of(store_id) for store_id in kinds}
+    found = {store_id: waits_for_a_person(store_id, kind, log) for store_id, kind in kinds.items()}
+    waits = {store_id: why for store_id, why in found.items() if why is not None}
+    made = record_batch(lake, state, batch, numbers, findings, proposals, modes, waits, kinds)
+    held = {row["values"]: row["counts"] for row in prices["held_back"].drop_null().value_counts().to_pylist()}
+    return Published(batch_id, numbers, findings, made, near, held)
+
+
+def _kinds(shares: Sequence[Share], manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """The kind of model that decides in each store; in words, where several versions do."""
+    found: dict[str, set[str]] = {}
+    for share in shares:
+        for store_id in share.rows["store_id"].unique().to_pylist():
+            found.setdefault(store_id, set()).add(model_kind(manifests[share.version]))
+    return {store_id: ", ".join(sorted(kinds)) for store_id, kinds in found.items()}
 
 
 def _decide_share(model: PriceModel, rulebook: Rulebook, rows: pa.Table) -> tuple[RowNumbers, pa.Table]:
@@ -107,8 +137,16 @@ def _decide_share(model: PriceModel, rulebook: Rulebook, rows: pa.Table) -> tupl
         columns: dict[str, Any] = {name: chunk[name] for name in ("store_id", "sku", "category", "currency")}
         columns |= {"model_version": pa.array([model.version] * chunk.num_rows)}
         columns |= {"price": _money(batch.price * scale), "previous_price": _money(batch.previous * scale)}
+        columns |= {"held_back": held_back(batch), "assumed": pa.array(batch.cost_source == ASSUMED)}
         prices.append(pa.table(columns))
     return RowNumbers.joined(parts), pa.concat_tables(prices)
+
+
+def held_back(batch: Batch) -> pa.Array:
+    """Why each price stays in the house (HELD_BACK), null where it may leave it."""
+    unknown = (batch.cost_source == COST_SOURCES.index("unknown")) & ~batch.asked
+    reasons = np.select([batch.outcome == CONFLICT, unknown], ["conflict", "cost_unknown"], "")
+    return pc.if_else(pc.equal(reasons, ""), pa.scalar(None, pa.string()), pa.array(reasons, pa.string()))
 
 
 def _money(cents: "np.ndarray[Any, np.dtype[np.int64]]") -> pa.Array:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CURVES = 4
 MOST_CATEGORIES = 40
+OBJECTIVE_PLACES = (0, 1)  # in a trail: the second, where the price in force has a line before it
 NAMES = {
     "sku_level": "per SKU, shrunken to the category",
     "store_level": "per store and SKU, shrunken to the SKU",
@@ -132,10 +133,10 @@ def store_counts(lake: Lake, business_date: str) -> str:
 
 def explorations(lake: Lake, business_date: str) -> int:
     """How many of the newest decisions tried a price to learn from it."""
-    number = "(guardrails::json->>'$[0].numbers.{}')::double"
+    number = "(guardrails::json->>'$[{}].numbers.{}')::double"
+    tried = (f"{number.format(k, 'tried')} <> {number.format(k, 'elasticity')}" for k in OBJECTIVE_PLACES)
     rows = lake.query(
-        f"""select count(*) as explored from ({newest_decisions(lake, business_date)})
-            where {number.format("tried")} <> {number.format("elasticity")}"""
+        f"""select count(*) as explored from ({newest_decisions(lake, business_date)}) where {" or ".join(tried)}"""
     )
     return int(rows["explored"][0].as_py())
 

@@ -35,6 +35,9 @@ COLUMNS = (
     "substitution",
     "shared_target",
     "family_steps",
+    "own_weight",
+    "hold_out_of_stock",
+    "fixed",
 )
 UNSET = -1
 
@@ -109,6 +112,9 @@ class Rulebook:
             UNSET if rules.substitution == "learnt" else _bp(rules.substitution),
             int(rules.objective == "revenue" and rules.target_level == "category"),
             int(rules.family_steps),
+            _bp(rules.own_weight),
+            int(rules.hold_out_of_stock),
+            int(self.policy.fixed(country, department, category) is not None),
         ]
         return row, rules.minimum_gain
 

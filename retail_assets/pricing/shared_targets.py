@@ -18,13 +18,13 @@ from retail_assets.core.guardrails import BASIS_POINTS, NO_HIGH, Flags, Ints, Li
 from retail_assets.pricing.columns import Columns
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.objectives import Item, best_price, worth
-from retail_assets.pricing.policy import COST_UNKNOWN, PROMOTION, decide_batch
+from retail_assets.pricing.policy import COST_UNKNOWN, FIXED_BY_LAW, PROMOTION, decide_batch
 from retail_assets.pricing.rulebook import Rulebook, Rules
 
 Floats = npt.NDArray[np.float64]
 
 GRID = 10_000
-BY_STEPS = ("max_change", "max_change_week")
+NOT_FOR_GOOD = ("max_change", "max_change_week", "out_of_stock")
 GROUP = ("store_id", "currency", "department", "category")
 
 
@@ -72,7 +72,7 @@ class _Together:
             stock=none.astype(np.int64),
             cost_weight=none,
         )
-        counted = ~np.isin(batch.reason, (PROMOTION, COST_UNKNOWN)) & np.isfinite(batch.units_before)
+        counted = ~np.isin(batch.reason, (PROMOTION, COST_UNKNOWN, FIXED_BY_LAW)) & np.isfinite(batch.units_before)
         return cls(
             rulebook=rulebook,
             rules=rulebook.rules(*data.kinds()),
@@ -81,7 +81,7 @@ class _Together:
             free=batch.reason == 0,
             group=_groups(inputs),
             soon=_allowed(batch.lines),
-            late=_allowed([line for line in batch.lines if line.rule not in BY_STEPS]),
+            late=_allowed([line for line in batch.lines if line.rule not in NOT_FOR_GOOD]),
         )
 
     def weights(self) -> Floats:

@@ -14,12 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.core.guardrails import NO_HIGH, NO_LOW, RULES, Status
+from retail_assets.pricing.config import PricingPolicy
 from retail_assets.pricing.objectives import CLEARANCE, REVENUE
 from retail_assets.pricing.policy import CHANGED, Batch
 
 Array = npt.NDArray[Any]
 
+ASKS = "a person asks for"
+OBSERVED = (
+    "most lines ask {after:m}: {agreement_pct:f} % of {lines:i} lines of six weeks are within 2 % of it, "
+    "eight in ten ask {price_low:m} to {price_high:m}"
+)
 STATEMENTS: Mapping[str, tuple[str, ...]] = {
+    "price_in_force": (
+        "where the price in force comes from was not recorded: {after:m}",
+        "the price list says {after:m}",
+        OBSERVED,
+        OBSERVED + "; large quantities cost less, and the price of the others is decided here",
+        OBSERVED + "; several prices are usual, and that of most customers is decided here",
+    ),
     "objective": (
         "demand changes by {elasticity:f} % for each 1 % of price ({lo:f} to {hi:f}) and a unit costs {cost:m}: "
         "the best price is {after:m}",
@@ -37,6 +50,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "nothing is left to clear",
         "the demand is not known: no clearance is planned",
         "the last day of the clearance has passed: the price stays",
+        "the price is fixed by law or licence: it is kept",
+        "its own sales say nothing of how demand answers its price: it stays",
     ),
     "legal_cap": ("the cap in force is {high:m}", "no cap by law or emergency order is in force"),
     "price_range": (
@@ -61,6 +76,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "a margin of {floor_bp:p} above the cost of {cost:m} needs {low:m} or more",
         "the cost is not known",
     ),
+    "out_of_stock": (
+        "{on_hand:i} are on hand: until the next delivery the price is {low:m} or more",
+        "it is in stock, or its stock is not known",
+    ),
     "minimum_gain": (
         "the expected margin changes by {gain_pct:f} %, at least {minimum_pct:f} % is worth a new price",
         "the price is not changed",
@@ -71,8 +90,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         "an exploration may cost margin: it is worth what is learnt",
         "revenue less weighed costs changes by {gain_pct:f} % of the revenue, at least {minimum_pct:f} % is worth a "
         "new price",
+        f"{ASKS} this price",
     ),
 }
+ASKED = ASKS + " {after:m}; who and why stands with the inputs"
 EXPLORES = (
     "exploration: demand may change by anything from {lo:f} to {hi:f} % for each 1 % of price and a unit costs "
     "{cost:m}: to learn which, the price is tried that would be best at {tried:f} %: {after:m}"
@@ -99,7 +120,7 @@ OUTCOMES: Mapping[int, str] = {
     Status.NEARER: ": {before:m} becomes {after:m}, as near as {against:r} lets it come in one step",
 }
 NO_OUTCOME: Mapping[int, str] = dict.fromkeys(OUTCOMES, "")
-HELD_STATEMENTS = np.array([0, 2, 3, 4, 7, 8, 9, 10, 11])
+HELD_STATEMENTS = np.array([0, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13])
 """Which statement of the objective tells each of REASONS."""
 STATUS_NAMES = tuple(status.name.lower() for status in Status)
 
@@ -145,7 +166,7 @@ class TrailLine:
 
 
 def steps_of(batch: Batch) -> list[Step]:
-    """Every step in its order: the objective, each guardrail, the minimum gain."""
+    """Every step in its order: the price in force (where its source is known), objective, guardrails, minimum gain."""
     guards = [
         Step(
             rule=line.rule,
@@ -160,7 +181,13 @@ def steps_of(batch: Batch) -> list[Step]:
         )
         for line in batch.lines
     ]
-    return [_objective(batch), *guards, _minimum_gain(batch)]
+    return [*_price_in_force(batch), _objective(batch), *guards, _minimum_gain(batch)]
+
+
+def rules_of(policy: PricingPolicy) -> tuple[str, ...]:
+    """The rules that a trail made under `policy` has a line for, in their order."""
+    guards = [rule for rule in RULES if rule != "out_of_stock" or policy.holds_out_of_stock]
+    return ("price_in_force", "objective", *guards, "minimum_gain")
 
 
 def told(steps: Sequence[Step], row: int, places: int) -> tuple[TrailLine, ...]:
@@ -169,12 +196,31 @@ def told(steps: Sequence[Step], row: int, places: int) -> tuple[TrailLine, ...]:
 
 
 def outcomes_of(rule: str) -> Mapping[int, str]:
-    return NO_OUTCOME if rule == "objective" else OUTCOMES
+    """What follows the statement of a rule, by status."""
+    return NO_OUTCOME if rule in ("price_in_force", "objective") else OUTCOMES
 
 
 def _statement(applies: Array, rule: str) -> Array:
     always = rule == "price_ending"
     return np.where(applies | always, 0, 1)
+
+
+def _price_in_force(batch: Batch) -> list[Step]:
+    known = batch.in_force
+    if known is None:
+        return []
+    numbers = {
+        "lines": known.lines,
+        "agreement_pct": np.round(known.agreement * 100, 2),
+        "price_low": known.low,
+        "price_high": known.high,
+    }
+    statement = np.where(known.source == 2, 2 + known.tiers, known.source)
+    status = np.full(len(batch.price), Status.PASSED)
+    before = batch.previous
+    return [
+        _open_step(batch, "price_in_force", statement, status, before=before, after=before, numbers=numbers),
+    ]
 
 
 def _objective(batch: Batch) -> Step:
@@ -195,6 +241,9 @@ def _objective(batch: Batch) -> Step:
     if batch.trial is not None:
         statement = np.where(batch.trial.chosen, len(STATEMENTS["objective"]) + len(also_said), statement)
         numbers, also_said = {**numbers, "tried": np.round(batch.trial.elasticity, 4)}, (*also_said, EXPLORES)
+    if batch.asked.any():
+        statement = np.where(batch.asked, len(STATEMENTS["objective"]) + len(also_said), statement)
+        also_said = (*also_said, ASKED)
     return _open_step(
         batch,
         "objective",
@@ -223,8 +272,8 @@ def _minimum_gain(batch: Batch) -> Step:
     numbers = {"gain_pct": np.round(gain * 100, 4), "minimum_pct": np.round(batch.minimum_gain * 100, 4)}
     explores = np.zeros_like(idle) if batch.trial is None else batch.trial.chosen
     shares = np.zeros_like(idle) if batch.cost_weight is None else ~np.isnan(batch.cost_weight)
-    kinds = [idle, explores, forced, batch.target_missed, shares, batch.objective == REVENUE]
-    statement = np.select([*kinds, batch.objective == CLEARANCE], [1, 6, 2, 5, 7, 3, 4], 0)
+    kinds = [idle, batch.asked, explores, forced, batch.target_missed, shares, batch.objective == REVENUE]
+    statement = np.select([*kinds, batch.objective == CLEARANCE], [1, 8, 6, 2, 5, 7, 3, 4], 0)
     return _open_step(batch, "minimum_gain", statement, status, before=guarded, after=batch.price, numbers=numbers)
 
 

@@ -32,7 +32,7 @@ from retail_assets.pricing.gate import GATED_BY, Gate
 from retail_assets.pricing.gold_inputs import FORECASTS, READS
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.publication import published_prices
+from retail_assets.pricing.publication import HELD_BACK, published_prices
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
@@ -64,12 +64,13 @@ class Priced:
 
     row: dict[str, Any]
     answer: dict[str, Any]
+    held_back: str | None = None
 
     @classmethod
     def of(cls, decision: Decision, provenance: Provenance, fallback: str | None = None) -> "Priced":
         """Dresses a decision; `fallback` says why it is not of now."""
         row = decision_row(decision, provenance, decision_id="")
-        return cls(row, _answer(row, decision, fallback))
+        return cls(row, _answer(row, decision, fallback), decision.held_back)
 
     def again(self, arm: Arm = "champion", begun: float | None = None, cache_age_s: float | None = None) -> "Priced":
         """The same decision taken now, under an id of its own, as the arm that answers.
@@ -200,10 +201,14 @@ class PriceDesk:
         category = book.category_of(store_id, sku)
         if unpublished := self._published.why_not(store_id, category):
             return self._fall_back(store_id, sku, "unpublished", unpublished)
+        if corrected := self._published.correction_of(store_id, sku, book.business_date):
+            return self._fall_back(store_id, sku, "corrected", corrected)
         if late and (good := self._last_good(live, book, store_id, sku)) is not None:
             self.runtime.metrics.fallback("busy")
             return good.again(arm_of(live.release), begun, self.runtime.cache_age_s())
         live, priced = self._answered(live, book, store_id, sku)
+        if priced.held_back is not None:
+            return self._held_back(store_id, sku, priced)
         on_trial = arm_of(live.release) != "champion"  # its prices must not outlive it
         if not on_trial and (len(self._good) < REMEMBERED or (store_id, sku) in self._good):
             self._good[store_id, sku] = priced
@@ -291,6 +296,14 @@ class PriceDesk:
         made = MadeFrom(**{name: row.get(name) for name in MADE_FROM})
         provenance = Provenance(row["at"], FALLBACK, row["dagster_run_id"], row["git_commit"], made)
         return Priced.of(decision_of(row), provenance, fallback=why).again()
+
+    def _held_back(self, store_id: str, sku: str, priced: Priced) -> Priced:
+        """The last published price in place of a decision that must not leave the house; else the price in force."""
+        why = f"no new price: {HELD_BACK[priced.held_back or '']}"
+        if self._last_published(store_id, sku) is not None:
+            return self._fall_back(store_id, sku, "held_back", why)
+        self.runtime.metrics.fallback("held_back")
+        return priced.as_fallback(f"{why}; the price in force stays").again()
 
     def _last_published(self, store_id: str, sku: str) -> dict[str, Any] | None:
         """The published row of a store-SKU, looked up once until something is published or stopped."""

@@ -49,6 +49,15 @@ REACH = {
         where c.business_date in ({days})""",
 }
 
+# where a price list tells the price, a late line tells none to the days after it; a store that no file names counts as
+# one without a list
+UNLISTED = """
+    with places as (
+        select store_id, arg_max(country, (delivered_at, row_id)) as country from {stores} group by store_id),
+    lists as (select country, sku, min(effective_on) as listed_from from {price_list} group by country, sku)
+    select distinct l.business_date
+    from {pos_lines} as l left join places as p using (store_id) left join lists as f using (country, sku)
+    where l.business_date in ({days}) and l.quantity > 0 and coalesce(l.business_date < f.listed_from, true)"""
 
 # a store's country and currency decide about all of its days
 STORE_FACTS = """
@@ -112,12 +121,26 @@ def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[da
     return {date.fromordinal(day) for days_of_period in reached for day in days_of_period} & known
 
 
-def spread(manifest: dict[str, Any], sources: Mapping[str, set[date]], last: date) -> dict[str, list[date]]:
+def unlisted_days(lake: Lake, bronze: Mapping[str, int], days: set[date]) -> set[date]:
+    """Those of `days` on which something was sold whose price no price list tells."""
+    if not days:
+        return set()
+    scans = {name: lake.scan("bronze", name, bronze[name]) for name in ("pos_lines", "stores", "price_list")}
+    listed = ", ".join(f"date '{day}'" for day in sorted(days))
+    return set(lake.query(UNLISTED.format(**scans, days=listed))["business_date"].to_pylist())
+
+
+def spread(
+    manifest: dict[str, Any],
+    sources: Mapping[str, set[date]],
+    last: date,
+    reaching: Mapping[str, set[date]] | None = None,
+) -> dict[str, list[date]]:
     """Business dates of every model that change when those of `sources` (bronze tables) did.
 
     Follows the dependencies of the manifest, of a model whose meta says `days_from` only to the models named there. A
     model whose meta says `days_before` or `days_after` looks at neighbouring days: that many days around a changed one
-    change with it, as far as `last`.
+    change with it, as far as `last`. Where its meta also says `reaching`, only around those of `reaching` by that name.
     """
     nodes = models(manifest)
     days: dict[str, set[date]] = {node["unique_id"]: set() for node in nodes.values()}
@@ -127,7 +150,8 @@ def spread(manifest: dict[str, Any], sources: Mapping[str, set[date]], last: dat
         meta = node["config"]["meta"]
         upstream = [parent for parent in node["depends_on"]["nodes"] if _counts(parent, meta)]
         parents = set().union(*(days.get(parent, set()) for parent in upstream))
-        days[node["unique_id"]] = _widen(parents, meta.get("days_before", 0), meta.get("days_after", 0), last)
+        wide = parents & (reaching or {}).get(meta["reaching"], parents) if "reaching" in meta else parents
+        days[node["unique_id"]] = parents | _widen(wide, meta.get("days_before", 0), meta.get("days_after", 0), last)
     return {name: sorted(days[node["unique_id"]]) for name, node in nodes.items()}
 
 

@@ -114,6 +114,8 @@ def _changed_days(
         reached[table] = impact.reached_days(lake, bronze, table, changed, known)
         if table in impact.ACTIVITY:
             reached[table] = reached[table] | asked
-    spread = impact.spread(manifest, reached, last=max(known, default=date.min))
+    sold = [impact.unlisted_days(lake, versions, reached["pos_lines"]) for versions in (before.bronze, bronze)]
+    reaching = {"unlisted": set().union(*sold)}
+    spread = impact.spread(manifest, reached, last=max(known, default=date.min), reaching=reaching)
     by_day = {name: set(days) for name, days in spread.items() if is_by_day(manifest, name)}
     return {name: sorted(days.union(before.unfinished.get(name, ()))) for name, days in by_day.items()}

@@ -155,6 +155,31 @@ def test_a_held_price_is_skipped_by_every_rule() -> None:
     assert told(g.max_change(held, ints(100))[1]) == (400, 400, "SKIPPED")
 
 
+def out_of_stock(state: Corridor, on_hand: int, known: bool = True, cap: int = NO_HIGH) -> tuple[int, int, str]:
+    return told(g.out_of_stock(state, ints(on_hand), flags(known), ints(cap))[1])
+
+
+def test_what_is_out_of_stock_gets_no_cheaper() -> None:
+    assert out_of_stock(corridor(350, 400), 0) == (350, 400, "MOVED")
+    assert out_of_stock(corridor(350, 400), -2) == (350, 400, "MOVED"), "less than nothing on hand is nothing"
+    assert out_of_stock(corridor(450, 400), 0) == (450, 450, "PASSED"), "dearer it may get"
+    assert out_of_stock(corridor(350, 400), 1) == (350, 350, "NOT_APPLICABLE")
+    assert out_of_stock(corridor(350, 400), 0, known=False) == (350, 350, "NOT_APPLICABLE")
+    assert out_of_stock(corridor(350, 400), 0, cap=360) == (350, 350, "NOT_APPLICABLE"), "a cut that the law asks for"
+    assert out_of_stock(corridor(350, 400, held=True), 0)[1:] == (400, "SKIPPED")
+
+
+def test_a_price_that_a_person_insists_on_is_moved_by_no_rule_and_each_says_what_it_allows() -> None:
+    state = g.enter(ints(900), ints(400), flags(False), flags(True))
+    capped, cap = g.legal_cap(state, ints(500))
+    stepped, step = g.max_change(capped, ints(1000))
+    ended, ending = g.price_ending(stepped, LADDER, ints(0))
+    _, stock = g.out_of_stock(ended, ints(0), flags(True), ints(NO_HIGH))
+    assert [told(line) for line in (cap, step, ending, stock)] == [(900, 900, "SKIPPED")] * 4
+    assert cap.broken_by(ints(900))[0]
+    assert (step.low[0], step.high[0]) == (360, 440)
+
+
 def test_an_empty_ladder_is_refused() -> None:
     with pytest.raises(LadderError, match="no price"):
         Ladder.of([ints(99), ints()])
@@ -190,6 +215,7 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
     by_steps = rng.random(n) < 0.7
     market, held = rng.integers(0, 2, n), rng.random(n) < 0.1
     low_share, high_share = rng.integers(5000, 10001, n), rng.integers(10000, 15001, n)
+    on_hand, counted = rng.integers(-1, 4, n), rng.random(n) < 0.8
     state = g.enter(proposal, previous, held)
     lines = []
     for rule in (
@@ -201,6 +227,7 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
         lambda c: g.family_order(c, family_low, family_high, by_steps),
         lambda c: g.price_ending(c, LADDER, market),
         lambda c: g.margin_floor(c, cost, floor, LADDER, market),
+        lambda c: g.out_of_stock(c, on_hand, counted, caps),
     ):
         state, line = rule(state)
         lines.append(line)
@@ -218,13 +245,14 @@ def test_no_guardrail_is_violated_by_a_million_random_proposals(seed: int) -> No
     assert (after < before)[nearer].all()
     assert nearer.sum() > 200
     assert (price[moved] <= caps[moved]).all()
+    assert (price >= previous)[counted & (on_hand <= 0) & (caps >= previous)].all()
     assert (np.abs(price - previous) * 10_000 <= day * previous)[moved].all()
     assert (np.abs(price - last_week) * 10_000 <= week * last_week)[moved & (last_week > 0)].all()
     assert (price >= family_low)[inside].all()
     assert (price <= family_high)[inside].all()
     assert ((price - cost) * 10_000 >= floor * price)[moved & (cost > 0)].all()
     assert (LADDER.at_or_below(price, market) == price)[moved].all()
-    stands = ~held & ~conflict & ~moved
+    stands = ~held & ~conflict & ~moved & (lines[-1].status != Status.MOVED)
     assert not np.any([line.broken_by(price)[stands] for line in lines])
     assert moved.sum() > 1_000
     assert conflict.any()

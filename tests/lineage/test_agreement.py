@@ -35,7 +35,7 @@ def gold_of(raw: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, An
         {name: getattr(day, name) for name in sums}
         | {name: float(getattr(day, name)) for name in ("gross_units", "returned_units")}
         | {"business_date": day.business_date, "competitor_price": Decimal("2.40")}
-        for day in days_of(raw["pos_lines"], raw["stock_levels"])
+        for day in days_of(raw)
     ]
     prices = [row | {"valid_from": row["effective_on"], "source": "price_list"} for row in raw["price_list"]]
     return {"fct_sales_daily": sales, "fct_price_history": prices, "dim_promotion": [{"promo_code": "P"}]}

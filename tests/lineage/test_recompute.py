@@ -69,7 +69,7 @@ def test_lines_of_a_day_add_up_with_each_line_rounded_once() -> None:
         line(TODAY, "2", "3.00", list_price=Decimal("4.00"), promo_code="P"),
         line(TODAY, "1", "5.00", list_price=Decimal("4.00")),
     ]
-    [day] = days_of(lines, [count(TODAY, 7)])
+    [day] = days_of({"pos_lines": lines, "stock_levels": [count(TODAY, 7)]})
     assert (day.gross_units, day.returned_units) == (6, 1)
     assert day.gross_amount == Decimal("12.00")  # 0.50 + 0.50 + 6.00 + 5.00
     assert day.returned_amount == Decimal("2.00")
@@ -155,14 +155,21 @@ def test_without_a_list_the_price_is_what_the_till_recorded() -> None:
         line(ago(1), "-1", "9.00"),
         line(TODAY, "1", "2.10", list_price=Decimal("2.80")),
     ]
-    prices = observed_prices(days_of(lines, []), "EUR")
+    prices = observed_prices(days_of({"pos_lines": lines}), "EUR")
     assert [(p.valid_from, p.list_price) for p in prices] == [
         (ago(3), Decimal("2.50")),
         (ago(2), Decimal("2.60")),
-        (TODAY, Decimal("2.80")),
-    ]
+    ], "one dear line at the end moves no price"
     found = recompute(evidence({"pos_lines": lines}), inputs())
-    assert (found["previous_price"], found["unit_cost"]) == (280, None)
+    assert (found["previous_price"], found["unit_cost"]) == (260, None)
+    assert "price_source" not in found, "decisions from before it was recorded know nothing of it"
+    found = recompute(evidence({"pos_lines": lines}), inputs(price_source="observed"))
+    told = {name: found[f"price_{name}"] for name in ("source", "lines", "agreement", "low", "high", "tiers")}
+    weights = [0.5 ** (age / 14) for age in (3, 2, 0)]
+    agreement = round(weights[1] / sum(weights), 4)
+    assert told == {
+        "source": "observed", "lines": 3, "agreement": agreement, "low": 250, "high": 280, "tiers": "several_prices",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("age", "price"), [(0, "3"), (14, "3"), (15, None)])
@@ -209,7 +216,7 @@ def test_the_sums_agree_with_gold_of_the_same_rows_and_name_the_day_that_does_no
 ) -> None:
     lines = [line(ago(d), str(q), f"{p / 100:.2f}", receipt_id=str(i)) for i, (d, q, p) in enumerate(sold)]
     counts = [count(ago(d), 5) for d in range(56)]
-    gold = [_gold_row(made) for made in days_of(lines, counts)]
+    gold = [_gold_row(made) for made in days_of({"pos_lines": lines, "stock_levels": counts})]
     price = listed(ago(100), "9.00")
     raw = {"pos_lines": lines, "stock_levels": counts, "price_list": [price]}
     tables = {"fct_sales_daily": gold, "fct_price_history": [price | {"valid_from": price["effective_on"]}]}

@@ -17,6 +17,8 @@ from retail_assets.resources.lake import Lake
 
 FIRST_DAY = date(2026, 1, 5)
 COUNTRIES = {"US": "USD", "DE": "EUR"}
+PRICE = pa.decimal128(12, 4)
+OBSERVED = {"low": PRICE, "high": PRICE, "lines": pa.int32(), "agreement": pa.float64()}
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,16 @@ def _write_sales(lake, day, store, sku, country, units, out, listed, paid, promo
             "currency": np.array([COUNTRIES[c] for c in ("US", "DE")])[(country == "DE").astype(int)],
             "gross_units": units.astype(float),
             "returned_units": np.zeros(rows),
+            "gross_amount": _decimal(units * paid, rows),
             "unit_price": pa.array(np.where(units > 0, paid, np.nan), from_pandas=True).cast(
                 pa.decimal128(12, 4), safe=False
             ),
+            "paid_price": pa.array(np.where(units > 0, paid, np.nan), from_pandas=True).cast(
+                pa.decimal128(12, 4), safe=False
+            ),
             "list_price": _decimal(listed, rows),
+            **{f"list_price_{name}": pa.nulls(rows, kind) for name, kind in OBSERVED.items()},
+            "price_tiers": pa.nulls(rows, pa.string()),
             "unit_cost": _decimal(cost, rows),
             "on_promotion": promo,
             "promo_code": pa.array(code, pa.string(), mask=~promo),
@@ -175,6 +183,7 @@ def _write_history(lake, names, shops, country, list_price, cost) -> None:
             "list_price": _decimal(list_price[week, sku], len(week)),
             "unit_cost": _decimal(None if cost is None else cost[sku], len(week)),
             "currency": np.array([COUNTRIES[c] for c in country])[store],
+            "source": np.full(len(week), "price_list"),
         }
     )
     lake.overwrite("gold", "fct_price_history", table)
@@ -213,7 +222,8 @@ def rulebook(config: PricingConfig) -> Rulebook:
 def model_with(elasticity: dict[str, float], category: float = -1.8) -> PriceModel:
     """A model that knows these SKUs, one category `known` and a chain."""
     rows = [*elasticity.values(), category, category - 0.2]
-    table = np.array([[e, 0.2, e - 0.4, min(e + 0.4, -0.05), category, 0.7] for e in rows])
+    known = [0.7] * len(elasticity) + [0.0, 0.0]
+    table = np.array([[e, 0.2, e - 0.4, min(e + 0.4, -0.05), category, k] for e, k in zip(rows, known, strict=True)])
     base = pa.table({"store_id": ["US-001"], "sku": [next(iter(elasticity))], "units_per_day": [3.5], "price": [4.25]})
     assert table.shape[1] == len(MEASURES)
     return PriceModel("abc123", "2026-05-24", tuple(elasticity), ("known",), table, base)
@@ -276,6 +286,13 @@ def _random_inputs(rows: int, seed: int) -> pa.Table:
         "base_demand": pa.array(rng.gamma(1.0, 3.0, rows).round(4), mask=rng.random(rows) < 0.05),
         "on_hand": pa.array(rng.integers(-2, 90, rows), mask=rng.random(rows) < 0.3),
     }
+    observed = rng.random(rows) < 0.5
+    columns["price_source"] = np.where(observed, "observed", "price_list")
+    columns["price_tiers"] = pa.array(pick(["quantity_breaks", "several_prices", None]).to_pylist(), mask=~observed)
+    columns["price_lines"] = pa.array(rng.integers(1, 900, rows), mask=~observed)
+    columns["price_agreement"] = pa.array(rng.uniform(0.05, 1.0, rows).round(4), mask=~observed)
+    columns["price_low"] = pa.array(np.maximum((previous * 0.9).astype(np.int64), 1), mask=~observed)
+    columns["price_high"] = pa.array((previous * 1.1).astype(np.int64) + 1, mask=~observed)
     columns |= {f"{name}_at": day for name in ("previous_price", "unit_cost", "base_demand")}
     absent = {n: pa.nulls(rows, INPUTS.field(n).type) for n in INPUTS.names if n not in columns}
     return pa.table(columns | absent).select(INPUTS.names).cast(INPUTS)

@@ -9,7 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.breaker import CATEGORY, CHAIN, NUMBERS, Finding, Numbers, RowNumbers, judge, measure
+from retail_assets.pricing.breaker import (
+    CATEGORY,
+    CHAIN,
+    NUMBERS,
+    TWO_SIDED,
+    Finding,
+    Numbers,
+    RowNumbers,
+    judge,
+    measure,
+)
 from retail_assets.pricing.config import BreakerConfig, PricingConfig
 from retail_assets.pricing.inputs import INPUTS
 from retail_assets.pricing.model import PriceModel
@@ -19,7 +29,7 @@ from tests.pricing.conftest import model_with
 from tests.pricing.test_objectives import with_rules
 
 DAY = date(2026, 5, 24)
-USUAL = Numbers(CHAIN, 1000, 0, 0.30, 0.002, 0.25, 0.01, 0.01)
+USUAL = Numbers(CHAIN, 1000, 0, 0.30, 0.002, 0.30, 0.002, 0.25, 0.01, 0.01)
 ELASTICITIES = [-1.6 - 0.05 * i for i in range(40)]
 
 
@@ -37,7 +47,7 @@ def days(count: int, seed: int = 1) -> dict[str, list[Numbers]]:
 
 def _shift(noise: np.ndarray) -> dict[str, float]:
     return {
-        name: getattr(USUAL, name) + float(n) * (0.1 if name == "mean_change" else 1)
+        name: getattr(USUAL, name) + float(n) * (0.1 if name in TWO_SIDED else 1)
         for name, n in zip(NUMBERS, noise, strict=True)
     }
 
@@ -77,7 +87,7 @@ def test_leaving_the_usual_distribution_trips(breaker: BreakerConfig, number: st
 
 
 def test_fewer_changes_than_usual_are_harmless(breaker: BreakerConfig) -> None:
-    calm = Numbers(CHAIN, 1000, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    calm = Numbers(CHAIN, 1000, 0, *([0.0] * len(NUMBERS)))
     busy = {CHAIN: [replace(USUAL, changed=0.8, at_guardrail=0.8)] * 10}
     assert judge([calm], busy, breaker) == ()
 
@@ -206,6 +216,14 @@ def test_the_numbers_are_what_they_say(rulebook: Rulebook, random_inputs: Callab
     assert (chain.rows, chain.planned) == (int(free.sum()), int((~free).sum()))
     assert chain.changed == pytest.approx((batch.price != batch.previous)[free].mean())
     assert chain.mean_change == pytest.approx((batch.price / batch.previous - 1)[free].mean())
+    revenue = np.where(free & np.isfinite(rows.revenue), rows.revenue, 0.0)
+    share = [revenue[rows.currency == c] / revenue[rows.currency == c].sum() for c in np.unique(rows.currency[free])]
+    change = [rows.change[rows.currency == c] for c in np.unique(rows.currency[free])]
+    rows_of = [(free & (rows.currency == c)).sum() / free.sum() for c in np.unique(rows.currency[free])]
+    by_revenue = sum(w * (s * m).sum() for s, m, w in zip(share, change, rows_of, strict=True))
+    assert chain.mean_change_revenue == pytest.approx(by_revenue)
+    changing = sum(w * (s * (m != 0)).sum() for s, m, w in zip(share, change, rows_of, strict=True))
+    assert chain.changed_revenue == pytest.approx(changing)
     assert 0 < chain.revenue_at_risk < 1
     assert chain.promised_gain == pytest.approx(np.where(batch.price != batch.previous, gain, 0.0)[free].mean())
     assert [d.scope for d in departments] == ["apparel", "garden", "grocery"]

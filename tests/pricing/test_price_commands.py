@@ -77,21 +77,22 @@ def test_pending_batches_are_listed_approved_and_written(shop: Shop, run: Any, h
     done = shop.batch(mode="approve")
     listed = run("pending").stdout
     assert f"{done.batch_id} " in listed
-    assert f"{DE}: pending" in listed
+    assert f"pending in 2 stores ({DE}, {US})" in listed
     approved = run("approve", done.batch_id, "--store", DE, "--by", "maria").stdout
     assert f"{done.batch_id} {DE}: published by maria" in approved
     written = [Path(line.removeprefix("wrote ")) for line in approved.splitlines() if line.startswith("wrote ")]
     assert [path.name for path in written] == [f"{DE}.csv"]
     assert written[0].is_file()
-    assert DE not in run("pending").stdout
+    assert f"pending in 1 store ({US})" in run("pending").stdout
     assert json.loads(run("reject", done.batch_id, "--store", US, *WHO, "--json").stdout)["files"] == []
     assert "nothing waits for a person" in run("pending").stdout
-    assert f"{US}: rejected, maria: wrong labels" in run("pending", "--all").stdout
+    assert f"rejected in 1 store ({US}), maria: wrong labels" in run("pending", "--all").stdout
 
 
 def test_a_tripped_batch_is_listed_with_its_number_and_released(shop: Shop, run: Any) -> None:
     done = shop.batch(breaker=shop.config.model_dump()["breaker"] | {"limits": TIGHT})
-    assert "withheld, circuit breaker: chain: the share of prices that change is" in run("pending").stdout
+    assert "withheld in 2 stores" in run("pending").stdout
+    assert "circuit breaker: chain: the share of prices that change is" in run("pending").stdout
     released = run("release", done.batch_id, *WHO)
     assert f"{done.batch_id} {US}: published by maria" in released.stdout
 

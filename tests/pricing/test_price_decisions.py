@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
@@ -50,6 +51,15 @@ def test_batch_and_service_write_the_same_rows(
     model: PriceModel, rulebook: Rulebook, random_inputs: RandomInputs
 ) -> None:
     table = random_inputs(400, 21)
+    asked = {
+        "asked_price": table["previous_price"].take(pa.array(range(399, -1, -1))),
+        "asked_by": pa.array(["eva"] * 400),
+    }
+    asked |= {"asked_why": pa.array(['"so"'] * 400), "insisted": pa.array([True, None, False, None] * 100)}
+    some = pa.array([row % 5 == 0 for row in range(400)])
+    for name, values in asked.items():
+        wanted = pc.if_else(some, values, pa.scalar(None, values.type))
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), wanted)
     for row, values in zip(rows_of(model, rulebook, table), table.to_pylist(), strict=True):
         single = decision_row(decide_one(model, rulebook, DecisionInputs(**values)), PROVENANCE)
         assert readable(row) == readable(single)
@@ -224,9 +234,10 @@ def test_reasons_name_what_mattered(model: PriceModel, rulebook: Rulebook, input
         ({"unit_cost": 700}, "two rules cannot both hold"),
         ({"unit_cost": 700}, "Attention: this price is outside margin floor"),
         ({"sku": "NEW"}, "comes from its category, as it has not sold long enough"),
+        ({"sku": "NEW"}, "stays, because its own sales say nothing of how demand answers its price"),
         ({"sku": "NEW", "category": None}, "comes from the whole chain"),
+        ({"category": "cigarettes"}, "prices of this category are fixed by law or licence"),
         ({"base_demand": None}, "comes from its own sales"),
-        ({"unit_cost": None, "costs_delivered": False}, "as no costs are delivered"),
     ],
 )
 def test_reasons_say_why_a_price_stays(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from retail_assets.core.guardrails import RULES, Status
 from retail_assets.pricing.config import PricingConfig, PricingPolicy
-from retail_assets.pricing.decisions import Decision, decide_one
+from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_row
+from retail_assets.pricing.explain import explain
 from retail_assets.pricing.inputs import DecisionInputs
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.policy import CONFLICT, HELD, decide_batch
 from retail_assets.pricing.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.trail import rules_of
 
+PROVENANCE = Provenance(datetime(2026, 5, 25, 6, tzinfo=UTC), "batch", None, "c")
 Inputs = Callable[..., DecisionInputs]
 
 
@@ -114,21 +117,109 @@ def test_a_missing_cost_of_a_retailer_who_delivers_costs_holds_the_price(
     assert "no price is made up" in decision.trail[0].words
 
 
-def test_a_retailer_without_costs_gets_a_marked_assumption(
-    model: PriceModel, rulebook: Rulebook, inputs: Inputs
+def test_a_retailer_without_costs_gets_a_marked_assumption_who_asks_for_it(
+    model: PriceModel, config: PricingConfig, inputs: Inputs
 ) -> None:
+    rulebook = with_rules(config, assumed_margin=0.35)
     decision = decide_one(model, rulebook, inputs(unit_cost=None, costs_delivered=False))
     assert decision.output["cost_source"] == "assumed_cost"
     assert decision.output["cost"] == 325  # 35 % below 4.99, rounded up
     assert "assumed" in decision.trail[0].words
 
 
-def test_no_assumption_is_made_where_none_is_configured(
+def test_no_assumption_is_made_where_none_is_configured(model: PriceModel, rulebook: Rulebook, inputs: Inputs) -> None:
+    decision = decide_one(model, rulebook, inputs(unit_cost=None, costs_delivered=False))
+    assert (decision.outcome, decision.reason, decision.held_back) == ("held", "cost_unknown", "cost_unknown")
+
+
+@pytest.mark.parametrize(
+    ("department", "category", "country", "fixed"),
+    [
+        ("KIOSK-GAS", "FUEL", "US", True),
+        ("Tobacco", None, "DE", True),
+        ("kiosk", "TOBACCO OTHER", "UK", True),
+        ("books", "novels", "DE", True),
+        ("books", "novels", "US", False),
+        ("kiosk", "Notebooks", "DE", False),
+        ("grocery", "gasoline-free grills", "US", True),
+        ("grocery", "bookends", "FR", False),
+        (None, None, "DE", False),
+    ],
+)
+def test_what_a_law_or_licence_prices_is_kept(
+    model: PriceModel, rulebook: Rulebook, inputs: Inputs, department: str, category: str, country: str, fixed: bool
+) -> None:
+    decision = decide_one(model, rulebook, inputs(department=department, category=category, country=country))
+    assert (decision.reason == "fixed_by_law") is fixed
+    if fixed:
+        assert (decision.price, decision.outcome) == (499, "held")
+        assert "fixed by law or licence" in explain(decision_row(decision, PROVENANCE))
+
+
+def test_an_item_whose_own_sales_say_nothing_gets_no_new_price(
+    model: PriceModel, rulebook: Rulebook, config: PricingConfig, inputs: Inputs
+) -> None:
+    decision = decide_one(model, rulebook, inputs(sku="NEW"))
+    assert (decision.price, decision.outcome, decision.reason) == (499, "held", "nothing_learnt")
+    assert "its own sales say nothing" in decision.trail[0].words
+    without = decide_one(model, with_rules(config, own_weight=0.0), inputs(sku="NEW"))
+    assert without.reason == ""
+    asked = decide_one(model, rulebook, inputs(sku="NEW", asked_price=509, asked_by="eva", asked_why="label"))
+    assert (asked.price, asked.reason) == (509, "")
+
+
+def test_what_is_out_of_stock_gets_no_cheaper_and_says_so(
+    model: PriceModel, rulebook: Rulebook, inputs: Inputs
+) -> None:
+    elastic = inputs(sku="SKU-00038", unit_cost=100)
+    assert decide_one(model, rulebook, elastic).price < 499, "it would be cut"
+    held = decide_one(model, rulebook, inputs(sku="SKU-00038", unit_cost=100, on_hand=0))
+    assert (held.price, held.outcome) == (499, "kept")
+    assert line(held, "out_of_stock")[0] == "moved"
+    assert "0 are on hand: until the next delivery the price is 4.99 or more" in explain(decision_row(held, PROVENANCE))
+
+
+def test_a_person_is_heard_and_the_rules_are_checked(model: PriceModel, rulebook: Rulebook, inputs: Inputs) -> None:
+    who = {"asked_by": "eva", "asked_why": "label printed"}
+    fine = decide_one(model, rulebook, inputs(asked_price=519, **who))
+    assert (fine.price, fine.outcome, fine.output["broken"]) == (519, "changed", [])
+    far = decide_one(model, rulebook, inputs(asked_price=700, **who))
+    assert far.price < 550, "the largest step"
+    insisted = decide_one(model, rulebook, inputs(asked_price=700, insisted=True, **who))
+    assert (insisted.price, insisted.outcome) == (700, "changed")
+    assert "max_change" in insisted.output["broken"]
+    assert "eva asked for 7.00 USD: label printed." in explain(decision_row(insisted, PROVENANCE))
+    unknown = decide_one(model, rulebook, inputs(asked_price=519, unit_cost=None, **who))
+    assert (unknown.price, unknown.held_back) == (519, None)
+
+
+def test_decisions_from_before_a_price_had_a_source_are_told_as_they_were(
+    model: PriceModel, rulebook: Rulebook, inputs: Inputs
+) -> None:
+    assert decide_one(model, rulebook, inputs()).trail[0].rule == "objective"
+    listed = decide_one(model, rulebook, inputs(price_source="price_list"))
+    assert [step.rule for step in listed.trail] == list(rules_of(rulebook.policy))
+    assert listed.trail[0].words == "the price list says 4.99"
+    seen = inputs(
+        price_source="observed", price_lines=40, price_agreement=0.725, price_low=480, price_high=699,
+        price_tiers="quantity_breaks",
+    )  # fmt: skip
+    assert decide_one(model, rulebook, seen).trail[0].words == (
+        "most lines ask 4.99: 72.50 % of 40 lines of six weeks are within 2 % of it, eight in ten ask 4.80 to 6.99; "
+        "large quantities cost less, and the price of the others is decided here"
+    )
+
+
+def test_a_policy_from_before_a_rule_makes_the_trail_that_it_made(
     model: PriceModel, config: PricingConfig, inputs: Inputs
 ) -> None:
-    rulebook = with_rules(config, assumed_margin=None)
-    decision = decide_one(model, rulebook, inputs(unit_cost=None, costs_delivered=False))
-    assert (decision.outcome, decision.reason) == ("held", "cost_unknown")
+    document = config.policy.model_dump(by_alias=True)
+    for name in ("own_weight", "hold_out_of_stock"):
+        del document["defaults"][name]
+    del document["fixed_by_law"]
+    old = Rulebook.of(PricingPolicy.model_validate(document))
+    decision = decide_one(model, old, inputs(on_hand=0))
+    assert [step.rule for step in decision.trail] == ["objective", *RULES[:-1], "minimum_gain"]
 
 
 def test_the_list_price_rests_during_a_promotion(

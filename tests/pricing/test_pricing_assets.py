@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment, Home
 from retail_assets.pricing import assets, checks, publication_assets
+from retail_assets.pricing.approval import settle
 from retail_assets.pricing.commands import prices
 from retail_assets.pricing.config import PricingConfig
 from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.price_files import write_price_files
 from retail_assets.pricing.publication import published_prices
 from retail_assets.pricing.training import (
     gold_versions,
@@ -29,6 +31,7 @@ from retail_assets.pricing.training import (
     save,
     train,
 )
+from retail_assets.pricing.waiting import batches
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import in_share
@@ -63,7 +66,17 @@ def first(
     """A home that was refreshed once, to read or to copy, and what that run said."""
     home = Home.at(tmp_path_factory.mktemp("refreshed"))
     plant(Lake.at(home.lake), skus=12, stores=2, days=112)
-    return home, refresh(home)
+    result = refresh(home)
+    approve(home)
+    return home, result
+
+
+def approve(home: Home) -> None:
+    """A person looks at the first batch and publishes it."""
+    lake = Lake.at(home.lake)
+    for batch in batches(lake):
+        settle(lake, "approve", batch.batch_id, None, by="maria", reason="looked at")
+    write_price_files(lake, home)
 
 
 @pytest.fixture
@@ -92,7 +105,7 @@ def test_a_day_is_trained_released_and_decided(first: tuple[Home, dg.ExecuteInPr
     _, result = first
     assert result.success
     assert all(passed(result).values())
-    assert len(passed(result)) == 8
+    assert len(passed(result)) == 9
     report = metadata(result, "pricing", "response_report")
     assert all(str(report[name]).startswith("![") for name in ("demand_curves", "elasticities"))
     assert all(len(str(report[name])) < 150_000 for name in ("demand_curves", "elasticities"))
@@ -281,10 +294,10 @@ def test_an_open_store_without_decisions_is_named(refreshed: Home, decided: Lake
 def test_a_batch_is_published_with_its_files(first: tuple[Home, dg.ExecuteInProcessResult]) -> None:
     home, result = first
     published = metadata(result, "pricing", "price_publications")
-    assert published["status"] in ("published", "withheld by the circuit breaker")
+    assert (published["status"], published["stores"]) == ("pending", {"pending": 2})
     assert published["rows"] == 24
-    files = metadata(result, "pricing", "price_files")
-    assert len(list(home.outbox.glob("prices/*/*.csv"))) == files["files"]
+    assert metadata(result, "pricing", "price_files")["files"] == 0, "the first batch waits for a person"
+    assert len(list(home.outbox.glob("prices/*/*.csv"))) == 2, "who has approved it since"
 
 
 def test_a_failed_blocking_check_keeps_the_batch_in_the_house(refreshed: Home, decided: Lake) -> None:
@@ -308,7 +321,7 @@ def test_a_listed_item_without_a_decision_is_seen(refreshed: Home, decided: Lake
 def test_checks_of_an_empty_home_pass(planted: Callable[..., object], home: Home) -> None:
     planted()
     found = checked(home)
-    assert len(found) == 8
+    assert len(found) == 9
     assert all(found.values())
 
 
@@ -385,10 +398,14 @@ def test_bad_input_invents_no_price_in_batch_service_and_command(
         with pytest.raises(UnknownKey, match="ZZ-404"):
             desk.price(store_id, sku)
     desk.runtime.close()
-    for sku, answer in service.items():
-        assert answer["price"] == str(batch[sku]["price"]), "the service says what the batch says"
+    for sku in ("SKU-00003", "SKU-00004"):
+        assert service[sku]["price"] == str(batch[sku]["price"]), "the service says what the batch says"
     assert batch["SKU-00002"]["price"] == batch["SKU-00002"]["previous_price"]
-    assert "stays, because its cost is not known" in service["SKU-00002"]["reasons"][0]
+    assert service["SKU-00002"]["price"] == str(published["SKU-00002"]), "what has no known cost keeps its last price"
+    assert service["SKU-00002"]["fallback_reason"] == "no new price: its cost is not known"
+    now = {row["sku"]: row for row in published_prices(decided, "US-000").to_pylist()}
+    assert now["SKU-00002"]["price"] == published["SKU-00002"]
+    assert now["SKU-00002"]["business_date"] == batch["SKU-00002"]["business_date"]
     trails = {sku: json.loads(batch[sku]["guardrails"]) for sku in service}
     band = next(line for line in trails["SKU-00003"] if line["rule"] == "competitor_band")
     assert (band["status"], band["words"]) == ("not_applicable", "no recent price of a competitor is known")

@@ -7,7 +7,7 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Home
 from retail_assets.pricing.approval import settle
 from retail_assets.pricing.batches import decide_rows
+from retail_assets.pricing.breaker import NUMBERS
 from retail_assets.pricing.config import PricingConfig, PublicationConfig
 from retail_assets.pricing.decisions import Provenance
+from retail_assets.pricing.first_batches import FIRST
 from retail_assets.pricing.gate import Gate
 from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch
@@ -58,9 +61,10 @@ class Shop:
     rulebook: Rulebook
     config: PublicationConfig
     batches: int = 0
+    code: str = "3"
 
-    def batch(self, elasticity: float = -2.5, **config: Any) -> Published:
-        """Decides and publishes a batch with one elasticity for every SKU."""
+    def batch(self, elasticity: float = -2.5, looked_at: bool = True, **config: Any) -> Published:
+        """Decides and publishes a batch with one elasticity for every SKU; a person approves the first ones."""
         self.batches += 1
         model = self.model(elasticity)
         inputs = read_inputs(self.lake, gold_versions(self.lake))
@@ -69,7 +73,13 @@ class Shop:
         append_batch(self.lake, decide_rows(model, self.rulebook, inputs.rows, provenance), inputs.business_date, state)
         settings = PublicationConfig.model_validate(self.config.model_dump() | config)
         models, shares = {model.version: model}, [Share(model.version, "champion", inputs.rows)]
-        return publish(self.lake, models, shares, self.rulebook, inputs.business_date, state, settings, "run")
+        kinds, day = {model.version: manifest_of(self.code)}, inputs.business_date
+        done = publish(self.lake, models, kinds, shares, self.rulebook, day, state, settings, "run")
+        waiting = [row for row in done.publications if row.status == "pending" and row.reason.startswith(FIRST)]
+        for row in waiting:
+            if looked_at and settings.mode_of(row.store_id) == "automatic":
+                settle(self.lake, "approve", row.batch_id, row.store_id, by="engine", reason="looked at")
+        return done
 
     def model(self, elasticity: float) -> PriceModel:
         """A model of its own version for each batch."""
@@ -87,16 +97,28 @@ class Shop:
         return {row.store_id: row.status for row in current_publications(self.lake) if row.batch_id == batch.batch_id}
 
 
+def manifest_of(code: str = "3") -> Manifest:
+    """What a model store knows of a version of that code."""
+    return Manifest(
+        product="pricing", created_at=datetime(2026, 1, 1, tzinfo=UTC), gold={}, feature_service="", features=[],
+        git_commit="", config={"code_version": code}, seed=7, metrics={}, train_from=date(2025, 1, 1),
+        train_until=date(2026, 1, 1), rows=1,
+    )  # fmt: skip
+
+
+WIDE = dict.fromkeys(NUMBERS, 1.0) | {"promised_gain": 2.0}
+
+
 @pytest.fixture
 def shop(planted: Callable, rulebook: Rulebook, config: PricingConfig) -> Shop:
     """Limits so wide that only what a test narrows can trip."""
-    wide = {"changed": 1.0, "mean_change": 1.0, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
     settings = config.publication.model_dump()
-    settings["breaker"] |= {"limits": wide, "minimum_batches": 50, "history": 60}
+    settings["breaker"] |= {"limits": WIDE, "minimum_batches": 50, "history": 60}
+    settings["paid"] |= {"within_10": 0.0, "within_30": 0.0}
     return Shop(planted().lake, rulebook, PublicationConfig.model_validate(settings))
 
 
-TIGHT = {"changed": 0.01, "mean_change": 0.0001, "at_guardrail": 1.0, "revenue_at_risk": 1.0, "promised_gain": 2.0}
+TIGHT = WIDE | {"changed": 0.01, "mean_change": 0.0001}
 
 
 def tight(shop: Shop) -> dict[str, Any]:
@@ -247,7 +269,8 @@ def test_what_is_not_logged_is_not_published(shop: Shop) -> None:
     other = replace(shop.model(-2.5), version="never decided")
     with pytest.raises(PublicationError, match="24 prices of .* are not in decisions/pricing"):
         shares, day = [Share(other.version, "champion", inputs.rows)], inputs.business_date
-        publish(shop.lake, {other.version: other}, shares, shop.rulebook, day, "pricing-batch-x", shop.config, None)
+        models, kinds = {other.version: other}, {other.version: manifest_of()}
+        publish(shop.lake, models, kinds, shares, shop.rulebook, day, "pricing-batch-x", shop.config, None)
 
 
 def test_a_stopped_store_keeps_its_prices_and_the_other_goes_on(shop: Shop) -> None:

@@ -13,9 +13,9 @@ SQL = sorted((PROJECT_DIR / "models").rglob("*.sql"))
 CONTRACT = {
     "fct_sales_daily": "store_id sku business_date currency gross_units returned_units net_units gross_amount "
     "returned_amount net_amount discount_amount unit_price paid_price list_price list_price_source list_price_low "
-    "list_price_high list_price_lines list_price_agreement price_tiers unit_cost on_promotion promo_code discount_share "
-    "receipts on_hand on_order is_stocked_out competitor_price reporting_currency exchange_rate net_amount_reporting "
-    "source_rows last_delivered_at",
+    "list_price_high list_price_lines list_price_agreement price_tiers unit_cost on_promotion promo_code "
+    "discount_share receipts on_hand on_order is_stocked_out competitor_price reporting_currency exchange_rate "
+    "net_amount_reporting source_rows last_delivered_at",
     "fct_price_history": "store_id sku valid_from valid_to list_price unit_cost currency previous_list_price source",
     "fct_sessions": "session_id store_id customer_id business_date started_at ended_at events views searches carts "
     "purchases skus_viewed converted",

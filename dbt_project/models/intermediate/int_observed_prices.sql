@@ -13,7 +13,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook='{{ delete_selected_days() }}',
-    meta={'days_after': window_days - 1}
+    meta={'days_after': window_days - 1, 'reaching': 'unlisted'}
 ) }}
 
 with
@@ -36,7 +36,7 @@ first_listed as (
     group by country, sku
 ),
 
--- the price before promotions
+-- the price before promotions; on a day with promotions only the days before it tell
 shelf as (
     select
         store_id,
@@ -48,7 +48,7 @@ shelf as (
 ),
 
 -- amounts that were divided by a quantity differ in digits that nobody pays
-priced as (
+unlisted as (
     select
         shelf.store_id,
         shelf.sku,
@@ -58,7 +58,7 @@ priced as (
     from shelf
     left join stores on shelf.store_id = stores.store_id
     left join first_listed on stores.country = first_listed.country and shelf.sku = first_listed.sku
-    where shelf.price > 0 and coalesce(shelf.business_date < first_listed.listed_from, true)
+    where coalesce(shelf.business_date < first_listed.listed_from, true)
 ),
 
 paid as (
@@ -70,7 +70,8 @@ paid as (
         business_date - date '2000-01-01' as day_no,
         count(*) as lines,
         sum(quantity) as units
-    from priced
+    from unlisted
+    where price > 0
     group by store_id, sku, business_date, price
 ),
 
@@ -89,8 +90,8 @@ days as (
         store_id,
         sku,
         business_date,
-        day_no
-    from counted
+        business_date - date '2000-01-01' as day_no
+    from unlisted
     where {{ in_selected_days() }}
 ),
 

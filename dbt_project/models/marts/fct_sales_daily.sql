@@ -54,11 +54,8 @@ sold as (
         sum(returned_amount) as returned_amount,
         sum(discount_amount) as discount_amount,
         -- the middle line: neither the dearest nor a bulk order speaks for the others
-        percentile_disc(0.5) within group (order by case when is_sale then list_price end) as recorded_list_price,
-        percentile_disc(0.5) within group (
-            order by case when is_sale and promo_code is null then unit_price end
-        ) as regular_price,
-        percentile_disc(0.5) within group (order by case when is_sale then unit_price end) as paid_price,
+        quantile_disc(case when is_sale then list_price end, 0.5) as recorded_list_price,
+        quantile_disc(case when is_sale then unit_price end, 0.5) as paid_price,
         max(case when is_sale then promo_code end) as promo_code,
         count(distinct case when is_sale then receipt_id end) as receipts,
         count(*) as source_rows,
@@ -79,7 +76,6 @@ joined as (
         coalesce(sold.returned_amount, 0) as returned_amount,
         coalesce(sold.discount_amount, 0) as discount_amount,
         sold.recorded_list_price,
-        sold.regular_price,
         sold.paid_price,
         sold.promo_code as sold_promo_code,
         coalesce(sold.receipts, 0) as receipts,
@@ -126,7 +122,7 @@ final as (
         case
             when list_prices.list_price is not null
                 then coalesce(placed.recorded_list_price, list_prices.list_price)
-            else coalesce(observed.list_price, placed.recorded_list_price, placed.regular_price)
+            else coalesce(observed.list_price, placed.paid_price)
         end as list_price,
         case
             when list_prices.list_price is null then case when placed.gross_units > 0 then 'observed' end
