@@ -46,8 +46,8 @@ Texts = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a batch does to one scope (`chain`, a department, or `category` and its name), over the `rows` that are not
-    on a planned promotion.
+    """What a batch does to one scope (`chain`, a department, or `category` and its name), over its `rows`: those that
+    are decided, neither held for a reason nor on a planned promotion.
 
     `changed` and `at_guardrail` are shares of those rows (0 to 1), `mean_change` the mean of price / previous - 1;
     `changed_revenue` and `mean_change_revenue` the same by expected revenue, which a thousand slow items do not hide;
@@ -96,6 +96,7 @@ class RowNumbers:
     category: Texts
     currency: Texts
     planned: Flags
+    held: Flags
     change: Floats
     at_guardrail: Flags
     revenue: Floats
@@ -115,6 +116,7 @@ class RowNumbers:
             category=inputs["category"].to_numpy(),
             currency=inputs["currency"].to_numpy(),
             planned=batch.promoted,
+            held=(batch.reason > 0) & (batch.price == batch.previous),
             change=ratio - 1,
             at_guardrail=np.any(
                 [np.isin(line.status, bound) for line in batch.lines if line.rule != "price_ending"], axis=0
@@ -183,7 +185,7 @@ def _two_sided(name: str, centre: float, spread: float) -> tuple[float, float]:
 
 
 def _measure(rows: RowNumbers, name: str, inside: Flags) -> Numbers:
-    counted = inside & ~rows.planned
+    counted = inside & ~rows.planned & ~rows.held
     total = int(counted.sum())
     change = rows.change[counted]
     return Numbers(

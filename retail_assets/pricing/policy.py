@@ -148,13 +148,14 @@ def decide_batch(model: PriceModel, rulebook: Rulebook, inputs: pa.Table) -> Bat
         trial, proposal = trial.only(tried != proposal, response), tried
     proposal = np.where(asked > 0, asked, proposal)
     reason = np.where((asked > 0) | _chosen(trial), 0, reason).astype(np.int8)
-    guarded, lines = _guard(rulebook, rules, data, proposal, reason, cost)
+    forced = (reason == NOTHING_LEARNT) & ~_lawful(rules, data, cost)
+    guarded, lines = _guard(rulebook, rules, data, proposal, (reason > 0) & ~forced, cost)
     stands = _stands(lines, previous)
     gain = worth(rules, item, guarded)
     small = (guarded != previous) & stands & (gain < rules.minimum_gain) & (asked == 0) & ~_chosen(trial)
     price = np.where(small, previous, guarded)
     conflicted = np.any([line.status == guardrails.Status.CONFLICT for line in lines], axis=0)
-    outcome = np.select([conflicted, reason > 0, price != previous], [CONFLICT, HELD, CHANGED], KEPT)
+    outcome = np.select([conflicted, price != previous, reason > 0], [CONFLICT, CHANGED, HELD], KEPT)
     units_after = demand * np.exp(response.elasticity * np.log(price / previous))
     known = cost_source != COST_SOURCES.index("unknown")
     return Batch(
@@ -282,15 +283,26 @@ def _reasons(data: Columns, rules: Rules, cost: Ints, sound: Flags, demand: Floa
     return np.where(rules["fixed"] == 1, FIXED_BY_LAW, reason).astype(np.int8)
 
 
+def _caps(rules: Rules, data: Columns) -> Ints:
+    """The highest price by law or order, in minor units; NO_HIGH where there is none."""
+    increase, reference = rules["cap_increase"], data.ints("reference_price", 0)
+    capped = (increase != UNSET) & (reference > 0)
+    return np.where(capped, np.minimum(rules["cap_price"], reference * increase // BASIS_POINTS), rules["cap_price"])
+
+
+def _lawful(rules: Rules, data: Columns, cost: Ints) -> Flags:
+    """Where the previous price is below its cap and leaves the margin floor; to mend that nothing has to be learnt."""
+    previous = data.ints("previous_price")
+    return (previous <= _caps(rules, data)) & (previous >= guardrails.floor_price(cost, rules["floor"]))
+
+
 def _guard(
-    rulebook: Rulebook, rules: Rules, data: Columns, proposal: Ints, reason: Codes, cost: Ints
+    rulebook: Rulebook, rules: Rules, data: Columns, proposal: Ints, held: Flags, cost: Ints
 ) -> tuple[Ints, tuple[Line, ...]]:
     """The proposal after every guardrail in the order of guardrails.RULES, and their trail."""
     reference, market = data.ints("reference_price", 0), rules["market"]
-    corridor = guardrails.enter(proposal, data.ints("previous_price"), reason > 0, data.flags("insisted"))
-    increase = rules["cap_increase"]
-    capped = (increase != UNSET) & (reference > 0)
-    cap = np.where(capped, np.minimum(rules["cap_price"], reference * increase // BASIS_POINTS), rules["cap_price"])
+    corridor = guardrails.enter(proposal, data.ints("previous_price"), held, data.flags("insisted"))
+    cap = _caps(rules, data)
     corridor, legal = guardrails.legal_cap(corridor, cap)
     corridor, in_range = guardrails.price_range(corridor, reference, rules["range_low"], rules["range_high"])
     corridor, step = guardrails.max_change(corridor, rules["change"])

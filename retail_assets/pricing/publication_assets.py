@@ -139,7 +139,6 @@ def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
 
 
 def _metadata(done: Published) -> dict[str, Any]:
-    chain = done.numbers[0]
     head = (
         "| | rows | on promotion | changed | mean change | changed, by revenue | mean change, by revenue "
         "| at a guardrail | revenue at risk | promised gain |"
@@ -158,7 +157,7 @@ def _metadata(done: Published) -> dict[str, Any]:
         "status": "withheld by the circuit breaker" if done.findings else ", ".join(done.counts) or "no store",
         "batch": done.batch_id,
         "stores": done.counts,
-        "rows": chain.rows + chain.planned,
+        "rows": done.rows,
         "held_back": done.held_back,
         "paid_within_10_pct": done.near.within_10,
         "paid_within_30_pct": done.near.within_30,

@@ -53,8 +53,8 @@ order by t.store_id, t.sku
 class Published:
     """What publishing a batch did: its id, its numbers, what tripped, and what became of it in each store.
 
-    `held_back` counts the prices that stay in the house by the reason, `near` says how near the others are to what
-    customers paid.
+    `held_back` counts those of its `rows` whose price stays in the house by the reason, `near` says how near the others
+    are to what customers paid.
     """
 
     batch_id: str
@@ -63,6 +63,7 @@ class Published:
     publications: Sequence[Publication]
     near: NearPaid
     held_back: dict[str, int]
+    rows: int
 
     @property
     def counts(self) -> dict[str, int]:
@@ -113,7 +114,7 @@ def publish(
     waits = {store_id: why for store_id, why in found.items() if why is not None}
     made = record_batch(lake, state, batch, numbers, findings, proposals, modes, waits, kinds)
     held = {row["values"]: row["counts"] for row in prices["held_back"].drop_null().value_counts().to_pylist()}
-    return Published(batch_id, numbers, findings, made, near, held)
+    return Published(batch_id, numbers, findings, made, near, held, prices.num_rows)
 
 
 def _kinds(shares: Sequence[Share], manifests: Mapping[str, Manifest]) -> dict[str, str]:

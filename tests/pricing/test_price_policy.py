@@ -162,6 +162,9 @@ def test_an_item_whose_own_sales_say_nothing_gets_no_new_price(
     decision = decide_one(model, rulebook, inputs(sku="NEW"))
     assert (decision.price, decision.outcome, decision.reason) == (499, "held", "nothing_learnt")
     assert "its own sales say nothing" in decision.trail[0].words
+    below_floor = decide_one(model, rulebook, inputs(sku="NEW", unit_cost=480))
+    assert (below_floor.outcome, below_floor.price) == ("changed", 509), "the margin floor needs no learning"
+    assert "its own sales say nothing" in below_floor.trail[0].words
     without = decide_one(model, with_rules(config, own_weight=0.0), inputs(sku="NEW"))
     assert without.reason == ""
     asked = decide_one(model, rulebook, inputs(sku="NEW", asked_price=509, asked_by="eva", asked_why="label"))

@@ -32,6 +32,7 @@ from retail_assets.serving.ledger import Ledger
 from tests.scenarios.conftest import Retail, files_by_day, newest_day, one, rewritten_days
 
 STORE = "US-001"
+LEARNT = 0.021  # a little more than a policy asks of an item, which one day more does not change
 DEARER, FAR_DEARER = Decimal("1.12"), Decimal("1.9")
 UNDERCUT, DUMPED = Decimal("0.76"), Decimal("0.4")
 Rows = dict[str, dict[str, Any]]
@@ -102,17 +103,21 @@ def hard_day(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory, retail: 
 
 
 def choose(before: Rows) -> dict[str, list[str]]:
-    """SKUs that nothing else stands in the way of: no family, a cost, inside every rule, sold every day."""
-    plain = []
+    """SKUs that nothing else stands in the way of: no family, a cost, inside every rule.
+
+    An empty shelf can be that of any; to answer the other things a model must have learnt something of an item.
+    """
+    plain: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
     for sku, row in before.items():
         inputs, output = json.loads(row["inputs"]), json.loads(row["output"])
         bound = inputs["family_low"] is not None or inputs["family_high"] is not None or output["broken"]
         if not (bound or inputs["on_promotion"]) and output["cost_source"] == "recorded":
-            plain.append((-(inputs["base_demand"]["value"] or 0.0), sku))
-    skus = [sku for _, sku in sorted(plain)]
-    groups = ("sold out", "costs rose", "costs exploded", "undercut", "dumped")
-    found = {name: skus[place :: len(groups)][:4] for place, name in enumerate(groups)}
-    assert all(len(group) >= 2 for group in found.values()), f"too few plain items to tell a story of: {found}"
+            plain[output["weight"] >= LEARNT].append((-(inputs["base_demand"]["value"] or 0.0), sku))
+    learnt, others = ([sku for _, sku in sorted(plain[known])] for known in (True, False))
+    groups = ("costs rose", "costs exploded", "undercut", "dumped")
+    found = {name: learnt[place :: len(groups)][:4] for place, name in enumerate(groups)}
+    found["sold out"] = others[:4]
+    assert all(found.values()), f"too few plain items to tell a story of: {found}"
     return found
 
 
@@ -230,15 +235,22 @@ def test_an_empty_shelf_is_not_read_as_demand_that_is_gone(hard_day: HardDay) ->
         assert after["on_hand"]["value"] == 0
         assert after["base_demand"]["value"] > 0.6 * before["base_demand"]["value"]
     for row in hard_day.told("sold out"):
-        assert outcome(row) in ("changed", "kept", "conflict")
-        assert row["price"] >= row["previous_price"] * Decimal("0.9")
+        assert row["price"] >= row["previous_price"], "what is not there gets no cheaper"
+        assert line(row, "out_of_stock")["numbers"]["on_hand"] == 0
 
 
 def test_the_day_is_published_with_one_price_per_item_and_a_file_per_store(hard_day: HardDay) -> None:
     newest = {row.store_id: row for row in current_publications(hard_day.lake)}
     assert {row.status for row in newest.values()} == {"published"}
     prices = {row["sku"]: row["price"] for row in published_prices(hard_day.lake, STORE).to_pylist()}
-    assert prices == {sku: row["price"] for sku, row in hard_day.after.items()}
+    decided = {sku: row["price"] for sku, row in hard_day.after.items() if outcome(row) != "conflict"}
+    assert {sku: price for sku, price in prices.items() if sku in decided} == decided
+    earlier = {sku: row["price"] for sku, row in hard_day.before.items()}
+    disputed = set(prices) - set(decided)
+    assert disputed, "what two rules cannot agree on"
+    assert {sku: prices[sku] for sku in disputed} == {sku: earlier[sku] for sku in disputed}, (
+        "keeps its last good price"
+    )
     for store_id in newest:
         assert len(list(hard_day.home.outbox.glob(f"prices/*/{store_id}.csv"))) >= 1
 
@@ -261,7 +273,7 @@ def test_a_disputed_price_leads_to_the_line_of_the_cost_that_raised_it_and_repla
 
 @pytest.fixture
 def gone_wild(hard_day: HardDay, tmp_path: Path) -> HardDay:
-    """A copy in which a model whose elasticities are three times too large was put live, and prices were decided."""
+    """A copy in which a model whose elasticities are six times too large was put live, and prices were decided."""
     home = Home.at(tmp_path / "home")
     shutil.copytree(hard_day.home.root, home.root)
     there = replace(hard_day, home=home)
@@ -270,7 +282,7 @@ def gone_wild(hard_day: HardDay, tmp_path: Path) -> HardDay:
     assert live
     model = PriceModel.load(store.path("pricing", live.version))
     for table in (model.table, model.local.table):
-        table[:, [0, 2, 3]] *= 3
+        table[:, [0, 2, 3]] *= 6
     manifest = store.manifest("pricing", live.version)
     wild = store.save("pricing", model.files(), manifest.model_copy(update={"seed": 13, "files": {}, "version": ""}))
     ledger.promote("pricing", wild, by="eve", reason="looks good to me")
@@ -304,7 +316,8 @@ def test_a_model_gone_wild_reaches_no_shelf_and_a_rollback_ends_it(
     assert files_of(gone_wild.home) == files_of(hard_day.home)
     assert str(Gate.read(lake).why_not(STORE, None)).startswith("the circuit breaker holds")
     told = retail(gone_wild.home.root, "prices", "pending").stdout
-    assert f"{batch} {newest_day(lake)} {STORE}: withheld, circuit breaker: chain: " in told
+    assert f"{batch} of {newest_day(lake)}: withheld in " in told
+    assert "circuit breaker: chain: " in told
     live = Ledger(lake).live("pricing")
     assert live
     wild = decisions(lake, newest_day(lake))
