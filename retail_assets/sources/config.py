@@ -148,6 +148,18 @@ class Feed(Strict):
             return ()
         return (named,) if isinstance(named, str) else named
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every SQL text of this feed."""
+        found = [value.sql for value in self.columns.values() if isinstance(value, Expression)]
+        found += [text for rule in self.rules for text in (rule.quarantine_if, rule.detail) if text]
+        return (*found, *([self.derive] if self.derive else []))
+
+    def reads(self, name: str) -> bool:
+        """Whether a column or a SQL text of this feed may mean the column `name` of a file."""
+        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        return any(name in self.names(column) for column in self.columns) or any(map(word.search, self.texts))
+
 
 class BusinessDate(Strict):
     """The column whose local date is the row's business date (`delivered_at` for slowly changing things)."""

@@ -28,7 +28,7 @@ class Discovery:
 
 def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Discovery:
     """Files below `root` that the feeds of `source` name and ops/loads does not know."""
-    return _told_apart([_raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
+    return _told_apart([raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
 
 
 def anything_unknown(root: Path, source: str, feeds: Sequence[Feed], state: State) -> bool:
@@ -67,7 +67,8 @@ def _told_apart(found: list[RawFile], state: State) -> Discovery:
     return Discovery(tuple(replace(file, index=i) for i, file in enumerate(new)), tuple(repeated))
 
 
-def _raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
+def raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
+    """The file at `path` as it is known by `name`; reads it once for its hash."""
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     delivered_at = _delivered(feed, path, mtime_us)

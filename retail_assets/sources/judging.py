@@ -290,8 +290,7 @@ def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
     """The fields of the referenced row `name` that any rule or expression of `contract` or its feeds reads."""
     texts = [t for r in contract.rules for t in (r.quarantine_if, r.detail or "")]
     for feed in contract.feeds:
-        texts += [t for r in feed.rules for t in (r.quarantine_if, r.detail or "")]
-        texts += [v.sql for v in feed.columns.values() if isinstance(v, Expression)]
+        texts += feed.texts
         texts += ["store.time_zone"] if feed.time_zone == "store" else []
     pattern = FIELD_OF_ROW.format(name=re.escape(name))
     return tuple(sorted({field for text in texts for field in re.findall(pattern, text)}))

@@ -11,13 +11,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retail_assets.sources.csv_lines import split_header
-from retail_assets.sources.lines import LINE_LIMIT, Block, read_blocks
+from retail_assets.sources.config import Feed
+from retail_assets.sources.headers import Header, NoHeader, header_of, read_header
+from retail_assets.sources.lines import BOM, LINE_LIMIT, Block, read_blocks
 from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
+from retail_assets.sources.records import read_records
 from retail_assets.sources.text_files import csv_slice, json_slice
 from retail_assets.sources.yaml_files import SourceConfigError
 
 ROWS_PER_SLICE = 500_000
+SHOWN_BYTES = 500
 READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
 
 
@@ -25,7 +28,7 @@ READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_js
 class Waiting:
     """Small pieces that wait for others like them."""
 
-    csv: dict[tuple[str, tuple[str, ...]], list[tuple[RawFile, Block]]] = field(default_factory=dict)
+    csv: dict[tuple[str, Header], list[tuple[RawFile, Block]]] = field(default_factory=dict)
     json: dict[str, list[tuple[RawFile, Block]]] = field(default_factory=dict)
     tables: dict[tuple[str, bool, tuple[tuple[str, str], ...]], list[Slice]] = field(default_factory=dict)
 
@@ -62,20 +65,28 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
 
 
 def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
-    names: tuple[str, ...] = ()
+    header = Header(())
     last: Block | None = None
-    for block in read_blocks(file.path, file.feed.dialect.encoding):
-        if last is not None:
-            yield csv_slice([(file, last)], names)
-        if block.first_line == 1:
-            end = block.data.index(b"\n") + 1
-            names = split_header(block.data[:end].decode(), file.feed.dialect.delimiter)
-            block = Block(block.data, 2, block.cut, block.problems, end)
-        last = block
-    if last is None or not last.body:
-        waiting.add_table(_without_rows(file, dict.fromkeys(names, "VARCHAR")))
+    try:
+        for header, block in read_records(read_blocks(file.path, file.feed.dialect.encoding), file.feed):
+            if not block.body:
+                continue
+            if last is not None:
+                yield csv_slice([(file, last)], header)
+            last = block
+    except NoHeader as error:
+        waiting.add_table(_unreadable(file, f"unreadable: {error.what}", _beginning(file)))
+        return
+    if last is None:
+        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR")))
     else:
-        waiting.csv.setdefault((file.feed.name, names), []).append((file, last))
+        waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
+
+
+def _beginning(file: RawFile) -> str:
+    """What a person sees of a file that cannot be read."""
+    with file.path.open("rb") as content:
+        return content.read(SHOWN_BYTES).decode(errors="backslashreplace").replace("\0", "\\0")
 
 
 def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
@@ -96,13 +107,25 @@ def _is_array(file: RawFile) -> bool:
 
 
 def _json_array(file: RawFile) -> Slice:
-    content = file.path.read_bytes()
     try:
-        elements = [json.dumps(element, ensure_ascii=False) for element in json.loads(content)]
+        elements = [_json_text(element) for element in json.loads(file.path.read_bytes())]
     except ValueError as error:
-        return _unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
-    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array(elements, pa.string()))
+        return _unreadable(file, f"truncated: not a whole JSON array ({error})", _beginning(file))
+    except RecursionError:
+        return _unreadable(file, "unreadable: its values are nested too deeply", _beginning(file))
+    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))
+    rows = rows.set_column(3, "_problem", pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
+
+
+def _json_text(element: object) -> tuple[str, str | None]:
+    """One element of an array as JSON, and what is wrong with it: half of a character cannot be stored."""
+    text = json.dumps(element, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(element), "not_utf8: half of a surrogate pair (a character that was cut in two)"
+    return text, None
 
 
 def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
@@ -111,9 +134,15 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     except (pa.ArrowInvalid, OSError) as error:
         waiting.add_table(_unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
         return
-    layout = _arrow_layout(parquet.schema_arrow)
-    first, last = 1, _typed_slice(file, parquet.schema_arrow.empty_table(), layout, 1)
-    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
+    names = parquet.schema_arrow.names
+    if problem := header_of(names, file.feed).problem:
+        waiting.add_table(_unreadable(file, problem, ", ".join(names)))
+        return
+    columns = _unlike(names, file.feed)
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+    layout = _arrow_layout(schema)
+    first, last = 1, _typed_slice(file, schema.empty_table(), layout, 1)
+    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=columns):
         if last.rows.num_rows:
             yield last
         last = _typed_slice(file, pa.Table.from_batches([batch]), layout, first)
@@ -121,9 +150,21 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     waiting.add_table(last)
 
 
+def _unlike(names: Sequence[str], feed: Feed) -> list[str]:
+    """`names` without ignored ones that another one equals but for case: a table can hold only one of them."""
+    lower = [name.lower() for name in names]
+    return [name for name in names if name not in feed.ignored or lower.count(name.lower()) == 1]
+
+
 def _derived(file: RawFile) -> Slice:
     """Rows that the feed's SQL makes out of the whole file, seen as `rows`; numbered in the order it gives."""
     path = str(file.path).replace("'", "''")
+    try:
+        problem = _header_problem(file)
+    except NoHeader as error:
+        problem = f"unreadable: {error.what}"
+    if problem is not None:
+        return _unreadable(file, problem, _beginning(file))
     with duckdb.connect() as connection:
         try:
             connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
@@ -135,6 +176,20 @@ def _derived(file: RawFile) -> Slice:
         except duckdb.Error as error:
             return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
     return _typed_slice(file, table, _arrow_layout(table.schema), 1)
+
+
+def _header_problem(file: RawFile) -> str | None:
+    """What makes the columns of a file that rows are derived from doubtful."""
+    if file.feed.format == "csv":
+        with file.path.open("rb") as content:
+            line = content.readline(LINE_LIMIT).removeprefix(BOM).decode(errors="backslashreplace")
+        return read_header(line.encode(), file.feed).problem
+    if file.feed.format == "parquet":
+        try:
+            return header_of(pq.read_schema(file.path).names, file.feed).problem
+        except (pa.ArrowInvalid, OSError):
+            return None  # said by whoever reads the rows
+    return None
 
 
 def _typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:

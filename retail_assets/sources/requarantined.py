@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import Feed
-from retail_assets.sources.csv_lines import parse_lines, split_header
+from retail_assets.sources.csv_lines import parse_records
 from retail_assets.sources.discover import file_date
+from retail_assets.sources.headers import read_header
+from retail_assets.sources.lines import text_of
 from retail_assets.sources.raw import Layout, RawFile, Slice
 from retail_assets.sources.staging import literal, rebuild
 
@@ -96,12 +98,13 @@ def _csv(feed: Feed, layout: Layout, rows: pa.Table, read: dict[int, int]) -> Sl
     """Splits the kept lines again, by the dialect as it is now."""
     names = tuple(layout)
     if len(names) == 1 and feed.dialect.delimiter in names[0]:
-        names = split_header(names[0], feed.dialect.delimiter)  # the delimiter was wrong when the header was read
+        names = read_header(names[0].encode(), feed).names  # the delimiter was wrong when the header was read
     raw = [f"{text}\n" for text in rows["_raw"].to_pylist()]
     if feed.dialect.encoding != "utf-8":
         raw = [_decoded(text, feed.dialect.encoding) for text in raw]
-    parsed = parse_lines("".join(raw).encode(), names, feed.dialect, len(raw))
-    rows = rows.set_column(2, "_raw", pa.array(raw, pa.string())).take(pa.array(parsed.rows))
+    records = pa.array(raw, pa.string())
+    parsed = parse_records(*text_of(records), names, feed.dialect)
+    rows = rows.set_column(2, "_raw", records).take(pa.array(parsed.rows))
     if parsed.problems is not None:
         kept = rows["_problem"].to_pylist()
         problems = [old or new for old, new in zip(kept, parsed.problems, strict=True)]
