@@ -8,7 +8,8 @@ import dagster as dg
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract, load_contracts
+from retail_assets.sources.config import load_contracts
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.load import load_source
 from retail_assets.sources.report import SourceReport
 from retail_assets.sources.tables import bronze_schema, ensure_bronze

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.layouts import Layouts
 from retail_assets.sources.parts import Part, Tally
 from retail_assets.sources.raw import Layout, RawFile

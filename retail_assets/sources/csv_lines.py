@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from retail_assets.sources.config import Dialect
+from retail_assets.sources.contract import Dialect
 from retail_assets.sources.lines import text_of
 
 Mask = npt.NDArray[np.bool_]

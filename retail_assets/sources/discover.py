@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.state import State
 from retail_assets.sources.yaml_files import SourceConfigError

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retail_assets.core.errors import RetailError
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 
 OURS = ("_pos", "_file", "_line", "_raw", "_problem")
 MAGIC = {

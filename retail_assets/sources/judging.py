@@ -5,13 +5,15 @@ second computes the reasons of the rows that are not.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from retail_assets.sources.config import Column, Contract, Dialect, Expression, Feed, Rule
+from retail_assets.sources.contract import Column, Contract, Dialect, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.yaml_files import Location
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -45,16 +47,31 @@ class Judge:
 
     def usable_in(self, connection: duckdb.DuckDBPyConnection, view: str) -> "Judge":
         """This judge, knowing which expressions and rules of the feed cannot be computed over `view`."""
-        texts = {name: given.sql for name, given in self.feed.columns.items() if isinstance(given, Expression)}
-        texts |= {rule.name: f"({rule.quarantine_if}), {rule.detail or 'NULL'}" for rule in self.feed.rules}
         unusable: dict[str, str] = {}
-        for name, sql in texts.items():
-            # References may be joined by expressions too, so each text is tried over what the first step joins.
+        trials = self.trials(view)
+        for at, name, _ in self.texts():
             try:
-                connection.execute(f"SELECT {sql} FROM {self._from(view, without=frozenset(texts))} LIMIT 0")
+                connection.execute(trials[at])
             except duckdb.BinderException as error:
-                unusable[name] = str(error).splitlines()[0]
+                unusable.setdefault(name, str(error).splitlines()[0])
         return replace(self, unusable=unusable)
+
+    def texts(self) -> Iterator[tuple[Location, str, str]]:
+        """The place below its feed, the column or rule, and the SQL of every expression and rule of the feed."""
+        for name, given in self.feed.columns.items():
+            if isinstance(given, Expression):
+                yield ("columns", name, "sql"), name, given.sql
+        for i, rule in enumerate(self.feed.rules):
+            yield ("rules", i, "quarantine_if"), rule.name, rule.quarantine_if
+            if rule.detail is not None:
+                yield ("rules", i, "detail"), rule.name, rule.detail
+
+    def trials(self, view: str) -> dict[Location, str]:
+        """Per place of `texts` a statement that fails where its SQL cannot be computed over `view`."""
+        # References may be joined by expressions too, so each text is tried over what the first step joins.
+        columns = frozenset(name for _, name, _ in self.texts())
+        source = self._from(view, without=columns)
+        return {at: f"SELECT {sql} FROM {source} LIMIT 0" for at, _, sql in self.texts()}
 
     def good_rows(self, view: str) -> str:
         """SELECT of canonical columns, _pos, _file, _line, business_date, delivered_at, content_hash and `_ok`.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from retail_assets.sources.config import Contract, Feed
+from retail_assets.sources.contract import Contract, Feed
 from retail_assets.sources.raw import Layout
 
 

@@ -12,7 +12,9 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
-from retail_assets.sources.config import Contract, Mapping, load_contracts, load_mapping
+from retail_assets.sources.binding import check_mapping
+from retail_assets.sources.config import load_contracts, read_mapping
+from retail_assets.sources.contract import Contract, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
@@ -83,15 +85,18 @@ def import_retailer(
 ) -> LoadReport:
     """Loads a real retailer's files below `path`, laid out as the mapping says, into the lake of `home`.
 
-    Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError when a feed finds no file.
+    Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError, before anything is written,
+    when a feed finds no file or names a column that none of its files has.
     """
     contracts = load_contracts(config_dir)
-    mapping = load_mapping(mapping_path, contracts)
+    mapping, lines = read_mapping(mapping_path, contracts)
     for feed in mapping.feeds:
         if next(path.glob(feed.files), None) is None:
             raise SourceConfigError(f"feed {feed.name!r} finds no file {feed.files!r}", where=str(path))
+    mapped = mapped_contracts(mapping, contracts)
+    check_mapping(mapping, lines, mapped, contracts, path)
     ensure_bronze(lake, contracts)
-    reports = _load_all(lake, path, mapped_contracts(mapping, contracts), progress, f"{mapping.mapping}/")
+    reports = _load_all(lake, path, mapped, progress, f"{mapping.mapping}/")
     return LoadReport(sources=reports, skipped=_skipped(mapping, path))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.duplicates import Keys
 from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups

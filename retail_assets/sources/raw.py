@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 
 Layout = dict[str, str]
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.headers import Header, NoHeader, header_of, read_header
 from retail_assets.sources.lines import BOM, LINE_LIMIT, Block, read_blocks
 from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
@@ -140,7 +140,7 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         return
     columns = _unlike(names, file.feed)
     schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
-    layout = _arrow_layout(schema)
+    layout = arrow_layout(schema)
     first, last = 1, _typed_slice(file, schema.empty_table(), layout, 1)
     for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=columns):
         if last.rows.num_rows:
@@ -175,7 +175,7 @@ def _derived(file: RawFile) -> Slice:
             ) from error
         except duckdb.Error as error:
             return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
-    return _typed_slice(file, table, _arrow_layout(table.schema), 1)
+    return _typed_slice(file, table, arrow_layout(table.schema), 1)
 
 
 def _header_problem(file: RawFile) -> str | None:
@@ -223,7 +223,8 @@ def _joined(pieces: list[Slice]) -> Slice:
     )
 
 
-def _arrow_layout(schema: pa.Schema) -> Layout:
+def arrow_layout(schema: pa.Schema) -> Layout:
+    """The DuckDB types of the columns of `schema`."""
     with duckdb.connect() as connection:
         connection.register("sample", schema.empty_table())
         return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.headers import Header, read_header
 from retail_assets.sources.lines import LINE_LIMIT, Block
 
@@ -49,7 +49,7 @@ def read_records(blocks: Iterable[Block], feed: Feed) -> Iterator[tuple[Header, 
     for read in blocks:
         block = read
         if read.first_line == 1:
-            header, block = _without_header(read, feed)
+            header, block = without_header(read, feed)
         elif waiting is not None:
             block = _joined(waiting, read)
         block, waiting = _whole(block, len(header.names), feed.dialect.delimiter)
@@ -58,7 +58,8 @@ def read_records(blocks: Iterable[Block], feed: Feed) -> Iterator[tuple[Header, 
         yield header, _whole(waiting, len(header.names), feed.dialect.delimiter, final=True)[0]
 
 
-def _without_header(block: Block, feed: Feed) -> tuple[Header, Block]:
+def without_header(block: Block, feed: Feed) -> tuple[Header, Block]:
+    """The header at the beginning of the first block of a file, and what is below it. Raises NoHeader."""
     offsets = _line_offsets(block)
     count = max(1, _record(_Lines(block.body, offsets, 0), feed.dialect.delimiter)[1])
     end = int(offsets[count])

@@ -16,7 +16,8 @@ import duckdb
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import MAPPINGS_DIR, Contract, Feed, load_contracts, load_mapping
+from retail_assets.sources.config import MAPPINGS_DIR, load_contracts, load_mapping
+from retail_assets.sources.contract import Contract, Feed
 from retail_assets.sources.load import FaultPoint, mapped_contracts, only_one
 from retail_assets.sources.parts import Part
 from retail_assets.sources.report import ReplayReport

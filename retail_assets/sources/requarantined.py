@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.csv_lines import parse_records
 from retail_assets.sources.discover import file_date
 from retail_assets.sources.headers import read_header

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.raw import Layout, Slice
 
 

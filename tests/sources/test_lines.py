@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retail_assets.sources.config import Dialect, Feed
+from retail_assets.sources.contract import Dialect, Feed
 from retail_assets.sources.csv_lines import Parsed, parse_records
 from retail_assets.sources.headers import read_header
 from retail_assets.sources.lines import LINE_LIMIT, blank_lines, line_array, read_blocks

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.headers import read_header
 from tests.sources.landing import US_HEADER, Retailer, us_line
 from tests.sources.test_files import CLICKS, EVENT, WEATHER

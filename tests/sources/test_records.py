@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retail_assets.sources import records
-from retail_assets.sources.config import Dialect, Feed
+from retail_assets.sources.contract import Dialect, Feed
 from retail_assets.sources.discover import raw_file
 from retail_assets.sources.lines import read_blocks
 from retail_assets.sources.readers import slices
