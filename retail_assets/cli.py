@@ -98,9 +98,14 @@ def import_(
 ) -> None:
     """Load a real retailer's files through a mapping into bronze and quarantine; then `retail run`."""
     from retail_assets import demo as story
+    from retail_assets.sources.report import NothingLoaded
 
     report = story.import_with_progress(current(), mapping, path, errors if as_json else console)
     print_json(report) if as_json else story.show_load(report, console)
+    if report.empty_feeds and as_json:
+        raise typer.Exit(1)
+    if report.empty_feeds:
+        raise NothingLoaded(report.empty_feeds)
 
 
 @app.command()

@@ -230,7 +230,8 @@ def show_load(report: LoadReport, console: Console) -> None:
             console.print(f"[yellow]{source.source}[/]: {change.change} ({change.file})", highlight=False)
     for skipped in report.skipped:
         console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
-    console.print("Next: [bold]retail run[/]")
+    if not report.empty_feeds:
+        console.print("Next: [bold]retail run[/]")
 
 
 def show_replay(report: ReplayReport, console: Console) -> None:

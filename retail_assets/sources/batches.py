@@ -98,6 +98,14 @@ class BatchLoader:
             append_rows(self._lake, "loads", rows, LOADS)
             self._rows += rows
 
+    def loaded(self) -> dict[str, list[str]]:
+        """The load ids of the files that this loader read, by feed."""
+        found: dict[str, list[str]] = {}
+        for row in self._rows:
+            if row["status"] == "committed":
+                found.setdefault(row["feed"], []).append(row["load_id"])
+        return found
+
     def report(self) -> SourceReport:
         """What this loader did."""
         total: Counter[str] = Counter()

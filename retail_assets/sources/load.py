@@ -16,6 +16,7 @@ from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
 from retail_assets.sources.contract import Contract, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
+from retail_assets.sources.quality import empty_feeds
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
@@ -150,7 +151,11 @@ def _load(
         _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
         report = loader.report()
     return report.model_copy(
-        update={"seconds": time.perf_counter() - started, "delta_version": lake.version("bronze", contract.source)}
+        update={
+            "empty_feeds": empty_feeds(lake, contract.source, loader.loaded()) if report.rows_quarantined else (),
+            "seconds": time.perf_counter() - started,
+            "delta_version": lake.version("bronze", contract.source),
+        }
     )
 
 
