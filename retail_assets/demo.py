@@ -230,6 +230,11 @@ def show_load(report: LoadReport, console: Console) -> None:
             console.print(f"[yellow]{source.source}[/]: {change.change} ({change.file})", highlight=False)
     for skipped in report.skipped:
         console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
+    for name, rows in report.waiting.items():
+        console.print(
+            f"{name}: nothing new; {rows:,} rows wait in quarantine, `retail replay {name}` tries them by a corrected "
+            "mapping"
+        )
     if not report.empty_feeds:
         console.print("Next: [bold]retail run[/]")
 
@@ -242,6 +247,10 @@ def show_replay(report: ReplayReport, console: Console) -> None:
     )
     for reason, rows in report.left_by_reason.items():
         console.print(f"  {reason} {rows:,}")
+    for by in report.judged_by:
+        console.print(f"judged by {by}", highlight=False)
+    for note in report.notes:
+        console.print(f"[yellow]note[/]: {note}", highlight=False)
     if report.rows_moved:
         console.print(f"{len(report.business_dates)} days changed. Next: [bold]retail run[/]")
 

@@ -16,6 +16,7 @@ from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
 from retail_assets.sources.contract import Contract, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
+from retail_assets.sources.imports import refuse_second, remember
 from retail_assets.sources.quality import empty_feeds
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
@@ -83,22 +84,29 @@ def import_retailer(
     path: Path,
     progress: Progress | None = None,
     config_dir: Path | None = None,
+    into_same_home: bool = False,
 ) -> LoadReport:
     """Loads a real retailer's files below `path`, laid out as the mapping says, into the lake of `home`.
 
     Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError, before anything is written,
-    when a feed finds no file or names a column that none of its files has.
+    when a feed finds no file or names a column that none of its files has, and SecondRetailer when the home holds the
+    files of another mapping, unless that is wanted (`into_same_home`).
     """
     contracts = load_contracts(config_dir)
     mapping, lines = read_mapping(mapping_path, contracts)
+    refuse_second(lake, home, mapping.mapping, into_same_home)
     for feed in mapping.feeds:
         if next(path.glob(feed.files), None) is None:
             raise SourceConfigError(f"feed {feed.name!r} finds no file {feed.files!r}", where=str(path))
     mapped = mapped_contracts(mapping, contracts)
     check_mapping(mapping, lines, mapped, contracts, path)
     ensure_bronze(lake, contracts)
+    remember(lake, mapping.mapping, mapping_path, path)
     reports = _load_all(lake, path, mapped, progress, f"{mapping.mapping}/")
-    return LoadReport(sources=reports, skipped=_skipped(mapping, path))
+    waiting = {r.source: lake.open("quarantine", r.source).count() for r in reports if r.rows_read == 0}
+    return LoadReport(
+        sources=reports, skipped=_skipped(mapping, path), waiting={name: rows for name, rows in waiting.items() if rows}
+    )
 
 
 def mapped_contracts(mapping: Mapping, contracts: dict[str, Contract]) -> list[Contract]:

@@ -63,7 +63,7 @@ def empty_feeds(
     chosen += f" AND source = {literal(source)}" if source is not None else ""
     found = lake.query(
         "SELECT source, feed, sum(rows_read)::BIGINT AS rows_read, list(load_id) AS load_ids "
-        f"FROM {lake.scan('ops', 'loads')} WHERE status = 'committed' {chosen} "
+        f"FROM {lake.scan('ops', 'loads')} WHERE status IN ('committed', 'withdrawn') {chosen} "
         "GROUP BY 1, 2 HAVING sum(rows_read) > 0 AND sum(rows_read) = sum(rows_quarantined) ORDER BY 1, 2"
     ).to_pylist()
     empty = []

@@ -90,10 +90,14 @@ class SkippedReport(Frozen):
 
 
 class LoadReport(Frozen):
-    """One load of several sources, in the order they were loaded."""
+    """One load of several sources, in the order they were loaded.
+
+    `waiting` counts the quarantined rows of sources for which an import found nothing new.
+    """
 
     sources: tuple[SourceReport, ...]
     skipped: tuple[SkippedReport, ...] = ()
+    waiting: dict[str, int] = {}
 
     @property
     def empty_feeds(self) -> tuple[EmptyFeed, ...]:
@@ -126,12 +130,17 @@ class LoadReport(Frozen):
 
 
 class ReplayReport(Frozen):
-    """What a replay of one source's quarantine did."""
+    """What a replay of one source's quarantine did.
+
+    `judged_by` names the mappings that were used; `notes` say of rows that were not tried why not.
+    """
 
     source: str
-    rows_tried: int
-    rows_moved: int
-    rows_duplicate: int
-    rows_left: int
+    rows_tried: int = 0
+    rows_moved: int = 0
+    rows_duplicate: int = 0
+    rows_left: int = 0
     left_by_reason: dict[str, int] = {}
     business_dates: tuple[date, ...] = ()
+    judged_by: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
