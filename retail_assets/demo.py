@@ -92,7 +92,9 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
     return summary
 
 
-def import_with_progress(environment: Environment, mapping: Path, path: Path, console: Console) -> LoadReport:
+def import_with_progress(
+    environment: Environment, mapping: Path, path: Path, console: Console, into_same_home: bool = False
+) -> LoadReport:
     """Loads a retailer's files through `mapping` with one bar per source over its files."""
     from retail_assets.sources.load import import_retailer
 
@@ -104,7 +106,9 @@ def import_with_progress(environment: Environment, mapping: Path, path: Path, co
                 tasks[source] = progress.add_task(source, total=total)
             progress.update(tasks[source], completed=done, total=total)
 
-        return import_retailer(environment.lake, environment.home, mapping, path, progress=on_batch)
+        return import_retailer(
+            environment.lake, environment.home, mapping, path, progress=on_batch, into_same_home=into_same_home
+        )
 
 
 def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:

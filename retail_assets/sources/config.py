@@ -7,7 +7,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 
-from retail_assets.sources.contract import COMMON_COLUMNS, Contract, Dialect, Expression, Feed, Mapping, Rule
+from retail_assets.sources.contract import (
+    COMMON_COLUMNS,
+    IMPLAUSIBLE_DATE,
+    Contract,
+    Dialect,
+    Expression,
+    Feed,
+    Mapping,
+    Rule,
+)
 from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, did_you_mean, read_model
 
 __all__ = [
@@ -75,7 +84,7 @@ def _override_problems(at: Location, feed: Feed, contract: Contract) -> Iterator
     known = {
         "key": contract.columns,
         "skip_references": [reference.column for reference in contract.references],
-        "skip_rules": [rule.name for rule in contract.rules],
+        "skip_rules": [*(rule.name for rule in contract.rules), IMPLAUSIBLE_DATE],
     }
     said = {
         "key": feed.key.columns if feed.key else (),

@@ -1,11 +1,12 @@
 """What a source promises (its contract) and how its files spell it (its feeds), as frozen objects."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 TypeName = Annotated[
     str, StringConstraints(pattern=r"^(text|integer|bigint|double|boolean|date|timestamp|decimal\(\d+,\d+\))$")
@@ -109,7 +110,8 @@ class Feed(Strict):
     """One family of files of a source: where they lie, how they are written, which column is which.
 
     `columns` gives per canonical column the name in the file, a list of names (the first is expected, the others are
-    accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have.
+    accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have. `not_before`
+    is for archives that are older than the contract expects.
     """
 
     name: Name
@@ -129,6 +131,7 @@ class Feed(Strict):
     key: Key | None = None
     skip_references: tuple[Name, ...] = ()
     skip_rules: tuple[Name, ...] = ()
+    not_before: date | None = None
     description: str | None = None
 
     def names(self, column: str) -> tuple[str, ...]:
@@ -152,9 +155,14 @@ class Feed(Strict):
 
 
 class BusinessDate(Strict):
-    """The column whose local date is the row's business date (`delivered_at` for slowly changing things)."""
+    """The column whose local date is the row's business date (`delivered_at` for slowly changing things).
+
+    A date before `not_before`, or more than `days_ahead` days after the delivery, is an `implausible_date`.
+    """
 
     column: Name = Field(alias="from")
+    not_before: date = date(1990, 1, 1)
+    days_ahead: Annotated[int, Field(ge=0)] = 2
 
 
 class Contract(Strict):
@@ -174,8 +182,10 @@ class Contract(Strict):
 
     def for_feed(self, feed: Feed) -> "Contract":
         """This contract with the overrides of `feed` applied."""
+        first = feed.not_before or self.business_date.not_before
         return self.model_copy(
             update={
+                "business_date": self.business_date.model_copy(update={"not_before": first}),
                 "references": tuple(r for r in self.references if r.column not in feed.skip_references),
                 "rules": tuple(r for r in self.rules if r.name not in feed.skip_rules),
             }

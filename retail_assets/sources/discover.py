@@ -84,6 +84,13 @@ def _delivered(feed: Feed, path: Path, mtime_us: int) -> datetime:
     return datetime.fromtimestamp(mtime_us / 1_000_000, UTC)
 
 
+def last_instant(file: RawFile, now: datetime) -> datetime:
+    """Until when what `file` tells of can have happened: its delivery where its name says it, else `now`."""
+    if file.feed.delivered_at == "file_name" and DELIVERY_STAMP.search(file.path.name):
+        return file.delivered_at
+    return now if file.feed.delivered_at == "business_day_end" else max(now, file.delivered_at)
+
+
 def file_date(feed: Feed, name: str) -> date | None:
     """The business day in a file's name, where the feed says how to find it."""
     found = re.search(feed.file_date, name.rpartition("/")[2]) if feed.file_date else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from retail_assets.sources.contract import Column, Contract, Dialect, Expression, Feed, Rule
+from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Dialect, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
 from retail_assets.sources.yaml_files import Location
@@ -117,6 +117,7 @@ class Judge:
             self._content_hash() + " AS content_hash",
             "file.file_delivered_at AS _file_delivered_at",
             "file.file_date",
+            "file.last_day AS _last_day",
         ]
         for name, spec in self.contract.columns.items():
             value = self._value(name)
@@ -244,10 +245,23 @@ class Judge:
             shown = f"'unknown_{reference.column}: {reference.column}=''' || {column} || ''''"
             found.append((f"{column} IS NOT NULL AND NOT _known_{reference.name}", shown))
         found += [(f"({rule.quarantine_if})", _reason(rule, rule.detail)) for rule in self.contract.rules]
+        found += self._implausible_date()
         when = self.contract.business_date.column
         if when != "delivered_at" and not self.contract.columns[when].required:
             found.append((f"{quoted(when)} IS NULL", literal(f"missing: {when}, which gives the business date")))
         return found
+
+    def _implausible_date(self) -> list[tuple[str, str]]:
+        """The rule of every contract whose business date comes from a column: a wrong one opens days nobody has."""
+        when = self.contract.business_date
+        if when.column == "delivered_at" or IMPLAUSIBLE_DATE in self.feed.skip_rules:
+            return []
+        first = literal(str(when.not_before))
+        reason = (
+            f"'{IMPLAUSIBLE_DATE}: ' || business_date || CASE WHEN business_date > _last_day THEN ' is after ' || "
+            f"_last_day || ', {when.days_ahead} days after the delivery' ELSE ' is before ' || {first} END"
+        )
+        return [(f"business_date > _last_day OR business_date < DATE {first}", reason)]
 
     def _column_violations(self, name: str, spec: Column) -> list[tuple[str, str]]:
         column, shown = quoted(name), f"'{name}=''' || CAST({quoted(name)} AS VARCHAR) || ''''"

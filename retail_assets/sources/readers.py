@@ -173,6 +173,9 @@ def _derived(file: RawFile) -> Slice:
             raise SourceConfigError(
                 f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}", where=file.name
             ) from error
+        except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
+            what = str(error).splitlines()[0]
+            return _unreadable(file, f"unreadable: the feed's SQL fails on it ({what})", _beginning(file))
         except duckdb.Error as error:
             return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
     return _typed_slice(file, table, arrow_layout(table.schema), 1)
