@@ -99,7 +99,7 @@ def check_mapping(
             files = [path for path in sorted(root.glob(feed.files)) if path.is_file()]
             claims = Claims.of(by_source[str(feed.source)], feed, contracts)
             try:
-                check_claims(connection, contracts, claims, file_layouts(files, feed), ("feeds", i), lines)
+                check_claims(connection, contracts, claims, file_layouts(files, feed, root), ("feeds", i), lines)
             except NotDerived as wrong:
                 raise _not_derived(wrong, feed, lines.at(("feeds", i, "derive"))) from wrong
 
@@ -163,7 +163,7 @@ def _create_references(
     """Empty tables of the shapes that a judge joins."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE files (_file INTEGER, load_id VARCHAR, file_name VARCHAR, "
-        "file_delivered_at TIMESTAMP, file_date DATE)"
+        "file_delivered_at TIMESTAMP, file_date DATE, last_day DATE)"
     )
     for reference in contract.references:
         target = contracts[reference.source]

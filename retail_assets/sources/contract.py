@@ -111,7 +111,8 @@ class Feed(Strict):
 
     `columns` gives per canonical column the name in the file, a list of names (the first is expected, the others are
     accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have. `not_before`
-    is for archives that are older than the contract expects.
+    is for archives that are older than the contract expects. `derive` is SQL over the whole file as `rows`, with the
+    files named in `also` beside it; with `text` it sees CSV columns as they are written, not as DuckDB types them.
     """
 
     name: Name
@@ -128,6 +129,8 @@ class Feed(Strict):
     ignored: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     derive: str | None = None
+    text: bool = False
+    also: dict[Name, str] = {}
     key: Key | None = None
     skip_references: tuple[Name, ...] = ()
     skip_rules: tuple[Name, ...] = ()

@@ -60,11 +60,11 @@ class Judge:
         """The place below its feed, the column or rule, and the SQL of every expression and rule of the feed."""
         for name, given in self.feed.columns.items():
             if isinstance(given, Expression):
-                yield ("columns", name, "sql"), name, given.sql
+                yield ("columns", name, "sql"), name, self._told_apart(given.sql)
         for i, rule in enumerate(self.feed.rules):
-            yield ("rules", i, "quarantine_if"), rule.name, rule.quarantine_if
+            yield ("rules", i, "quarantine_if"), rule.name, self._told_apart(rule.quarantine_if)
             if rule.detail is not None:
-                yield ("rules", i, "detail"), rule.name, rule.detail
+                yield ("rules", i, "detail"), rule.name, self._told_apart(rule.detail)
 
     def trials(self, view: str) -> dict[Location, str]:
         """Per place of `texts` a statement that fails where its SQL cannot be computed over `view`."""
@@ -127,13 +127,14 @@ class Judge:
                 items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
-            items.append(f"coalesce(({rule.quarantine_if if usable else 'false'}), false) AS _rule_{i}")
-            items.append(f"({(usable and rule.detail) or 'NULL'})::VARCHAR AS _detail_{i}")
+            condition, detail = self._told_apart(rule.quarantine_if), self._told_apart(rule.detail or "NULL")
+            items.append(f"coalesce(({condition if usable else 'false'}), false) AS _rule_{i}")
+            items.append(f"({detail if usable else 'NULL'})::VARCHAR AS _detail_{i}")
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             items += [
                 f"{row}._key IS NOT NULL AS _known_{reference.name}",
-                f"{row}.{reference.name} AS {reference.name}",
+                f"{row}.{self._row_name(reference.name)} AS {reference.name}",
             ]
         return f"SELECT {', '.join(items)} FROM {self._from(view)}"
 
@@ -143,8 +144,22 @@ class Judge:
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             value = "NULL" if reference.column in without else self._value(reference.column) or "NULL"
-            joins += f" LEFT JOIN reference_{reference.name} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
+            found = (
+                f"(SELECT _key, {reference.name} AS {self._row_name(reference.name)} FROM reference_{reference.name})"
+            )
+            joins += f" LEFT JOIN {found} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
         return f"{view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+
+    def _row_name(self, reference: str) -> str:
+        """What the referenced row is called where a column of the file has its name (`Store`): that one keeps it."""
+        return f"_row_of_{reference}" if reference in {name.lower() for name in self.layout} else reference
+
+    def _told_apart(self, sql: str) -> str:
+        """`sql` of the feed in which `store.currency` is the referenced row and `store` a column of the file."""
+        for reference in self.contract.references:
+            field_of_row = rf"(?<![\w.\"]){reference.name}\.(?=\w)"
+            sql = re.sub(field_of_row, f"{self._row_name(reference.name)}.", sql)
+        return sql
 
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
@@ -162,7 +177,7 @@ class Judge:
         """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
         given = self.feed.columns.get(column)
         if isinstance(given, Expression):
-            return None if column in self.unusable else f"({given.sql})"
+            return None if column in self.unusable else f"({self._told_apart(given.sql)})"
         present = [name for name in self.feed.names(column) if name in self.layout]
         if present:
             named = [f"raw.{quoted(name)}" for name in present]

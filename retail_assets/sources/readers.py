@@ -7,21 +7,26 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.sources.contract import Feed
-from retail_assets.sources.headers import Header, NoHeader, header_of, read_header
-from retail_assets.sources.lines import BOM, LINE_LIMIT, Block, read_blocks
-from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
+from retail_assets.sources.derived import read_derived
+from retail_assets.sources.headers import Header, NoHeader, header_of
+from retail_assets.sources.lines import Block, read_blocks
+from retail_assets.sources.raw import (
+    ROWS_PER_SLICE,
+    Layout,
+    RawFile,
+    Slice,
+    arrow_layout,
+    beginning,
+    raw_rows,
+    typed_slice,
+    unreadable,
+)
 from retail_assets.sources.records import read_records
 from retail_assets.sources.text_files import csv_slice, json_slice
-from retail_assets.sources.yaml_files import SourceConfigError
-
-ROWS_PER_SLICE = 500_000
-SHOWN_BYTES = 500
-READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
 
 
 @dataclass
@@ -52,7 +57,7 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
     waiting = Waiting()
     for file in files:
         if file.feed.derive is not None:
-            waiting.add_table(_derived(file))
+            yield from _all_but_last(read_derived(file), waiting)
         elif file.feed.format == "csv":
             yield from _csv(file, waiting)
         elif file.feed.format == "parquet":
@@ -62,6 +67,16 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
         else:
             yield from _json_lines(file, waiting)
     yield from waiting.slices()
+
+
+def _all_but_last(pieces: Iterator[Slice], waiting: Waiting) -> Iterator[Slice]:
+    last: Slice | None = None
+    for piece in pieces:
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        waiting.add_table(last)
 
 
 def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
@@ -75,18 +90,12 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
                 yield csv_slice([(file, last)], header)
             last = block
     except NoHeader as error:
-        waiting.add_table(_unreadable(file, f"unreadable: {error.what}", _beginning(file)))
+        waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
     if last is None:
         waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR")))
     else:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
-
-
-def _beginning(file: RawFile) -> str:
-    """What a person sees of a file that cannot be read."""
-    with file.path.open("rb") as content:
-        return content.read(SHOWN_BYTES).decode(errors="backslashreplace").replace("\0", "\\0")
 
 
 def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
@@ -110,9 +119,9 @@ def _json_array(file: RawFile) -> Slice:
     try:
         elements = [_json_text(element) for element in json.loads(file.path.read_bytes())]
     except ValueError as error:
-        return _unreadable(file, f"truncated: not a whole JSON array ({error})", _beginning(file))
+        return unreadable(file, f"truncated: not a whole JSON array ({error})", beginning(file))
     except RecursionError:
-        return _unreadable(file, "unreadable: its values are nested too deeply", _beginning(file))
+        return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
     rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))
     rows = rows.set_column(3, "_problem", pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
@@ -132,22 +141,23 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     try:
         parquet = pq.ParquetFile(file.path)
     except (pa.ArrowInvalid, OSError) as error:
-        waiting.add_table(_unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
+        waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
         return
     names = parquet.schema_arrow.names
     if problem := header_of(names, file.feed).problem:
-        waiting.add_table(_unreadable(file, problem, ", ".join(names)))
+        waiting.add_table(unreadable(file, problem, ", ".join(names)))
         return
-    columns = _unlike(names, file.feed)
-    schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
-    layout = arrow_layout(schema)
-    first, last = 1, _typed_slice(file, schema.empty_table(), layout, 1)
-    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=columns):
-        if last.rows.num_rows:
-            yield last
-        last = _typed_slice(file, pa.Table.from_batches([batch]), layout, first)
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in _unlike(names, file.feed)])
+    yield from _all_but_last(_batches(file, parquet, schema), waiting)
+
+
+def _batches(file: RawFile, parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[Slice]:
+    layout, first = arrow_layout(schema), 1
+    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=schema.names):
+        yield typed_slice(file, pa.Table.from_batches([batch]), layout, first)
         first += batch.num_rows
-    waiting.add_table(last)
+    if first == 1:
+        yield typed_slice(file, schema.empty_table(), layout, 1)
 
 
 def _unlike(names: Sequence[str], feed: Feed) -> list[str]:
@@ -156,62 +166,9 @@ def _unlike(names: Sequence[str], feed: Feed) -> list[str]:
     return [name for name in names if name not in feed.ignored or lower.count(name.lower()) == 1]
 
 
-def _derived(file: RawFile) -> Slice:
-    """Rows that the feed's SQL makes out of the whole file, seen as `rows`; numbered in the order it gives."""
-    path = str(file.path).replace("'", "''")
-    try:
-        problem = _header_problem(file)
-    except NoHeader as error:
-        problem = f"unreadable: {error.what}"
-    if problem is not None:
-        return _unreadable(file, problem, _beginning(file))
-    with duckdb.connect() as connection:
-        try:
-            connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
-            table = connection.execute(file.feed.derive or "").to_arrow_table()
-        except duckdb.BinderException as error:
-            raise SourceConfigError(
-                f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}", where=file.name
-            ) from error
-        except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-            what = str(error).splitlines()[0]
-            return _unreadable(file, f"unreadable: the feed's SQL fails on it ({what})", _beginning(file))
-        except duckdb.Error as error:
-            return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
-    return _typed_slice(file, table, arrow_layout(table.schema), 1)
-
-
-def _header_problem(file: RawFile) -> str | None:
-    """What makes the columns of a file that rows are derived from doubtful."""
-    if file.feed.format == "csv":
-        with file.path.open("rb") as content:
-            line = content.readline(LINE_LIMIT).removeprefix(BOM).decode(errors="backslashreplace")
-        return read_header(line.encode(), file.feed).problem
-    if file.feed.format == "parquet":
-        try:
-            return header_of(pq.read_schema(file.path).names, file.feed).problem
-        except (pa.ArrowInvalid, OSError):
-            return None  # said by whoever reads the rows
-    return None
-
-
-def _typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:
-    rows = raw_rows(file, data.num_rows, first)
-    for name in data.column_names:
-        rows = rows.append_column(name, data[name])
-    return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
-
-
 def _without_rows(file: RawFile, layout: Layout) -> Slice:
     """A file without rows has no columns to judge, but it has been read, and its layout is known."""
     return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})
-
-
-def _unreadable(file: RawFile, problem: str, content: str) -> Slice:
-    """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
-    rows = raw_rows(file, 1).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
-    rows = rows.set_column(3, "_problem", pa.array([problem]))
-    return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
 
 
 def _joined(pieces: list[Slice]) -> Slice:
@@ -224,10 +181,3 @@ def _joined(pieces: list[Slice]) -> Slice:
         {file: layout for piece in pieces for file, layout in piece.layouts.items()},
         first.parse_json,
     )
-
-
-def arrow_layout(schema: pa.Schema) -> Layout:
-    """The DuckDB types of the columns of `schema`."""
-    with duckdb.connect() as connection:
-        connection.register("sample", schema.empty_table())
-        return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

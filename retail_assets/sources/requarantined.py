@@ -18,8 +18,7 @@ from retail_assets.sources.discover import file_date
 from retail_assets.sources.headers import read_header
 from retail_assets.sources.judging import reads_nulls
 from retail_assets.sources.lines import text_of
-from retail_assets.sources.raw import Layout, RawFile, Slice
-from retail_assets.sources.readers import arrow_layout
+from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout
 from retail_assets.sources.rowwise import NotRowwise, derived_again
 from retail_assets.sources.staging import literal, rebuild
 

@@ -91,7 +91,8 @@ def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layo
         if feed.format == "csv":
             delimiter = feed.dialect.delimiter
             texts.insert(0, delimiter.join(quoted(name) for name in layout))
-            source = f"read_csv({literal(path)}, header = true, delim = {literal(delimiter)}, quote = '\"')"
+            types = ", all_varchar = true" if feed.text else ""
+            source = f"read_csv({literal(path)}, header = true, delim = {literal(delimiter)}, quote = '\"'{types})"
         else:
             source = f"read_json({literal(path)}, format = 'newline_delimited')"
         path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")

@@ -9,14 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.derived import MISTAKES, connect
 from retail_assets.sources.headers import Header, NoHeader
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
-from retail_assets.sources.raw import Layout
-from retail_assets.sources.readers import READ_FUNCTIONS, arrow_layout
+from retail_assets.sources.raw import Layout, arrow_layout
 from retail_assets.sources.records import without_header
-from retail_assets.sources.staging import literal
-
-MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 
 
 class NotDerived(Exception):
@@ -27,13 +24,13 @@ class NotDerived(Exception):
         self.columns, self.file = columns, file
 
 
-def file_layouts(files: Sequence[Path], feed: Feed) -> Iterator[Layout]:
-    """The columns of `files` as `feed` reads them; empty for a file that cannot be read.
+def file_layouts(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
+    """The columns of `files`, below `root`, as `feed` reads them; empty for a file that cannot be read.
 
     The whole of files of JSON lines is read only by whoever goes on after the last file's beginning. Raises NotDerived.
     """
     if feed.derive is not None:
-        yield from _derived(files, feed)
+        yield from _derived(files, feed, root)
     elif feed.format == "csv":
         yield from (dict.fromkeys(csv_header(file, feed).names, "VARCHAR") for file in files)
     elif feed.format == "parquet":
@@ -83,22 +80,22 @@ def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
             return
 
 
-def _derived(files: Sequence[Path], feed: Feed) -> Iterator[Layout]:
+def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
     wrong: NotDerived | None = None
     fits = False
     for file in files:
-        with duckdb.connect() as connection:
-            source = f"{READ_FUNCTIONS[feed.format]}({literal(file)})"
+        try:
+            connection = connect(file, feed, root)
+        except duckdb.Error:
+            continue  # the file is none of its format, which is said of it when it is loaded
+        with connection:
+            columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
             try:
-                connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")
-                columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
                 described = connection.execute(f"DESCRIBE {feed.derive}").fetchall()
             except MISTAKES as error:
                 wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
                 continue
-            except duckdb.Error:
-                continue  # the file is none of its format, which is said of it when it is loaded
-            fits = True
-            yield {name: kind for name, kind, *_ in described}
+        fits = True
+        yield {name: kind for name, kind, *_ in described}
     if wrong is not None and not fits:
         raise wrong
