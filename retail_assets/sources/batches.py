@@ -133,7 +133,8 @@ class BatchLoader:
         rows = []
         for file in files:
             label, layout = self._prefix + file.feed.name, layouts[file.index]
-            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout)
+            rows_read = tallies[file.index].read
+            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout, rows_read)
             self._changes += [SchemaChange(feed=label, file=file.name, change=change) for change in changes]
             rows.append(self._load_row(file, tallies[file.index], layout, changes, batch_id, loaded_at, "committed"))
         append_rows(self._lake, "loads", rows, LOADS)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from retail_assets.sources.contract import Dialect
-from retail_assets.sources.lines import text_of
+from retail_assets.sources.lines import LINE_LIMIT, text_of
 
+csv.field_size_limit(LINE_LIMIT)  # Python's own limit of 128 kB is below what a record may hold here
 Mask = npt.NDArray[np.bool_]
 Offsets = npt.NDArray[np.int32]
 

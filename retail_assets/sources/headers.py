@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from retail_assets.core.errors import RetailError
 from retail_assets.sources.contract import Feed
 
+NAME_LIMIT = 1_000
 OURS = ("_pos", "_file", "_line", "_raw", "_problem")
 MAGIC = {
     b"\x1f\x8b": "it is packed by gzip: unpack it",
@@ -41,6 +42,8 @@ def read_header(line: bytes, feed: Feed) -> Header:
         cells = next(csv.reader([text], delimiter=feed.dialect.delimiter), [])
     except csv.Error as error:
         raise NoHeader(f"its first line names no columns ({error})") from error
+    if longest := max((len(cell) for cell in cells if len(cell) > NAME_LIMIT), default=0):
+        raise NoHeader(f"its first line names no columns (one would have {longest:,} characters)")
     return header_of(cells, feed)
 
 
