@@ -9,6 +9,7 @@ import pytest
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
+from retail_assets.sample.simulate import simulate
 from retail_assets.sources.imports import LANDING, SAMPLE, SecondRetailer, refuse_second, retailers
 from retail_assets.sources.load import import_retailer
 from tests.sources.landing import Retailer
@@ -53,10 +54,11 @@ def test_the_sample_stays_out_of_an_imported_home(
 
 
 def test_an_import_stays_out_of_the_sample(
-    tmp_path: Path, home: Home, retail: Callable[..., "CompletedProcess[str]"]
+    tmp_path: Path, home: Home, lake: Lake, retail: Callable[..., "CompletedProcess[str]"]
 ) -> None:
-    retail(home.root, "sample", "--scale", "tiny", "--days", "1")
-    retail(home.root, "sample", "--scale", "tiny", "--days", "2")
+    simulate(home.root, "tiny", days=1)
+    refuse_second(lake, home, SAMPLE, into_same_home=False)
     done = retail(home.root, "import", str(mapping(tmp_path)), str(tmp_path), check=False)
     assert (done.returncode, "the sample retailer" in done.stderr, home.lake.exists()) == (1, True, False)
-    retail(home.root, "import", str(mapping(tmp_path)), str(tmp_path), "--into-same-home")
+    import_retailer(lake, home, mapping(tmp_path), tmp_path, into_same_home=True)
+    assert retailers(lake, home) == ["shop", SAMPLE]

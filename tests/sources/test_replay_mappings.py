@@ -205,13 +205,19 @@ def test_a_refused_file_that_is_gone_is_named(tmp_path: Path, home: Home, lake: 
     assert "sales.csv was refused as a whole and is not where it was" in replay(lake, home, "pos_lines").notes[0]
 
 
-def test_the_command_says_why_nothing_was_tried(tmp_path: Path, retail: Callable[..., "CompletedProcess[str]"]) -> None:
+def test_an_import_with_nothing_new_says_what_waits(tmp_path: Path, home: Home, lake: Lake) -> None:
     file = mapping(tmp_path)
-    retail(tmp_path / "home", "import", str(file), str(tmp_path))
-    assert "judged by" in retail(tmp_path / "home", "replay", "pos_lines").stdout
-    assert "nothing of stores is in quarantine" in retail(tmp_path / "home", "replay", "stores").stdout
-    assert "1 rows wait in quarantine" in retail(tmp_path / "home", "import", str(file), str(tmp_path)).stdout
+    assert import_retailer(lake, home, file, tmp_path).waiting == {}
+    assert import_retailer(lake, home, file, tmp_path).waiting == {"pos_lines": 1}
+
+
+def test_the_command_says_why_nothing_was_tried(
+    tmp_path: Path, home: Home, lake: Lake, retail: Callable[..., "CompletedProcess[str]"]
+) -> None:
+    file = mapping(tmp_path)
+    import_retailer(lake, home, file, tmp_path)
+    assert "nothing of stores is in quarantine" in retail(home.root, "replay", "stores").stdout
     file.unlink()
-    done = retail(tmp_path / "home", "replay", "pos_lines", check=False)
+    done = retail(home.root, "replay", "pos_lines", check=False)
     assert done.returncode == 1
     assert "give the file by --mapping" in " ".join(done.stderr.split())
