@@ -89,7 +89,10 @@ def _slice(
         return Slice(feed, {}, rows, read)
     as_objects = _are_objects(rows, layout)
     if like.derive and feed.derive and like.derive.split() != feed.derive.split():
-        notes.append(f"feed {feed.name} derives its rows anew; kept ones have what it gave then: {', '.join(layout)}")
+        notes.append(
+            f"feed {feed.name} derives its rows by other SQL now; other rows of the same files are in bronze, "
+            f"so kept ones are judged by what it gave then: {', '.join(layout)}"
+        )
     if feed.derive is not None and not (like.derive or (like.derive is None and as_objects)):
         return _derived(connection, feed, layout, rows, notes)
     if feed.derive is None and feed.format in ("json", "jsonl") and not like.derive:

@@ -1,8 +1,8 @@
-"""Files that were refused as a whole, read again once their feed can read them.
+"""Files of which nothing reached bronze, read again once their feed reads them otherwise.
 
-What such a file holds was never counted, so its load is withdrawn: a row in ops/loads takes back what the first one
-counted, the file's rows leave quarantine, and the file is loaded like a new one. A process that dies in between leaves
-a file that the next load finds new.
+That is a file that was refused as a whole, or one whose rows are derived by other SQL now. Its load is withdrawn: a row
+in ops/loads takes back what the first one counted, the file's rows leave quarantine, and the file is loaded like a new
+one. A process that dies in between leaves a file that the next load finds new.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.chosen import Judged
 from retail_assets.sources.discover import raw_file
+from retail_assets.sources.imports import remember
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import ReplayReport
@@ -30,17 +31,21 @@ COUNTS = ("rows_read", "rows_bronze", "rows_quarantined", "rows_duplicate")
 
 
 def read_again(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged, notes: list[str]) -> ReplayReport:
-    """Loads the refused files of `judged` that can be read now. Rows that are refused one by one then are not tried."""
+    """Loads those files of `judged` anew that can be read now. Rows that are refused one by one then are not tried."""
     source = judged.contract.source
     ready: list[tuple[dict[str, Any], RawFile]] = []
-    for load in _refused(connection, lake, judged):
+    for load in _all_in_quarantine(connection, lake, judged):
+        if not (load.pop("refused") or _derived_otherwise(load, judged)):
+            continue
         file = _found(load, judged)
         if file is None:
-            notes.append(f"{load['file']} was refused as a whole and is not where it was: deliver it again")
+            notes.append(f"{load['file']} has to be read again as a whole and is not where it was: deliver it again")
         elif not _refused_again(file):
             ready.append((load, replace(file, index=len(ready))))
     if not ready:
         return ReplayReport(source=source)
+    if judged.file is not None and judged.root is not None:
+        remember(lake, judged.prefix[:-1], judged.file, judged.root)  # before the load, whose mapping it is
     _withdraw(lake, source, [load for load, _ in ready])
     with lake.connect(private=True) as loading:
         state = read_state(loading, lake, [source])[source]
@@ -56,8 +61,8 @@ def read_again(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged
     )
 
 
-def _refused(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged) -> Iterator[dict[str, Any]]:
-    """Rows of ops/loads about files all of whose rows are in quarantine because of what the file is."""
+def _all_in_quarantine(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged) -> Iterator[dict[str, Any]]:
+    """Rows of ops/loads about files all of whose rows are in quarantine; `refused`: because of what the file is."""
     labels = ", ".join(literal(label) for label in judged.labels)
     kinds = ", ".join(literal(kind) for kind in WHOLE)
     cut = literal(CUT)
@@ -65,13 +70,21 @@ def _refused(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged) 
         "WITH kept AS (SELECT load_id, count(*) AS kept, "
         f"bool_and(split_part(reasons[1], ':', 1) IN ({kinds})) AS whole, "
         f"bool_and(split_part(reasons[1], ':', 1) = {cut}) AS cut "
-        f"FROM {lake.scan('quarantine', judged.contract.source)} GROUP BY 1) "
-        f"SELECT loads.* FROM {lake.scan('ops', 'loads')} AS loads JOIN kept USING (load_id) "
-        f"WHERE source = {literal(judged.contract.source)} AND status = 'committed' AND feed IN ({labels}) "
-        "AND (whole OR (cut AND layout = '{}')) AND rows_quarantined = kept AND rows_read = kept "
-        "QUALIFY row_number() OVER (PARTITION BY load_id ORDER BY loaded_at DESC) = 1 ORDER BY file"
+        f"FROM {lake.scan('quarantine', judged.contract.source)} GROUP BY 1), "
+        f"loads AS (FROM {lake.scan('ops', 'loads')} "
+        f"WHERE source = {literal(judged.contract.source)} AND status = 'committed' "
+        "QUALIFY row_number() OVER (PARTITION BY load_id ORDER BY loaded_at DESC) = 1) "
+        "SELECT loads.*, whole OR (cut AND layout = '{}') AS refused FROM loads JOIN kept USING (load_id) "
+        f"WHERE feed IN ({labels}) AND rows_quarantined = kept AND rows_read = kept ORDER BY file"
     )
     yield from found.to_arrow_table().to_pylist()
+
+
+def _derived_otherwise(load: dict[str, Any], judged: Judged) -> bool:
+    """Whether the rows of a load would be derived by other SQL now than they were."""
+    feed = judged.labels[load["feed"]]
+    then = judged.derive_then(feed, load["loaded_at"])
+    return then is not None and then.split() != (feed.derive or "").split()
 
 
 def _found(load: dict[str, Any], judged: Judged) -> RawFile | None:

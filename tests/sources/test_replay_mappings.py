@@ -109,7 +109,7 @@ def test_rows_derived_by_other_sql_are_judged_by_what_it_gave(tmp_path: Path, ho
     import_retailer(lake, home, mapping(tmp_path, COPY), tmp_path)
     done = replay(lake, home, "pos_lines", mappings=[mapping(tmp_path, "SELECT *, 1 AS pieces FROM rows", "pieces")])
     assert (done.rows_moved, done.left_by_reason) == (0, {"missing_column": 1})
-    assert "kept ones have what it gave then: invoice, time, item, qty, price" in done.notes[0]
+    assert "judged by what it gave then: invoice, time, item, qty, price" in done.notes[0]
 
 
 def test_the_mapping_that_loaded_a_row_is_found_where_it_was(tmp_path: Path, home: Home, lake: Lake) -> None:
@@ -180,6 +180,21 @@ def test_a_file_that_was_refused_whole_is_read_again(tmp_path: Path, home: Home,
         "duplicate": 0,
     }
     assert import_retailer(lake, home, tmp_path / "m.yaml", tmp_path).rows_read == 0
+    again = replay(lake, home, "pos_lines")
+    assert (again.rows_tried, again.rows_moved, again.notes) == (1, 0, ())
+
+
+LATE = "SELECT *, time || ' o''clock' AS at FROM rows"
+
+
+def test_a_file_of_which_nothing_reached_bronze_is_derived_anew(tmp_path: Path, home: Home, lake: Lake) -> None:
+    file = mapping(tmp_path, LATE)
+    file.write_text(file.read_text().replace("sold_at: time", "sold_at: at"))
+    assert import_retailer(lake, home, file, tmp_path).source("pos_lines").rows_quarantined == 3
+    file.write_text(file.read_text().replace("time || ' o''clock'", "time"))
+    done = replay(lake, home, "pos_lines")
+    assert (done.rows_moved, done.left_by_reason) == (2, {"not_a_decimal": 1})
+    assert quality.sums(lake, ["pos_lines"])["pos_lines"].add_up
 
 
 def test_a_file_whose_load_was_withdrawn_is_new_when_the_process_dies_there(
@@ -202,7 +217,9 @@ def test_a_file_whose_load_was_withdrawn_is_new_when_the_process_dies_there(
 def test_a_refused_file_that_is_gone_is_named(tmp_path: Path, home: Home, lake: Lake) -> None:
     import_retailer(lake, home, mapping(tmp_path, CAST), tmp_path)
     (tmp_path / "sales.csv").unlink()
-    assert "sales.csv was refused as a whole and is not where it was" in replay(lake, home, "pos_lines").notes[0]
+    assert (
+        "sales.csv has to be read again as a whole and is not where it was" in replay(lake, home, "pos_lines").notes[0]
+    )
 
 
 def test_an_import_with_nothing_new_says_what_waits(tmp_path: Path, home: Home, lake: Lake) -> None:
