@@ -50,7 +50,8 @@ class Judged:
         """What judges, for people."""
         if self.file is None:
             return f"configs/sources/{self.contract.source}.yaml"
-        changed = bool(self.versions) and not self.versions[-1].same_as(self.file)
+        last = self.versions[-1] if self.versions else None
+        changed = last is not None and last.path == self.file.resolve() and not last.same_as(self.file)
         return f"{self.file}{', changed since the import' if changed else ''}"
 
     def derive_then(self, feed: Feed, loaded_at: datetime) -> str | None:

@@ -10,26 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Dialect, Expression, Feed, Rule
+from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.values import from_text, sql_type, to_local, to_utc
 from retail_assets.sources.yaml_files import Location
 
-SQL_TYPES = {
-    "text": "VARCHAR",
-    "integer": "INTEGER",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-}
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
-
-
-def sql_type(type_name: str) -> str:
-    """The DuckDB type of a contract type."""
-    return SQL_TYPES.get(type_name, type_name.upper())
 
 
 @dataclass(frozen=True)
@@ -204,7 +191,7 @@ class Judge:
         target = sql_type(spec.type)
         if not self._is_text(column):
             return f"TRY_CAST({value} AS {target})"
-        return _from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
+        return from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
 
     # --- second step: UTC, business date, delivery ------------------------------------------------------------------
 
@@ -220,7 +207,7 @@ class Judge:
                 f"ON _day_{name}.zone = {zone} AND _day_{name}.day = CAST(typed.{quoted(name)} AS DATE)"
             )
             if local:
-                replaced.append(f"{_to_utc(name, zone)} AS {quoted(name)}")
+                replaced.append(f"{to_utc(name, zone)} AS {quoted(name)}")
         day = self._business_date(column, column in times, zone)
         replace = f" REPLACE ({', '.join(replaced)})" if replaced else ""
         delivered = {
@@ -233,7 +220,7 @@ class Judge:
             return "CAST(_file_delivered_at AS DATE)"
         if not is_time or self.feed.timestamps == "local":
             return f"CAST(typed.{quoted(column)} AS DATE)"
-        return f"CAST({_to_local(column, zone)} AS DATE)"
+        return f"CAST({to_local(column, zone)} AS DATE)"
 
     # --- third step: the verdict ------------------------------------------------------------------------------------
 
@@ -344,31 +331,3 @@ def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
 
 def _reason(rule: Rule, detail: str | None) -> str:
     return literal(rule.name) if detail is None else f"concat_ws(': ', {literal(rule.name)}, {detail})"
-
-
-def _from_text(value: str, type_name: str, dialect: Dialect, timestamps: str) -> str:
-    if type_name in ("integer", "bigint"):
-        # DuckDB would round '3.7' to 4; a count with a fraction is an error of the file.
-        return f"TRY_CAST(CASE WHEN NOT contains({value}, '.') THEN {value} END AS {sql_type(type_name)})"
-    if type_name.startswith("decimal") or type_name == "double":
-        if dialect.decimal == ",":
-            value = f"CASE WHEN NOT contains({value}, '.') THEN replace({value}, ',', '.') END"
-        return f"TRY_CAST({value} AS {sql_type(type_name)})"
-    if type_name == "date" and dialect.date is not None:
-        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.date)}) AS DATE)"
-    if type_name == "timestamp" and dialect.timestamp is not None:
-        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.timestamp)}) AS TIMESTAMP)"
-    if type_name == "timestamp" and timestamps == "offset":
-        return f"CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    return f"TRY_CAST({value} AS {sql_type(type_name)})"
-
-
-def _to_utc(name: str, zone: str) -> str:
-    # Almost every day has one offset; only days with a clock change need the time zone database per row.
-    slow = f"CAST(timezone({zone}, typed.{quoted(name)}) AS TIMESTAMP)"
-    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} - _day_{name}.ahead ELSE {slow} END"
-
-
-def _to_local(name: str, zone: str) -> str:
-    slow = f"timezone({zone}, CAST(typed.{quoted(name)} AS TIMESTAMPTZ))"
-    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} + _day_{name}.ahead ELSE {slow} END"

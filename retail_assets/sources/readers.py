@@ -116,10 +116,11 @@ def _is_array(file: RawFile) -> bool:
 
 
 def _json_array(file: RawFile) -> Slice:
+    content = file.path.read_bytes()
     try:
-        elements = [_json_text(element) for element in json.loads(file.path.read_bytes())]
+        elements = [_json_text(element) for element in json.loads(content)]
     except ValueError as error:
-        return unreadable(file, f"truncated: not a whole JSON array ({error})", beginning(file))
+        return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
     except RecursionError:
         return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
     rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))

@@ -73,28 +73,35 @@ def replay(
         found, notes = judges(connection, lake, contracts, source, home.landing, mappings or ())
         if notes and not found:
             raise MappingNeeded(f"no row of {source} can be judged: " + "; ".join(notes), where=f"quarantine/{source}")
-        reports: list[ReplayReport] = []
-        for judged in found:
-            moved = [read_again(connection, lake, judged, notes), _replay_feeds(connection, lake, judged, notes, fault)]
-            if judged.file is not None and judged.root is not None and any(report.rows_moved for report in moved):
-                remember(lake, judged.prefix[:-1], judged.file, judged.root)
-            reports += moved
+        reports = [report for judged in found for report in _judge(connection, lake, judged, notes, fault)]
         left = _left_by_reason(connection, lake, source, found)
         rows_left = lake.open("quarantine", source).count()
     if not found:
         notes.append(f"nothing of {source} is in quarantine")
-    left = sum((Counter(report.left_by_reason) for report in reports), left)
     return ReplayReport(
         source=source,
         rows_tried=sum(report.rows_tried for report in reports),
         rows_moved=sum(report.rows_moved for report in reports),
         rows_duplicate=sum(report.rows_duplicate for report in reports),
         rows_left=rows_left,
-        left_by_reason=dict(sorted(left.items())),
+        left_by_reason=dict(sorted(sum((Counter(report.left_by_reason) for report in reports), left).items())),
         business_dates=tuple(sorted({day for report in reports for day in report.business_dates})),
         judged_by=tuple(judged.by for judged in found),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _judge(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged, notes: list[str], fault_point: FaultPoint
+) -> list[ReplayReport]:
+    """Reads again what was refused as a whole, then judges kept rows; a mapping that moved rows is remembered."""
+    reports = [
+        read_again(connection, lake, judged, notes),
+        _replay_feeds(connection, lake, judged, notes, fault_point),
+    ]
+    if judged.file is not None and judged.root is not None and any(report.rows_moved for report in reports):
+        remember(lake, judged.prefix[:-1], judged.file, judged.root)
+    return reports
 
 
 def _replay_feeds(
