@@ -32,14 +32,20 @@ app.add_typer(forecasts, name="forecast")
 
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+IntoSameHome = Annotated[
+    bool,
+    typer.Option("--into-same-home", help="Although the home holds the files of another retailer: they are mixed."),
+]
 
 
 @app.command()
-def demo(scale: Scale = "demo", seed: Seed = 7, as_json: Json = False) -> None:
+def demo(scale: Scale = "demo", seed: Seed = 7, into_same_home: IntoSameHome = False, as_json: Json = False) -> None:
     """Simulate a retailer and take its files all the way to served forecasts and prices."""
     from retail_assets import demo as story
+    from retail_assets.sources.imports import SAMPLE, refuse_second
 
     environment = current()
+    refuse_second(environment.lake, environment.home, SAMPLE, into_same_home)
     story.run(environment, scale=scale, seed=seed, console=errors if as_json else console)
     _print_status(environment, as_json)
 
@@ -49,12 +55,16 @@ def sample(
     scale: Scale = "demo",
     seed: Seed = 7,
     days: Annotated[int | None, typer.Option(min=1, help="How many days; one more than before adds one day.")] = None,
+    into_same_home: IntoSameHome = False,
     as_json: Json = False,
 ) -> None:
     """Write the sample retailer's files into landing/, and what is true about them into truth/."""
     from retail_assets import demo as story
+    from retail_assets.sources.imports import SAMPLE, refuse_second
 
-    summary = story.simulate(current(), scale, seed, days, errors if as_json else console)
+    environment = current()
+    refuse_second(environment.lake, environment.home, SAMPLE, into_same_home)
+    summary = story.simulate(environment, scale, seed, days, errors if as_json else console)
     print_json(summary) if as_json else story.show_sample(summary, console)
 
 
@@ -94,20 +104,29 @@ def _print_status(environment: Environment, as_json: bool) -> None:
 def import_(
     mapping: Annotated[Path, typer.Argument(help="A mapping: configs/mappings/<name>.yaml or your own.")],
     path: Annotated[Path, typer.Argument(help="The folder that holds the retailer's files.")],
+    into_same_home: IntoSameHome = False,
     as_json: Json = False,
 ) -> None:
     """Load a real retailer's files through a mapping into bronze and quarantine; then `retail run`."""
     from retail_assets import demo as story
+    from retail_assets.sources.report import NothingLoaded
 
-    report = story.import_with_progress(current(), mapping, path, errors if as_json else console)
+    report = story.import_with_progress(current(), mapping, path, errors if as_json else console, into_same_home)
     print_json(report) if as_json else story.show_load(report, console)
+    if report.empty_feeds and as_json:
+        raise typer.Exit(1)
+    if report.empty_feeds:
+        raise NothingLoaded(report.empty_feeds)
 
 
 @app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="The source whose quarantine is tried again, e.g. pos_lines.")],
     mapping: Annotated[
-        list[Path] | None, typer.Option(help="Your own mapping, if rows were imported by one outside configs/mappings.")
+        list[Path] | None,
+        typer.Option(
+            help="The corrected mapping, where it is not the file that the rows were imported by; repeatable."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -111,7 +111,9 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
     return summary
 
 
-def import_with_progress(environment: Environment, mapping: Path, path: Path, console: Console) -> LoadReport:
+def import_with_progress(
+    environment: Environment, mapping: Path, path: Path, console: Console, into_same_home: bool = False
+) -> LoadReport:
     """Loads a retailer's files through `mapping` with one bar per source over its files."""
     from retail_assets.sources.load import import_retailer
 
@@ -123,7 +125,9 @@ def import_with_progress(environment: Environment, mapping: Path, path: Path, co
                 tasks[source] = progress.add_task(source, total=total)
             progress.update(tasks[source], completed=done, total=total)
 
-        return import_retailer(environment.lake, environment.home, mapping, path, progress=on_batch)
+        return import_retailer(
+            environment.lake, environment.home, mapping, path, progress=on_batch, into_same_home=into_same_home
+        )
 
 
 def refresh_with_progress(environment: Environment, console: Console) -> RefreshSummary:
@@ -249,7 +253,13 @@ def show_load(report: LoadReport, console: Console) -> None:
             console.print(f"[yellow]{source.source}[/]: {change.change} ({change.file})", highlight=False)
     for skipped in report.skipped:
         console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
-    console.print("Next: [bold]retail run[/]")
+    for name, rows in report.waiting.items():
+        console.print(
+            f"{name}: nothing new; {rows:,} rows wait in quarantine, `retail replay {name}` tries them by a corrected "
+            "mapping"
+        )
+    if not report.empty_feeds:
+        console.print("Next: [bold]retail run[/]")
 
 
 def show_replay(report: ReplayReport, console: Console) -> None:
@@ -260,6 +270,10 @@ def show_replay(report: ReplayReport, console: Console) -> None:
     )
     for reason, rows in report.left_by_reason.items():
         console.print(f"  {reason} {rows:,}")
+    for by in report.judged_by:
+        console.print(f"judged by {by}", highlight=False)
+    for note in report.notes:
+        console.print(f"[yellow]note[/]: {note}", highlight=False)
     if report.rows_moved:
         console.print(f"{len(report.business_dates)} days changed. Next: [bold]retail run[/]")
 

@@ -8,29 +8,35 @@ import dagster as dg
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract, load_contracts
+from retail_assets.sources.config import load_contracts
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.load import load_source
-from retail_assets.sources.report import SourceReport
+from retail_assets.sources.quality import empty_feeds
+from retail_assets.sources.report import NothingLoaded, SourceReport
 from retail_assets.sources.tables import bronze_schema, ensure_bronze
 
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """What the graph says about a source before any file is opened; a test compares it with configs/sources."""
+    """What the graph says about a source before any file is opened; a test compares it with configs/sources.
+
+    Without a row of a source that is `needed` nothing after it can work.
+    """
 
     name: str
     grain: str
     owner: str
     fresh_within_hours: int | None = None
     after: tuple[str, ...] = ()
+    needed: bool = False
 
 
 SOURCES = (
-    SourceSpec("stores", "one delivery of one store", "store-operations"),
-    SourceSpec("products", "one delivery of one item in one country", "data-platform"),
+    SourceSpec("stores", "one delivery of one store", "store-operations", needed=True),
+    SourceSpec("products", "one delivery of one item in one country", "data-platform", needed=True),
     SourceSpec("customers", "one delivery of one customer", "store-operations", after=("stores",)),
     SourceSpec("exchange_rates", "one currency and day", "data-platform", 48),
-    SourceSpec("pos_lines", "one line of one receipt", "store-operations", 36, ("products", "stores")),
+    SourceSpec("pos_lines", "one line of one receipt", "store-operations", 36, ("products", "stores"), needed=True),
     SourceSpec("click_events", "one event", "store-operations", 36, ("products", "stores")),
     SourceSpec("payments", "one payment", "store-operations", 48, ("stores",)),
     SourceSpec("chargebacks", "one chargeback", "store-operations"),
@@ -71,6 +77,8 @@ def _bronze_asset(spec: SourceSpec) -> dg.AssetsDefinition:
         contracts = load_contracts()
         ensure_bronze(lake, contracts)
         report = load_source(lake, home.landing, contracts[spec.name])
+        if spec.needed and lake.open("bronze", spec.name).count() == 0 and (empty := empty_feeds(lake, spec.name)):
+            raise NothingLoaded(empty)
         return dg.MaterializeResult(metadata=_metadata(lake, contracts[spec.name], report))
 
     return bronze

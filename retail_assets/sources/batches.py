@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.layouts import Layouts
 from retail_assets.sources.parts import Part, Tally
 from retail_assets.sources.raw import Layout, RawFile
@@ -98,6 +98,14 @@ class BatchLoader:
             append_rows(self._lake, "loads", rows, LOADS)
             self._rows += rows
 
+    def loaded(self) -> dict[str, list[str]]:
+        """The load ids of the files that this loader read, by feed."""
+        found: dict[str, list[str]] = {}
+        for row in self._rows:
+            if row["status"] == "committed":
+                found.setdefault(row["feed"], []).append(row["load_id"])
+        return found
+
     def report(self) -> SourceReport:
         """What this loader did."""
         total: Counter[str] = Counter()
@@ -125,7 +133,8 @@ class BatchLoader:
         rows = []
         for file in files:
             label, layout = self._prefix + file.feed.name, layouts[file.index]
-            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout)
+            rows_read = tallies[file.index].read
+            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout, rows_read)
             self._changes += [SchemaChange(feed=label, file=file.name, change=change) for change in changes]
             rows.append(self._load_row(file, tallies[file.index], layout, changes, batch_id, loaded_at, "committed"))
         append_rows(self._lake, "loads", rows, LOADS)

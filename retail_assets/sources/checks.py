@@ -61,6 +61,34 @@ def quarantine_share_is_normal(
 
 
 @dg.multi_asset_check(
+    name="bronze_rows_of_every_feed",
+    specs=[
+        dg.AssetCheckSpec(
+            "every_feed_has_rows",
+            asset=bronze_key(source),
+            description="Of every feed that was read at least one row is in bronze.",
+        )
+        for source in ALL
+    ],
+    can_subset=True,
+)
+def every_feed_has_rows(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.AssetCheckResult]:
+    """A feed that is in quarantine as a whole is a mistake of its configuration, not of its rows."""
+    found = quality.empty_feeds(lake)
+    for source in _selected(context):
+        empty = [feed for feed in found if feed.source == source]
+        yield dg.AssetCheckResult(
+            check_name="every_feed_has_rows",
+            asset_key=bronze_key(source),
+            passed=not empty,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"feeds": dg.MetadataValue.md("\n".join(f"- {feed}" for feed in empty) or "none")},
+        )
+
+
+@dg.multi_asset_check(
     name="bronze_no_unknown_columns",
     specs=[
         dg.AssetCheckSpec(
@@ -107,6 +135,7 @@ def clocks_agree_with_payments(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckRes
 CHECKS = [
     *(_rows_add_up(source) for source in ALL),
     quarantine_share_is_normal,
+    every_feed_has_rows,
     no_unknown_columns,
     every_store_delivered,
     clocks_agree_with_payments,

@@ -1,199 +1,39 @@
-"""What a source promises (its contract) and how its files spell it (its feeds)."""
+"""Reads contracts (configs/sources) and mappings; every mistake in one is named by its file and line."""
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, read_model
+from retail_assets.sources.contract import (
+    COMMON_COLUMNS,
+    IMPLAUSIBLE_DATE,
+    Contract,
+    Dialect,
+    Expression,
+    Feed,
+    Mapping,
+    Rule,
+)
+from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, did_you_mean, read_model
+
+__all__ = [
+    "MAPPINGS_DIR",
+    "SOURCES_DIR",
+    "Contract",
+    "Dialect",
+    "Feed",
+    "Mapping",
+    "load_contracts",
+    "load_mapping",
+    "read_mapping",
+]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCES_DIR = PROJECT_ROOT / "configs" / "sources"
 MAPPINGS_DIR = PROJECT_ROOT / "configs" / "mappings"
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-TypeName = Annotated[
-    str, StringConstraints(pattern=r"^(text|integer|bigint|double|boolean|date|timestamp|decimal\(\d+,\d+\))$")
-]
-COMMON_COLUMNS = (
-    "row_id",
-    "load_id",
-    "file",
-    "line",
-    "content_hash",
-    "delivered_at",
-    "loaded_at",
-    "business_date",
-)
-
-
-class Strict(BaseModel):
-    """Base of every configuration object: frozen, unknown keys rejected."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Column(Strict):
-    """One canonical column: its type and what its values may be.
-
-    `identifier` says that nearly every row has another value, so that Parquet does not try a dictionary.
-    """
-
-    type: TypeName
-    identifier: bool = False
-    required: bool = False
-    between: tuple[float | None, float | None] | None = None
-    allowed: tuple[str, ...] | None = None
-    pattern: str | None = None
-    description: str | None = None
-
-
-class Reference(Strict):
-    """`column` must occur in `to` (`source.column`); rules read the row found under the name `as`."""
-
-    column: Name
-    to: Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$")]
-    name: Name = Field(alias="as")
-
-    @property
-    def source(self) -> str:
-        """The source that is referred to."""
-        return self.to.split(".")[0]
-
-    @property
-    def target(self) -> str:
-        """The column of that source."""
-        return self.to.split(".")[1]
-
-
-class Rule(Strict):
-    """Rows for which the SQL condition `quarantine_if` is true go to quarantine with the reason `name`.
-
-    Rules of a contract see canonical columns, `business_date`, `delivered_at`, `file_date` and referenced rows; rules
-    of a feed see the columns of the file. `detail` is a SQL text expression that is put behind the reason.
-    """
-
-    name: Name
-    quarantine_if: str
-    detail: str | None = None
-    why: str | None = None
-
-
-class Key(Strict):
-    """What makes two rows the same row.
-
-    `columns` empty means the whole row as it came. `within: business_date` says equal keys always share their day
-    (so only touched days are searched). A repeated key with other content is a `conflict` (quarantined) or a new
-    `version` (kept) of the thing.
-    """
-
-    columns: tuple[Name, ...] = ()
-    within: Literal["business_date", "table"] = "business_date"
-    repeated: Literal["conflict", "version"] = "conflict"
-
-
-class Dialect(Strict):
-    """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected."""
-
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    decimal: Literal[".", ","] = "."
-    encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
-    date: str | None = None
-    timestamp: str | None = None
-    nulls: tuple[str, ...] = ("",)
-    ends_with_newline: bool = True
-
-
-class Expression(Strict):
-    """A canonical value computed by SQL over the columns of the file (`_line` is its record number)."""
-
-    sql: str
-
-
-class Feed(Strict):
-    """One family of files of a source: where they lie, how they are written, which column is which.
-
-    `columns` gives per canonical column the name in the file, a list of names (the first is expected, the others are
-    accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have.
-    """
-
-    name: Name
-    files: str
-    format: Literal["csv", "jsonl", "json", "parquet"]
-    source: Name | None = None
-    dialect: Dialect = Dialect()
-    timestamps: Literal["local", "utc", "offset"] = "utc"
-    time_zone: str = "UTC"
-    delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
-    file_date: str | None = None
-    columns: dict[Name, str | tuple[str, ...] | Expression]
-    constants: dict[Name, str | int | float] = {}
-    ignored: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
-    derive: str | None = None
-    key: Key | None = None
-    skip_references: tuple[Name, ...] = ()
-    skip_rules: tuple[Name, ...] = ()
-    description: str | None = None
-
-    def names(self, column: str) -> tuple[str, ...]:
-        """The names `column` may have in a file, the expected one first; empty for expressions and constants."""
-        named = self.columns.get(column)
-        if named is None or isinstance(named, Expression):
-            return ()
-        return (named,) if isinstance(named, str) else named
-
-
-class BusinessDate(Strict):
-    """The column whose local date is the row's business date (`delivered_at` for slowly changing things)."""
-
-    column: Name = Field(alias="from")
-
-
-class Contract(Strict):
-    """The canonical contract of one source: table name, columns, keys, references and rules."""
-
-    source: Name
-    description: str
-    grain: str
-    owner: str = "data-platform"
-    fresh_within_hours: float | None = None
-    columns: dict[Name, Column]
-    key: Key
-    business_date: BusinessDate
-    references: tuple[Reference, ...] = ()
-    rules: tuple[Rule, ...] = ()
-    feeds: tuple[Feed, ...] = ()
-
-    def for_feed(self, feed: Feed) -> "Contract":
-        """This contract with the overrides of `feed` applied."""
-        return self.model_copy(
-            update={
-                "references": tuple(r for r in self.references if r.column not in feed.skip_references),
-                "rules": tuple(r for r in self.rules if r.name not in feed.skip_rules),
-            }
-        )
-
-
-class SkippedFiles(Strict):
-    """Files of a retailer that have no canonical home, and why."""
-
-    files: str
-    reason: str
-
-
-class Mapping(Strict):
-    """A real retailer's layout: its feeds and what is left out on purpose."""
-
-    mapping: Name
-    description: str
-    feeds: tuple[Feed, ...]
-    skipped: tuple[SkippedFiles, ...] = ()
 
 
 def load_contracts(config_dir: Path | None = None) -> dict[str, Contract]:
@@ -211,9 +51,14 @@ def load_contracts(config_dir: Path | None = None) -> dict[str, Contract]:
 
 def load_mapping(file: Path, contracts: dict[str, Contract]) -> Mapping:
     """The mapping in `file`, checked against `contracts`."""
+    return read_mapping(file, contracts)[0]
+
+
+def read_mapping(file: Path, contracts: dict[str, Contract]) -> tuple[Mapping, Lines]:
+    """The mapping in `file`, checked against `contracts`, and the lines of everything in it."""
     mapping, lines = read_model(file, Mapping)
     _raise_first(_mapping_problems(mapping, contracts), lines)
-    return mapping
+    return mapping, lines
 
 
 def _raise_first(problems: Iterator[tuple[Location, str]], lines: Lines) -> None:
@@ -224,15 +69,35 @@ def _raise_first(problems: Iterator[tuple[Location, str]], lines: Lines) -> None
 def _mapping_problems(mapping: Mapping, contracts: dict[str, Contract]) -> Iterator[tuple[Location, str]]:
     for i, feed in enumerate(mapping.feeds):
         if feed.source not in contracts:
-            yield ("feeds", i, "source"), f"feed {feed.name!r} fills {feed.source!r}, which is no source"
+            known = did_you_mean(feed.source or "", contracts)
+            yield ("feeds", i, "source"), f"feed {feed.name!r} fills {feed.source!r}, which is no source{known}"
             return
         yield from _feed_problems(("feeds", i), feed, contracts[feed.source])
         first = next(other for other in mapping.feeds if other.source == feed.source)
         if first.key != feed.key:
             yield ("feeds", i), f"feeds {first.name!r} and {feed.name!r} fill {feed.source} under different keys"
-        for column in (feed.key or first.key or contracts[feed.source].key).columns:
-            if column not in contracts[feed.source].columns:
-                yield ("feeds", i, "key"), f"the key names {column!r}, which is no column of {feed.source}"
+        yield from _override_problems(("feeds", i), feed, contracts[feed.source])
+
+
+def _override_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tuple[Location, str]]:
+    """What a feed of a mapping says about the contract it fills: its key, and parts that it switches off."""
+    known = {
+        "key": contract.columns,
+        "skip_references": [reference.column for reference in contract.references],
+        "skip_rules": [*(rule.name for rule in contract.rules), IMPLAUSIBLE_DATE],
+    }
+    said = {
+        "key": feed.key.columns if feed.key else (),
+        "skip_references": feed.skip_references,
+        "skip_rules": feed.skip_rules,
+    }
+    kind = {"key": "column", "skip_references": "reference", "skip_rules": "rule"}
+    for part, names in said.items():
+        for name in names:
+            if name not in known[part]:
+                hint = did_you_mean(name, known[part])
+                what = "the key" if part == "key" else part
+                yield (*at, part), f"{what} names {name!r}, which is no {kind[part]} of {contract.source}{hint}"
 
 
 def _contract_problems(stem: str, contract: Contract, contracts: dict[str, Contract]) -> Iterator[tuple[Location, str]]:
@@ -259,7 +124,8 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     for part in ("columns", "constants"):
         for column in getattr(feed, part):
             if column not in contract.columns:
-                yield (*at, part, column), f"{column!r} is no column of {contract.source}"
+                hint = did_you_mean(column, contract.columns)
+                yield (*at, part, column), f"{column!r} is no column of {contract.source}{hint}"
     filled = {*feed.columns, *feed.constants}
     for column, spec in contract.columns.items():
         if spec.required and column not in filled:

@@ -1,10 +1,11 @@
-"""Lines of delimited text into columns of text, one row per physical line, whatever is wrong with a line.
+"""Records of delimited text into columns of text, one row per record, whatever is wrong with it.
 
-A clean block goes through Arrow's CSV reader as a whole. Only lines that do not fit (another number of fields, an
+A clean block goes through Arrow's CSV reader as a whole. Only records that do not fit (another number of fields, an
 unbalanced quote) are looked at one by one: they are the ones that need a reason.
 """
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from retail_assets.sources.config import Dialect
-from retail_assets.sources.lines import line_array, text_of
+from retail_assets.sources.contract import Dialect
+from retail_assets.sources.lines import LINE_LIMIT, text_of
 
+csv.field_size_limit(LINE_LIMIT)  # Python's own limit of 128 kB is below what a record may hold here
 Mask = npt.NDArray[np.bool_]
+Offsets = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -27,49 +30,32 @@ class Parsed:
     problems: list[str | None] | None
 
 
-def unique_names(header: list[str]) -> tuple[str, ...]:
-    """Printable column names without repetition (DuckDB compares names without case): a second `a` is `a_2`."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for i, cell in enumerate(header, start=1):
-        base = "".join(filter(str.isprintable, cell)).strip() or f"column_{i}"
-        name, n = base, 1
-        while name.lower() in taken:
-            n += 1
-            name = f"{base}_{n}"
-        taken.add(name.lower())
-        names.append(name)
-    return tuple(names)
+def parse_records(data: bytes, offsets: Offsets, names: tuple[str, ...], dialect: Dialect) -> Parsed:
+    """Every record of `data` (UTF-8, none blank), from each of the n + 1 `offsets` to the next, as a row of `names`."""
+    records = len(offsets) - 1
+    whole = _read(data, offsets, names, dialect)
+    if whole is not None and not _has_stray_returns(data):
+        return Parsed(whole, np.arange(records), None)
+    lines = pa.StringArray.from_buffers(records, pa.py_buffer(offsets), pa.py_buffer(data))
+    for fits in _fitting(data, offsets, len(names), dialect.delimiter):
+        parsed = _parse_apart(lines, fits, names, dialect)
+        if parsed is not None:
+            return parsed
+    return _parse_singly(lines, np.arange(records), names, dialect)
 
 
-def split_header(line: str, delimiter: str) -> tuple[str, ...]:
-    """The column names of a header line."""
-    return unique_names(next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), []))
-
-
-def parse_lines(data: bytes, names: tuple[str, ...], dialect: Dialect, lines: int) -> Parsed:
-    """Every one of the `lines` of `data` (UTF-8, none blank) as a row of text columns `names`."""
-    whole = _read(data, names, dialect)
-    if whole is not None and whole.num_rows == lines and not _has_stray_returns(data):
-        return Parsed(whole, np.arange(lines), None)
-    return _parse_apart(data, names, dialect)
-
-
-def _parse_apart(data: bytes, names: tuple[str, ...], dialect: Dialect) -> Parsed:
-    """Clean lines as a whole, the others one by one."""
-    lines, offsets = line_array(data)
-    clean = _clean_lines(data, offsets, len(names), dialect.delimiter)
-    if not clean.any():
-        return _parse_singly(lines, np.arange(len(lines)), names, dialect)
-    kept = lines.filter(pa.array(clean))
-    table = _read(text_of(kept)[0], names, dialect)
-    if table is None or table.num_rows != int(clean.sum()):
-        return _parse_singly(lines, np.arange(len(lines)), names, dialect)
-    rest = _parse_singly(lines, np.flatnonzero(~clean), names, dialect)
+def _parse_apart(lines: pa.StringArray, fits: Mask, names: tuple[str, ...], dialect: Dialect) -> Parsed | None:
+    """Records that fit as a whole, the others one by one; None where one does not fit after all."""
+    if not fits.any():
+        return None
+    table = _read(*text_of(lines.filter(pa.array(fits))), names, dialect)
+    if table is None:
+        return None
+    rest = _parse_singly(lines, np.flatnonzero(~fits), names, dialect)
     problems: list[str | None] = [None] * table.num_rows
     return Parsed(
         pa.concat_tables([table, rest.columns]),
-        np.concatenate([np.flatnonzero(clean), rest.rows]),
+        np.concatenate([np.flatnonzero(fits), rest.rows]),
         problems + (rest.problems or []),
     )
 
@@ -79,9 +65,10 @@ def _has_stray_returns(data: bytes) -> bool:
     return returns > 0 and returns != data.count(b"\r\n")
 
 
-def _read(data: bytes, names: tuple[str, ...], dialect: Dialect) -> pa.Table | None:
-    """All rows as text, or None as soon as one line has another number of fields."""
+def _read(data: bytes, offsets: Offsets, names: tuple[str, ...], dialect: Dialect) -> pa.Table | None:
+    """All records as text, or None as soon as one has another number of fields."""
     misfits: list[int] = []
+    several_lines = data.count(b"\n") != len(offsets) - 1
 
     def skip(row: pa_csv.InvalidRow) -> str:
         misfits.append(row.actual_columns)
@@ -91,7 +78,9 @@ def _read(data: bytes, names: tuple[str, ...], dialect: Dialect) -> pa.Table | N
         table = pa_csv.read_csv(
             pa.BufferReader(data),
             read_options=pa_csv.ReadOptions(column_names=list(names), block_size=8 << 20),
-            parse_options=pa_csv.ParseOptions(delimiter=dialect.delimiter, invalid_row_handler=skip),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=dialect.delimiter, invalid_row_handler=skip, newlines_in_values=several_lines
+            ),
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names},
                 strings_can_be_null=True,
@@ -101,11 +90,14 @@ def _read(data: bytes, names: tuple[str, ...], dialect: Dialect) -> pa.Table | N
         )
     except pa.ArrowInvalid:
         return None
-    return None if misfits else table
+    return None if misfits or table.num_rows != len(offsets) - 1 else table
 
 
-def _clean_lines(data: bytes, offsets: npt.NDArray[np.int32], width: int, delimiter: str) -> Mask:
-    """Lines with exactly `width` fields and without quotes or stray carriage returns."""
+def _fitting(data: bytes, offsets: Offsets, width: int, delimiter: str) -> Iterator[Mask]:
+    """Which records may be read as a whole: first those without torn quotes, then those without any.
+
+    Quotes are balanced in the first; the second have exactly `width` fields. Neither has stray carriage returns.
+    """
     characters = np.frombuffer(data, np.uint8)
 
     def per_line(hits: Mask) -> npt.NDArray[np.int64]:
@@ -113,8 +105,12 @@ def _clean_lines(data: bytes, offsets: npt.NDArray[np.int32], width: int, delimi
 
     returns = characters == 13
     returns[:-1] &= characters[1:] != 10
-    clean = per_line(characters == ord(delimiter)) == width - 1
-    return np.asarray(clean & (per_line(characters == ord('"')) == 0) & (per_line(returns) == 0))
+    steady = per_line(returns) == 0
+    quotes = per_line(characters == ord('"'))
+    exact = per_line(characters == ord(delimiter)) == width - 1
+    if (quotes > 0).any():
+        yield np.asarray(steady & (quotes % 2 == 0) & (exact | (quotes > 0)))
+    yield np.asarray(steady & (quotes == 0) & exact)
 
 
 def _parse_singly(

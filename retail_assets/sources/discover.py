@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.state import State
 from retail_assets.sources.yaml_files import SourceConfigError
@@ -28,7 +28,7 @@ class Discovery:
 
 def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Discovery:
     """Files below `root` that the feeds of `source` name and ops/loads does not know."""
-    return _told_apart([_raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
+    return _told_apart([raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
 
 
 def anything_unknown(root: Path, source: str, feeds: Sequence[Feed], state: State) -> bool:
@@ -67,7 +67,8 @@ def _told_apart(found: list[RawFile], state: State) -> Discovery:
     return Discovery(tuple(replace(file, index=i) for i, file in enumerate(new)), tuple(repeated))
 
 
-def _raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
+def raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
+    """The file at `path` as it is known by `name`; reads it once for its hash."""
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     delivered_at = _delivered(feed, path, mtime_us)
@@ -81,6 +82,13 @@ def _delivered(feed: Feed, path: Path, mtime_us: int) -> datetime:
     if feed.delivered_at == "file_name" and stamp:
         return datetime.strptime(stamp[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return datetime.fromtimestamp(mtime_us / 1_000_000, UTC)
+
+
+def last_instant(file: RawFile, now: datetime) -> datetime:
+    """Until when what `file` tells of can have happened: its delivery where its name says it, else `now`."""
+    if file.feed.delivered_at == "file_name" and DELIVERY_STAMP.search(file.path.name):
+        return file.delivered_at
+    return now if file.feed.delivered_at == "business_day_end" else max(now, file.delivered_at)
 
 
 def file_date(feed: Feed, name: str) -> date | None:

@@ -6,7 +6,7 @@ from datetime import date
 import duckdb
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.staging import quoted
 from retail_assets.sources.tables import bronze_days, bronze_view
 

@@ -5,29 +5,18 @@ second computes the reasons of the rows that are not.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from retail_assets.sources.config import Column, Contract, Dialect, Expression, Feed, Rule
+from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.values import from_text, sql_type, to_local, to_utc
+from retail_assets.sources.yaml_files import Location
 
-SQL_TYPES = {
-    "text": "VARCHAR",
-    "integer": "INTEGER",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-}
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
-
-
-def sql_type(type_name: str) -> str:
-    """The DuckDB type of a contract type."""
-    return SQL_TYPES.get(type_name, type_name.upper())
 
 
 @dataclass(frozen=True)
@@ -45,16 +34,31 @@ class Judge:
 
     def usable_in(self, connection: duckdb.DuckDBPyConnection, view: str) -> "Judge":
         """This judge, knowing which expressions and rules of the feed cannot be computed over `view`."""
-        texts = {name: given.sql for name, given in self.feed.columns.items() if isinstance(given, Expression)}
-        texts |= {rule.name: f"({rule.quarantine_if}), {rule.detail or 'NULL'}" for rule in self.feed.rules}
         unusable: dict[str, str] = {}
-        for name, sql in texts.items():
-            # References may be joined by expressions too, so each text is tried over what the first step joins.
+        trials = self.trials(view)
+        for at, name, _ in self.texts():
             try:
-                connection.execute(f"SELECT {sql} FROM {self._from(view, without=frozenset(texts))} LIMIT 0")
+                connection.execute(trials[at])
             except duckdb.BinderException as error:
-                unusable[name] = str(error).splitlines()[0]
+                unusable.setdefault(name, str(error).splitlines()[0])
         return replace(self, unusable=unusable)
+
+    def texts(self) -> Iterator[tuple[Location, str, str]]:
+        """The place below its feed, the column or rule, and the SQL of every expression and rule of the feed."""
+        for name, given in self.feed.columns.items():
+            if isinstance(given, Expression):
+                yield ("columns", name, "sql"), name, self._told_apart(given.sql)
+        for i, rule in enumerate(self.feed.rules):
+            yield ("rules", i, "quarantine_if"), rule.name, self._told_apart(rule.quarantine_if)
+            if rule.detail is not None:
+                yield ("rules", i, "detail"), rule.name, self._told_apart(rule.detail)
+
+    def trials(self, view: str) -> dict[Location, str]:
+        """Per place of `texts` a statement that fails where its SQL cannot be computed over `view`."""
+        # References may be joined by expressions too, so each text is tried over what the first step joins.
+        columns = frozenset(name for _, name, _ in self.texts())
+        source = self._from(view, without=columns)
+        return {at: f"SELECT {sql} FROM {source} LIMIT 0" for at, _, sql in self.texts()}
 
     def good_rows(self, view: str) -> str:
         """SELECT of canonical columns, _pos, _file, _line, business_date, delivered_at, content_hash and `_ok`.
@@ -100,6 +104,7 @@ class Judge:
             self._content_hash() + " AS content_hash",
             "file.file_delivered_at AS _file_delivered_at",
             "file.file_date",
+            "file.last_day AS _last_day",
         ]
         for name, spec in self.contract.columns.items():
             value = self._value(name)
@@ -109,13 +114,14 @@ class Judge:
                 items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
-            items.append(f"coalesce(({rule.quarantine_if if usable else 'false'}), false) AS _rule_{i}")
-            items.append(f"({(usable and rule.detail) or 'NULL'})::VARCHAR AS _detail_{i}")
+            condition, detail = self._told_apart(rule.quarantine_if), self._told_apart(rule.detail or "NULL")
+            items.append(f"coalesce(({condition if usable else 'false'}), false) AS _rule_{i}")
+            items.append(f"({detail if usable else 'NULL'})::VARCHAR AS _detail_{i}")
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             items += [
                 f"{row}._key IS NOT NULL AS _known_{reference.name}",
-                f"{row}.{reference.name} AS {reference.name}",
+                f"{row}.{self._row_name(reference.name)} AS {reference.name}",
             ]
         return f"SELECT {', '.join(items)} FROM {self._from(view)}"
 
@@ -125,8 +131,22 @@ class Judge:
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             value = "NULL" if reference.column in without else self._value(reference.column) or "NULL"
-            joins += f" LEFT JOIN reference_{reference.name} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
+            found = (
+                f"(SELECT _key, {reference.name} AS {self._row_name(reference.name)} FROM reference_{reference.name})"
+            )
+            joins += f" LEFT JOIN {found} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
         return f"{view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+
+    def _row_name(self, reference: str) -> str:
+        """What the referenced row is called where a column of the file has its name (`Store`): that one keeps it."""
+        return f"_row_of_{reference}" if reference in {name.lower() for name in self.layout} else reference
+
+    def _told_apart(self, sql: str) -> str:
+        """`sql` of the feed in which `store.currency` is the referenced row and `store` a column of the file."""
+        for reference in self.contract.references:
+            field_of_row = rf"(?<![\w.\"]){reference.name}\.(?=\w)"
+            sql = re.sub(field_of_row, f"{self._row_name(reference.name)}.", sql)
+        return sql
 
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
@@ -144,7 +164,7 @@ class Judge:
         """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
         given = self.feed.columns.get(column)
         if isinstance(given, Expression):
-            return None if column in self.unusable else f"({given.sql})"
+            return None if column in self.unusable else f"({self._told_apart(given.sql)})"
         present = [name for name in self.feed.names(column) if name in self.layout]
         if present:
             named = [f"raw.{quoted(name)}" for name in present]
@@ -171,7 +191,7 @@ class Judge:
         target = sql_type(spec.type)
         if not self._is_text(column):
             return f"TRY_CAST({value} AS {target})"
-        return _from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
+        return from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
 
     # --- second step: UTC, business date, delivery ------------------------------------------------------------------
 
@@ -187,7 +207,7 @@ class Judge:
                 f"ON _day_{name}.zone = {zone} AND _day_{name}.day = CAST(typed.{quoted(name)} AS DATE)"
             )
             if local:
-                replaced.append(f"{_to_utc(name, zone)} AS {quoted(name)}")
+                replaced.append(f"{to_utc(name, zone)} AS {quoted(name)}")
         day = self._business_date(column, column in times, zone)
         replace = f" REPLACE ({', '.join(replaced)})" if replaced else ""
         delivered = {
@@ -200,7 +220,7 @@ class Judge:
             return "CAST(_file_delivered_at AS DATE)"
         if not is_time or self.feed.timestamps == "local":
             return f"CAST(typed.{quoted(column)} AS DATE)"
-        return f"CAST({_to_local(column, zone)} AS DATE)"
+        return f"CAST({to_local(column, zone)} AS DATE)"
 
     # --- third step: the verdict ------------------------------------------------------------------------------------
 
@@ -227,10 +247,23 @@ class Judge:
             shown = f"'unknown_{reference.column}: {reference.column}=''' || {column} || ''''"
             found.append((f"{column} IS NOT NULL AND NOT _known_{reference.name}", shown))
         found += [(f"({rule.quarantine_if})", _reason(rule, rule.detail)) for rule in self.contract.rules]
+        found += self._implausible_date()
         when = self.contract.business_date.column
         if when != "delivered_at" and not self.contract.columns[when].required:
             found.append((f"{quoted(when)} IS NULL", literal(f"missing: {when}, which gives the business date")))
         return found
+
+    def _implausible_date(self) -> list[tuple[str, str]]:
+        """The rule of every contract whose business date comes from a column: a wrong one opens days nobody has."""
+        when = self.contract.business_date
+        if when.column == "delivered_at" or IMPLAUSIBLE_DATE in self.feed.skip_rules:
+            return []
+        first = literal(str(when.not_before))
+        reason = (
+            f"'{IMPLAUSIBLE_DATE}: ' || business_date || CASE WHEN business_date > _last_day THEN ' is after ' || "
+            f"_last_day || ', {when.days_ahead} days after the delivery' ELSE ' is before ' || {first} END"
+        )
+        return [(f"business_date > _last_day OR business_date < DATE {first}", reason)]
 
     def _column_violations(self, name: str, spec: Column) -> list[tuple[str, str]]:
         column, shown = quoted(name), f"'{name}=''' || CAST({quoted(name)} AS VARCHAR) || ''''"
@@ -290,8 +323,7 @@ def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
     """The fields of the referenced row `name` that any rule or expression of `contract` or its feeds reads."""
     texts = [t for r in contract.rules for t in (r.quarantine_if, r.detail or "")]
     for feed in contract.feeds:
-        texts += [t for r in feed.rules for t in (r.quarantine_if, r.detail or "")]
-        texts += [v.sql for v in feed.columns.values() if isinstance(v, Expression)]
+        texts += feed.texts
         texts += ["store.time_zone"] if feed.time_zone == "store" else []
     pattern = FIELD_OF_ROW.format(name=re.escape(name))
     return tuple(sorted({field for text in texts for field in re.findall(pattern, text)}))
@@ -299,31 +331,3 @@ def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
 
 def _reason(rule: Rule, detail: str | None) -> str:
     return literal(rule.name) if detail is None else f"concat_ws(': ', {literal(rule.name)}, {detail})"
-
-
-def _from_text(value: str, type_name: str, dialect: Dialect, timestamps: str) -> str:
-    if type_name in ("integer", "bigint"):
-        # DuckDB would round '3.7' to 4; a count with a fraction is an error of the file.
-        return f"TRY_CAST(CASE WHEN NOT contains({value}, '.') THEN {value} END AS {sql_type(type_name)})"
-    if type_name.startswith("decimal") or type_name == "double":
-        if dialect.decimal == ",":
-            value = f"CASE WHEN NOT contains({value}, '.') THEN replace({value}, ',', '.') END"
-        return f"TRY_CAST({value} AS {sql_type(type_name)})"
-    if type_name == "date" and dialect.date is not None:
-        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.date)}) AS DATE)"
-    if type_name == "timestamp" and dialect.timestamp is not None:
-        return f"CAST(TRY_STRPTIME({value}, {literal(dialect.timestamp)}) AS TIMESTAMP)"
-    if type_name == "timestamp" and timestamps == "offset":
-        return f"CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    return f"TRY_CAST({value} AS {sql_type(type_name)})"
-
-
-def _to_utc(name: str, zone: str) -> str:
-    # Almost every day has one offset; only days with a clock change need the time zone database per row.
-    slow = f"CAST(timezone({zone}, typed.{quoted(name)}) AS TIMESTAMP)"
-    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} - _day_{name}.ahead ELSE {slow} END"
-
-
-def _to_local(name: str, zone: str) -> str:
-    slow = f"timezone({zone}, CAST(typed.{quoted(name)} AS TIMESTAMPTZ))"
-    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} + _day_{name}.ahead ELSE {slow} END"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from retail_assets.sources.config import Contract, Feed
+from retail_assets.sources.contract import Contract, Feed
 from retail_assets.sources.raw import Layout
 
 
@@ -13,8 +13,15 @@ class Layouts:
     def __init__(self, known: Iterable[tuple[str, str, str]]) -> None:
         self._seen = {(feed, _folder(file), frozenset(json.loads(layout))) for feed, file, layout in known}
 
-    def changes(self, contract: Contract, feed: Feed, label: str, file: str, layout: Layout) -> tuple[str, ...]:
-        """How `layout` differs from what the feed expects; empty for a layout the folder has shown before."""
+    def changes(
+        self, contract: Contract, feed: Feed, label: str, file: str, layout: Layout, rows: int
+    ) -> tuple[str, ...]:
+        """How `layout` differs from what the feed expects; empty for a layout the folder has shown before.
+
+        Of a file that has rows and no columns the reasons of its rows say all there is.
+        """
+        if not layout and rows:
+            return ()
         names = frozenset(layout)
         shown = (label, _folder(file), names)
         if shown in self._seen:

@@ -20,7 +20,7 @@ class Block:
     """Whole lines of one file as UTF-8: `data` ends with a line end (added when the file's last one is `cut`).
 
     `first_line` is the 1-based number of the line at `start`; `problems` maps a line number to what is wrong with its
-    bytes.
+    bytes; `inner` are the sorted numbers of lines that continue the record of the line before.
     """
 
     data: bytes
@@ -28,6 +28,7 @@ class Block:
     cut: bool = False
     problems: dict[int, str] = field(default_factory=dict)
     start: int = 0
+    inner: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def body(self) -> memoryview:

@@ -12,8 +12,12 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
-from retail_assets.sources.config import Contract, Mapping, load_contracts, load_mapping
+from retail_assets.sources.binding import check_mapping
+from retail_assets.sources.config import load_contracts, read_mapping
+from retail_assets.sources.contract import Contract, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
+from retail_assets.sources.imports import refuse_second, remember
+from retail_assets.sources.quality import empty_feeds
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
@@ -80,19 +84,29 @@ def import_retailer(
     path: Path,
     progress: Progress | None = None,
     config_dir: Path | None = None,
+    into_same_home: bool = False,
 ) -> LoadReport:
     """Loads a real retailer's files below `path`, laid out as the mapping says, into the lake of `home`.
 
-    Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError when a feed finds no file.
+    Nothing is copied: `file` in bronze is relative to `path`. Raises SourceConfigError, before anything is written,
+    when a feed finds no file or names a column that none of its files has, and SecondRetailer when the home holds the
+    files of another mapping, unless that is wanted (`into_same_home`).
     """
     contracts = load_contracts(config_dir)
-    mapping = load_mapping(mapping_path, contracts)
+    mapping, lines = read_mapping(mapping_path, contracts)
+    refuse_second(lake, home, mapping.mapping, into_same_home)
     for feed in mapping.feeds:
         if next(path.glob(feed.files), None) is None:
             raise SourceConfigError(f"feed {feed.name!r} finds no file {feed.files!r}", where=str(path))
+    mapped = mapped_contracts(mapping, contracts)
+    check_mapping(mapping, lines, mapped, contracts, path)
     ensure_bronze(lake, contracts)
-    reports = _load_all(lake, path, mapped_contracts(mapping, contracts), progress, f"{mapping.mapping}/")
-    return LoadReport(sources=reports, skipped=_skipped(mapping, path))
+    remember(lake, mapping.mapping, mapping_path, path)
+    reports = _load_all(lake, path, mapped, progress, f"{mapping.mapping}/")
+    waiting = {r.source: lake.open("quarantine", r.source).count() for r in reports if r.rows_read == 0}
+    return LoadReport(
+        sources=reports, skipped=_skipped(mapping, path), waiting={name: rows for name, rows in waiting.items() if rows}
+    )
 
 
 def mapped_contracts(mapping: Mapping, contracts: dict[str, Contract]) -> list[Contract]:
@@ -145,7 +159,11 @@ def _load(
         _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
         report = loader.report()
     return report.model_copy(
-        update={"seconds": time.perf_counter() - started, "delta_version": lake.version("bronze", contract.source)}
+        update={
+            "empty_feeds": empty_feeds(lake, contract.source, loader.loaded()) if report.rows_quarantined else (),
+            "seconds": time.perf_counter() - started,
+            "delta_version": lake.version("bronze", contract.source),
+        }
     )
 
 

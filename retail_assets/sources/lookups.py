@@ -3,7 +3,7 @@
 import duckdb
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.judging import fields_used
 from retail_assets.sources.staging import literal, quoted
 

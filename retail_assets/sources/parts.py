@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
+from retail_assets.sources.discover import last_instant
 from retail_assets.sources.duplicates import Keys
 from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups
@@ -69,11 +70,17 @@ class Part:
                 "file_name": pa.array([f.name for f in files], pa.string()),
                 "file_delivered_at": pa.array([f.delivered_at.replace(tzinfo=None) for f in files], pa.timestamp("us")),
                 "file_date": pa.array([f.file_date for f in files], pa.date32()),
+                "last_day": pa.array([self._last_day(f) for f in files], pa.date32()),
             }
         )
         self._connection.register("files_arrow", table)
         self._connection.execute("CREATE OR REPLACE TEMP TABLE files AS SELECT * FROM files_arrow")
         self._connection.unregister("files_arrow")
+
+    def _last_day(self, file: RawFile) -> date:
+        """The last plausible business date of a row of `file`."""
+        known = last_instant(replace(file, delivered_at=file.delivered_at.replace(tzinfo=UTC)), datetime.now(UTC))
+        return known.date() + timedelta(days=self._contract.business_date.days_ahead)
 
     def start(self) -> None:
         """Forgets the rows of the part before."""

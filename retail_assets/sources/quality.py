@@ -1,14 +1,17 @@
 """Questions to bronze, quarantine and ops/loads, as plain functions that the checks ask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.calendar import retail_calendar
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.report import EmptyFeed, Reason
+from retail_assets.sources.staging import literal
 
 NORMAL_SHARE = 0.02
+COMMONEST = 3
 RECENT_DAYS = 7
 CLOCK_TOLERANCE_MINUTES = 30
 MIN_RECEIPTS = 5
@@ -46,6 +49,46 @@ def sums(lake: Lake, sources: Sequence[str]) -> dict[str, Sums]:
         )
         for source in sources
     }
+
+
+def empty_feeds(
+    lake: Lake, source: str | None = None, loads: Mapping[str, Sequence[str]] | None = None
+) -> tuple[EmptyFeed, ...]:
+    """Feeds (of `source`, if given) all of whose rows are in quarantine, of `loads` (label -> load ids) or of all.
+
+    A feed whose rows were all there before, as duplicates, is not among them.
+    """
+    listed = "".join(f", {literal(load)}" for ids in (loads or {}).values() for load in ids)
+    chosen = f"AND load_id IN (''{listed})" if loads is not None else ""
+    chosen += f" AND source = {literal(source)}" if source is not None else ""
+    found = lake.query(
+        "SELECT source, feed, sum(rows_read)::BIGINT AS rows_read, list(load_id) AS load_ids "
+        f"FROM {lake.scan('ops', 'loads')} WHERE status IN ('committed', 'withdrawn') {chosen} "
+        "GROUP BY 1, 2 HAVING sum(rows_read) > 0 AND sum(rows_read) = sum(rows_quarantined) ORDER BY 1, 2"
+    ).to_pylist()
+    empty = []
+    for row in found:
+        load_ids = row.pop("load_ids")
+        if not _any_in_bronze(lake, row["source"], load_ids):  # replays may have moved rows since
+            empty.append(EmptyFeed(**row, reasons=_commonest(lake, row["source"], load_ids)))
+    return tuple(feed for feed in empty if feed.reasons)
+
+
+def _any_in_bronze(lake: Lake, source: str, load_ids: Sequence[str]) -> bool:
+    listed = ", ".join(literal(load_id) for load_id in load_ids)
+    found = lake.query(f"SELECT 1 FROM {lake.scan('bronze', source)} WHERE load_id IN ({listed}) LIMIT 1")
+    return bool(found.num_rows)
+
+
+def _commonest(lake: Lake, source: str, load_ids: Sequence[str]) -> tuple[Reason, ...]:
+    listed = ", ".join(literal(load_id) for load_id in load_ids)
+    rows = lake.query(
+        "SELECT split_part(reason, ':', 1) AS reason, count(*) AS rows, arg_min(reason, (file, line)) AS example, "
+        "arg_min(file || ':' || line, (file, line)) AS \"where\" "
+        f"FROM (SELECT unnest(reasons) AS reason, file, line FROM {lake.scan('quarantine', source)} "
+        f"WHERE load_id IN ({listed})) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {COMMONEST}"
+    ).to_pylist()
+    return tuple(Reason(**row) for row in rows)
 
 
 def recent_quarantine_shares(lake: Lake) -> dict[str, float]:

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from retail_assets.sources.config import Feed
+from retail_assets.sources.contract import Feed
+from retail_assets.sources.lines import LINE_LIMIT
 
 Layout = dict[str, str]
+ROWS_PER_SLICE = 500_000
+SHOWN_BYTES = 500
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class RawFile:
     mtime_us: int
     delivered_at: datetime
     file_date: date | None
+
+    @property
+    def root(self) -> Path:
+        """The folder that `name` is relative to."""
+        return self.path.parents[len(Path(self.name).parts) - 1]
 
     @property
     def load_id(self) -> str:
@@ -58,3 +67,31 @@ def raw_rows(file: RawFile, count: int, first: int = 1) -> pa.Table:
             "_problem": pa.nulls(count, pa.string()),
         }
     )
+
+
+def typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:
+    """Rows that have their types already, numbered from `first`."""
+    rows = raw_rows(file, data.num_rows, first)
+    for name in data.column_names:
+        rows = rows.append_column(name, data[name])
+    return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
+
+
+def unreadable(file: RawFile, problem: str, content: str) -> Slice:
+    """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
+    rows = raw_rows(file, 1).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
+    rows = rows.set_column(3, "_problem", pa.array([problem]))
+    return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
+
+
+def beginning(file: RawFile) -> str:
+    """What a person sees of a file that cannot be read."""
+    with file.path.open("rb") as content:
+        return content.read(SHOWN_BYTES).decode(errors="backslashreplace").replace("\0", "\\0")
+
+
+def arrow_layout(schema: pa.Schema) -> Layout:
+    """The DuckDB types of the columns of `schema`."""
+    with duckdb.connect() as connection:
+        connection.register("sample", schema.empty_table())
+        return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

@@ -7,25 +7,33 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retail_assets.sources.csv_lines import split_header
-from retail_assets.sources.lines import LINE_LIMIT, Block, read_blocks
-from retail_assets.sources.raw import Layout, RawFile, Slice, raw_rows
+from retail_assets.sources.contract import Feed
+from retail_assets.sources.derived import read_derived
+from retail_assets.sources.headers import Header, NoHeader, header_of
+from retail_assets.sources.lines import Block, read_blocks
+from retail_assets.sources.raw import (
+    ROWS_PER_SLICE,
+    Layout,
+    RawFile,
+    Slice,
+    arrow_layout,
+    beginning,
+    raw_rows,
+    typed_slice,
+    unreadable,
+)
+from retail_assets.sources.records import read_records
 from retail_assets.sources.text_files import csv_slice, json_slice
-from retail_assets.sources.yaml_files import SourceConfigError
-
-ROWS_PER_SLICE = 500_000
-READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
 
 
 @dataclass
 class Waiting:
     """Small pieces that wait for others like them."""
 
-    csv: dict[tuple[str, tuple[str, ...]], list[tuple[RawFile, Block]]] = field(default_factory=dict)
+    csv: dict[tuple[str, Header], list[tuple[RawFile, Block]]] = field(default_factory=dict)
     json: dict[str, list[tuple[RawFile, Block]]] = field(default_factory=dict)
     tables: dict[tuple[str, bool, tuple[tuple[str, str], ...]], list[Slice]] = field(default_factory=dict)
 
@@ -49,7 +57,7 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
     waiting = Waiting()
     for file in files:
         if file.feed.derive is not None:
-            waiting.add_table(_derived(file))
+            yield from _all_but_last(read_derived(file), waiting)
         elif file.feed.format == "csv":
             yield from _csv(file, waiting)
         elif file.feed.format == "parquet":
@@ -61,21 +69,33 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
     yield from waiting.slices()
 
 
-def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
-    names: tuple[str, ...] = ()
-    last: Block | None = None
-    for block in read_blocks(file.path, file.feed.dialect.encoding):
+def _all_but_last(pieces: Iterator[Slice], waiting: Waiting) -> Iterator[Slice]:
+    last: Slice | None = None
+    for piece in pieces:
         if last is not None:
-            yield csv_slice([(file, last)], names)
-        if block.first_line == 1:
-            end = block.data.index(b"\n") + 1
-            names = split_header(block.data[:end].decode(), file.feed.dialect.delimiter)
-            block = Block(block.data, 2, block.cut, block.problems, end)
-        last = block
-    if last is None or not last.body:
-        waiting.add_table(_without_rows(file, dict.fromkeys(names, "VARCHAR")))
+            yield last
+        last = piece
+    if last is not None:
+        waiting.add_table(last)
+
+
+def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    header = Header(())
+    last: Block | None = None
+    try:
+        for header, block in read_records(read_blocks(file.path, file.feed.dialect.encoding), file.feed):
+            if not block.body:
+                continue
+            if last is not None:
+                yield csv_slice([(file, last)], header)
+            last = block
+    except NoHeader as error:
+        waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
+        return
+    if last is None:
+        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR")))
     else:
-        waiting.csv.setdefault((file.feed.name, names), []).append((file, last))
+        waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
 
 
 def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
@@ -98,62 +118,58 @@ def _is_array(file: RawFile) -> bool:
 def _json_array(file: RawFile) -> Slice:
     content = file.path.read_bytes()
     try:
-        elements = [json.dumps(element, ensure_ascii=False) for element in json.loads(content)]
+        elements = [_json_text(element) for element in json.loads(content)]
     except ValueError as error:
-        return _unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
-    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array(elements, pa.string()))
+        return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
+    except RecursionError:
+        return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
+    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))
+    rows = rows.set_column(3, "_problem", pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
+
+
+def _json_text(element: object) -> tuple[str, str | None]:
+    """One element of an array as JSON, and what is wrong with it: half of a character cannot be stored."""
+    text = json.dumps(element, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(element), "not_utf8: half of a surrogate pair (a character that was cut in two)"
+    return text, None
 
 
 def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     try:
         parquet = pq.ParquetFile(file.path)
     except (pa.ArrowInvalid, OSError) as error:
-        waiting.add_table(_unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
+        waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
         return
-    layout = _arrow_layout(parquet.schema_arrow)
-    first, last = 1, _typed_slice(file, parquet.schema_arrow.empty_table(), layout, 1)
-    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
-        if last.rows.num_rows:
-            yield last
-        last = _typed_slice(file, pa.Table.from_batches([batch]), layout, first)
+    names = parquet.schema_arrow.names
+    if problem := header_of(names, file.feed).problem:
+        waiting.add_table(unreadable(file, problem, ", ".join(names)))
+        return
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in _unlike(names, file.feed)])
+    yield from _all_but_last(_batches(file, parquet, schema), waiting)
+
+
+def _batches(file: RawFile, parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[Slice]:
+    layout, first = arrow_layout(schema), 1
+    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=schema.names):
+        yield typed_slice(file, pa.Table.from_batches([batch]), layout, first)
         first += batch.num_rows
-    waiting.add_table(last)
+    if first == 1:
+        yield typed_slice(file, schema.empty_table(), layout, 1)
 
 
-def _derived(file: RawFile) -> Slice:
-    """Rows that the feed's SQL makes out of the whole file, seen as `rows`; numbered in the order it gives."""
-    path = str(file.path).replace("'", "''")
-    with duckdb.connect() as connection:
-        try:
-            connection.execute(f"CREATE VIEW rows AS SELECT * FROM {READ_FUNCTIONS[file.feed.format]}('{path}')")
-            table = connection.execute(file.feed.derive or "").to_arrow_table()
-        except duckdb.BinderException as error:
-            raise SourceConfigError(
-                f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}", where=file.name
-            ) from error
-        except duckdb.Error as error:
-            return _unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
-    return _typed_slice(file, table, _arrow_layout(table.schema), 1)
-
-
-def _typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:
-    rows = raw_rows(file, data.num_rows, first)
-    for name in data.column_names:
-        rows = rows.append_column(name, data[name])
-    return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
+def _unlike(names: Sequence[str], feed: Feed) -> list[str]:
+    """`names` without ignored ones that another one equals but for case: a table can hold only one of them."""
+    lower = [name.lower() for name in names]
+    return [name for name in names if name not in feed.ignored or lower.count(name.lower()) == 1]
 
 
 def _without_rows(file: RawFile, layout: Layout) -> Slice:
     """A file without rows has no columns to judge, but it has been read, and its layout is known."""
     return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})
-
-
-def _unreadable(file: RawFile, problem: str, content: str) -> Slice:
-    """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
-    rows = raw_rows(file, 1).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
-    rows = rows.set_column(3, "_problem", pa.array([problem]))
-    return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
 
 
 def _joined(pieces: list[Slice]) -> Slice:
@@ -166,9 +182,3 @@ def _joined(pieces: list[Slice]) -> Slice:
         {file: layout for piece in pieces for file, layout in piece.layouts.items()},
         first.parse_json,
     )
-
-
-def _arrow_layout(schema: pa.Schema) -> Layout:
-    with duckdb.connect() as connection:
-        connection.register("sample", schema.empty_table())
-        return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

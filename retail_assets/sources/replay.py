@@ -16,11 +16,14 @@ import duckdb
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import MAPPINGS_DIR, Contract, Feed, load_contracts, load_mapping
-from retail_assets.sources.load import FaultPoint, mapped_contracts, only_one
+from retail_assets.sources.chosen import Judged, MappingNeeded, judges
+from retail_assets.sources.config import load_contracts
+from retail_assets.sources.imports import remember
+from retail_assets.sources.load import FaultPoint, only_one
 from retail_assets.sources.parts import Part
 from retail_assets.sources.report import ReplayReport
 from retail_assets.sources.requarantined import quarantined_files, quarantined_slices
+from retail_assets.sources.reread import read_again
 from retail_assets.sources.staging import literal
 from retail_assets.sources.state import REPLAYED
 from retail_assets.sources.tables import LOADS, append_rows, ensure_bronze
@@ -31,7 +34,7 @@ DUPLICATE = "repeats JOIN files USING (_file) WHERE same AND other <> load_id ||
 
 
 class UnknownSource(RetailError):
-    """A replay of a source that no contract describes, or of rows whose feed no mapping describes any more."""
+    """A replay of a source that no contract describes."""
 
 
 @dataclass(frozen=True)
@@ -57,65 +60,62 @@ def replay(
 ) -> ReplayReport:
     """Judges the quarantine of `source` again and moves what passes into bronze; doing it twice moves nothing twice.
 
-    Rows of an import are judged by its mapping, looked up by name in `mappings` (default: configs/mappings). Rows whose
-    file could not be split or decoded as it was are left where they are.
+    Rows of an import are judged by the mapping in `mappings` that fits them, else by the one that loaded them, as its
+    file reads now. Rows whose file could not be split or decoded as it was are left where they are. Raises
+    MappingNeeded when there are rows and no mapping for any of them.
     """
     contracts = load_contracts(config_dir)
     if source not in contracts:
         raise UnknownSource(f"{source!r} is no source", todo=f"use one of {', '.join(contracts)}")
     ensure_bronze(lake, contracts)
     fault = fault_point or (lambda _: None)
-    found = contracts_by_prefix(
-        contracts, source, sorted(MAPPINGS_DIR.glob("*.yaml")) if mappings is None else mappings
-    )
     with only_one(lake, source), lake.connect(private=True) as connection:
-        reports = [
-            _replay_feeds(connection, lake, contract, _labels(prefix, contract), fault)
-            for prefix, contract in found.items()
-        ]
-        left = _left_by_reason(connection, lake, source)
+        found, notes = judges(connection, lake, contracts, source, home.landing, mappings or ())
+        if notes and not found:
+            raise MappingNeeded(f"no row of {source} can be judged: " + "; ".join(notes), where=f"quarantine/{source}")
+        reports = [report for judged in found for report in _judge(connection, lake, judged, notes, fault)]
+        left = _left_by_reason(connection, lake, source, found)
         rows_left = lake.open("quarantine", source).count()
+    if not found:
+        notes.append(f"nothing of {source} is in quarantine")
     return ReplayReport(
         source=source,
         rows_tried=sum(report.rows_tried for report in reports),
         rows_moved=sum(report.rows_moved for report in reports),
         rows_duplicate=sum(report.rows_duplicate for report in reports),
         rows_left=rows_left,
-        left_by_reason=left,
+        left_by_reason=dict(sorted(sum((Counter(report.left_by_reason) for report in reports), left).items())),
         business_dates=tuple(sorted({day for report in reports for day in report.business_dates})),
+        judged_by=tuple(judged.by for judged in found),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def contracts_by_prefix(contracts: dict[str, Contract], source: str, mappings: Sequence[Path]) -> dict[str, Contract]:
-    """The contract of `source` under each prefix its feeds have in ops/loads: "" and "<mapping>/"."""
-    found = {"": contracts[source]}
-    for path in mappings:
-        mapping = load_mapping(path, contracts)
-        for contract in mapped_contracts(mapping, contracts):
-            if contract.source == source:
-                found[f"{mapping.mapping}/"] = contract
-    return found
-
-
-def _labels(prefix: str, contract: Contract) -> dict[str, Feed]:
-    return {prefix + feed.name: feed for feed in contract.feeds}
+def _judge(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged, notes: list[str], fault_point: FaultPoint
+) -> list[ReplayReport]:
+    """Reads again what was refused as a whole, then judges kept rows; a mapping that moved rows is remembered."""
+    reports = [
+        read_again(connection, lake, judged, notes),
+        _replay_feeds(connection, lake, judged, notes, fault_point),
+    ]
+    if judged.file is not None and judged.root is not None and any(report.rows_moved for report in reports):
+        remember(lake, judged.prefix[:-1], judged.file, judged.root)
+    return reports
 
 
 def _replay_feeds(
-    connection: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    contract: Contract,
-    feeds: dict[str, Feed],
-    fault_point: FaultPoint,
+    connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged, notes: list[str], fault_point: FaultPoint
 ) -> ReplayReport:
-    nothing = ReplayReport(source=contract.source, rows_tried=0, rows_moved=0, rows_duplicate=0, rows_left=0)
-    files = quarantined_files(connection, lake, contract.source, feeds)
+    contract = judged.contract
+    nothing = ReplayReport(source=contract.source)
+    files = quarantined_files(connection, lake, contract.source, judged.labels, judged.derive_then)
     if not files:
         return nothing
     part = Part(connection, lake, contract)
     part.register([file.raw for file in files])
     part.start()
-    for piece in quarantined_slices(connection, lake, contract.source, files):
+    for piece in quarantined_slices(connection, lake, contract, files, notes):
         part.add(piece)
     if part.rows == 0:
         return nothing
@@ -133,6 +133,7 @@ def _replay_feeds(
         rows_moved=len(moved.row_ids) + len(here.row_ids),
         rows_duplicate=len(duplicate.row_ids),
         rows_left=part.rows - len(moved.row_ids) - len(here.row_ids) - len(duplicate.row_ids),
+        left_by_reason=dict(part.reasons()),
         business_dates=tuple(sorted({*moved.days, *here.days})),
     )
 
@@ -194,9 +195,15 @@ def _loads_row(source: str, passed: Passed, is_duplicate: bool, now: datetime) -
     }
 
 
-def _left_by_reason(connection: duckdb.DuckDBPyConnection, lake: Lake, source: str) -> dict[str, int]:
+def _left_by_reason(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, source: str, judged: Sequence[Judged]
+) -> Counter[str]:
+    """Why rows are in quarantine that none of `judged` has judged just now."""
+    labels = ", ".join(literal(label) for each in judged for label in each.labels) or "''"
     rows = connection.execute(
         "SELECT split_part(reason, ':', 1) AS kind, count(*) "
-        f"FROM (SELECT unnest(reasons) AS reason FROM {lake.scan('quarantine', source)}) GROUP BY 1 ORDER BY 1"
+        f"FROM (SELECT load_id, unnest(reasons) AS reason FROM {lake.scan('quarantine', source)}) "
+        f"WHERE load_id NOT IN (SELECT load_id FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} "
+        f"AND status = 'committed' AND feed IN ({labels})) GROUP BY 1"
     ).fetchall()
-    return dict(Counter(dict(rows)))
+    return Counter(dict(rows))

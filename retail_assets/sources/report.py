@@ -1,8 +1,11 @@
 """What a load did, per source: counts that add up, reasons, touched days, schema changes."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict
+
+from retail_assets.core.errors import RetailError
 
 
 class Frozen(BaseModel):
@@ -17,6 +20,44 @@ class SchemaChange(Frozen):
     feed: str
     file: str
     change: str
+
+
+class Reason(Frozen):
+    """Why rows are in quarantine: how many, and one of them."""
+
+    reason: str
+    rows: int
+    example: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} x {self.reason}, for example {self.example} ({self.where})"
+
+
+class EmptyFeed(Frozen):
+    """A feed none of whose rows reached bronze, with the commonest reasons."""
+
+    source: str
+    feed: str
+    rows_read: int
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        lines = [f"none of the {self.rows_read:,} rows of feed {self.feed} reached bronze/{self.source}:"]
+        return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
+
+
+class NothingLoaded(RetailError):
+    """Rows were read and every one of them is in quarantine."""
+
+    def __init__(self, feeds: Sequence[EmptyFeed]) -> None:
+        sources = dict.fromkeys(feed.source for feed in feeds)
+        replays = ", then ".join(f"`retail replay {source}`" for source in sources)
+        super().__init__(
+            "\n  ".join(str(feed) for feed in feeds),
+            where=", ".join(f"quarantine/{source}" for source in sources),
+            todo=f"correct what the commonest reason names, then {replays}; the rows are kept until then",
+        )
 
 
 class SourceReport(Frozen):
@@ -35,6 +76,7 @@ class SourceReport(Frozen):
     quarantined_by_reason: dict[str, int] = {}
     business_dates: tuple[date, ...] = ()
     schema_changes: tuple[SchemaChange, ...] = ()
+    empty_feeds: tuple[EmptyFeed, ...] = ()
     batches_rolled_back: int = 0
     delta_version: int | None = None
     seconds: float = 0.0
@@ -48,10 +90,19 @@ class SkippedReport(Frozen):
 
 
 class LoadReport(Frozen):
-    """One load of several sources, in the order they were loaded."""
+    """One load of several sources, in the order they were loaded.
+
+    `waiting` counts the quarantined rows of sources for which an import found nothing new.
+    """
 
     sources: tuple[SourceReport, ...]
     skipped: tuple[SkippedReport, ...] = ()
+    waiting: dict[str, int] = {}
+
+    @property
+    def empty_feeds(self) -> tuple[EmptyFeed, ...]:
+        """Feeds of all sources that brought rows and none of them to bronze."""
+        return tuple(feed for report in self.sources for feed in report.empty_feeds)
 
     def source(self, name: str) -> SourceReport:
         """The report of one source; raises KeyError for a source that was not part of the load."""
@@ -79,12 +130,17 @@ class LoadReport(Frozen):
 
 
 class ReplayReport(Frozen):
-    """What a replay of one source's quarantine did."""
+    """What a replay of one source's quarantine did.
+
+    `judged_by` names the mappings that were used; `notes` say of rows that were not tried why not.
+    """
 
     source: str
-    rows_tried: int
-    rows_moved: int
-    rows_duplicate: int
-    rows_left: int
+    rows_tried: int = 0
+    rows_moved: int = 0
+    rows_duplicate: int = 0
+    rows_left: int = 0
     left_by_reason: dict[str, int] = {}
     business_dates: tuple[date, ...] = ()
+    judged_by: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,10 +1,12 @@
 """Raw slices as DuckDB views `raw_<n>`: _pos, _file, _line, _raw, _problem and the columns of the files."""
 
 import json
+from collections.abc import Iterable
 
 import duckdb
 import pyarrow as pa
 
+from retail_assets.sources.contract import Feed
 from retail_assets.sources.raw import Layout, Slice
 
 
@@ -57,15 +59,16 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) 
     layouts: dict[int, Layout] = {file: {} for file in piece.read}
     for file, keys in found:
         layouts[file] |= dict.fromkeys(sorted(keys or ()), "VARCHAR")
-    layout: Layout = {name: "VARCHAR" for each in layouts.values() for name in each}
-    layout = _nameable(layout)
+    names = [name for each in layouts.values() for name in each]
+    layout: Layout = dict.fromkeys(_nameable(names, piece.feed), "VARCHAR")
+    doubtful = _doubtful_keys() if len({name.lower() for name in names}) < len(set(names)) else "NULL"
     structure = literal(json.dumps(layout or {"_nothing": "VARCHAR"}))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {view}_json AS "
         "SELECT _pos, _file, _line, rtrim(_raw, chr(10) || chr(13)) AS _raw, "
         "CASE WHEN _problem IS NOT NULL THEN _problem "
         "WHEN NOT json_valid(_raw) THEN 'not_json: not valid JSON' "
-        "WHEN json_type(_raw) <> 'OBJECT' THEN 'not_json: not a JSON object' END AS _problem, "
+        f"WHEN json_type(_raw) <> 'OBJECT' THEN 'not_json: not a JSON object' ELSE {doubtful} END AS _problem, "
         f"from_json(CASE WHEN {valid} THEN _raw END, {structure}) AS fields FROM {view}_arrow"
     )
     columns = "".join(f", fields.{quoted(name)} AS {quoted(name)}" for name in layout)
@@ -75,10 +78,23 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str) 
     return Slice(piece.feed, layout, piece.rows, piece.read, layouts, parse_json=True)
 
 
-def _nameable(layout: Layout) -> Layout:
-    """Keys that differ only in case, or do not print, cannot be columns; they stay visible as unknown keys."""
-    by_name = {name.lower(): name for name in reversed(layout) if name.isprintable() and name}
-    return {name: layout[name] for name in layout if by_name.get(name.lower()) == name}
+def _nameable(keys: Iterable[str], feed: Feed) -> list[str]:
+    """Of keys that differ only in case the one the feed names; none that does not print: they stay unknown keys."""
+    named = {name for column in feed.columns for name in feed.names(column)}
+    by_name: dict[str, str] = {}
+    for key in sorted(set(keys), key=lambda key: (key not in named, key)):
+        if key and key.isprintable():
+            by_name.setdefault(key.lower(), key)
+    return [key for key in dict.fromkeys(keys) if by_name.get(key.lower()) == key]
+
+
+def _doubtful_keys() -> str:
+    """SQL of the reason against an object that has two keys which differ only by case, or NULL."""
+    same = "list_filter(json_keys(_raw), a -> len(list_filter(json_keys(_raw), b -> lower(a) = lower(b))) > 1)"
+    return (
+        f"CASE WHEN len({same}) > 0 THEN 'ambiguous_columns: ' || array_to_string({same}, ', ') "
+        "|| ' differ only by case' END"
+    )
 
 
 def rebuild(layout: Layout) -> str:

@@ -8,7 +8,7 @@ import duckdb
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.staging import literal
 
-REPLAYED = "replayed"
+REPLAYED, WITHDRAWN = "replayed", "withdrawn"
 
 
 @dataclass
@@ -28,7 +28,9 @@ def read_state(connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Itera
     listed = ", ".join(literal(source) for source in states)
     loads = connection.execute(
         "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
-        f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}'"
+        f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}' "
+        f"QUALIFY max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id) IS NULL "
+        f"OR loaded_at > max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id)"
     ).fetchall()
     unfinished = connection.execute(
         f"SELECT source, batch_id, any_value(load_ids) FROM {lake.scan('ops', 'load_batches')} "

@@ -14,7 +14,7 @@ from deltalake import ColumnProperties, WriterProperties, write_deltalake
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.config import Contract
+from retail_assets.sources.contract import Contract
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.staging import literal, quoted
 

@@ -1,4 +1,4 @@
-"""Blocks of CSV and JSON lines into slices: rows numbered by physical line, cut and unreadable lines marked."""
+"""Blocks of CSV and JSON lines into slices: rows numbered by their first line, cut and unreadable ones marked."""
 
 import json
 import re
@@ -8,24 +8,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.sources.csv_lines import parse_lines
+from retail_assets.sources.csv_lines import Offsets, parse_records
+from retail_assets.sources.headers import Header
 from retail_assets.sources.lines import LINE_LIMIT, Block, blank_lines, line_array, text_of
 from retail_assets.sources.raw import RawFile, Slice
+from retail_assets.sources.records import first_line_of
 
 Blocks = Sequence[tuple[RawFile, Block]]
 LastLines = dict[tuple[int, int], bool]
 SHORT_LINE = re.compile(r"field_count: (\d+) fields instead of (\d+)")
 
 
-def csv_slice(blocks: Blocks, names: tuple[str, ...]) -> Slice:
-    """The lines of `blocks` (headers taken off), all with the columns `names`."""
-    feed, layout = blocks[0][0].feed, dict.fromkeys(names, "VARCHAR")
+def csv_slice(blocks: Blocks, header: Header) -> Slice:
+    """The records of `blocks`, all below the same header."""
+    feed, names, layout = blocks[0][0].feed, header.names, dict.fromkeys(header.names, "VARCHAR")
     layouts = {file.index: layout for file, _ in blocks}
-    data, rows, read = _numbered(blocks)
-    parsed = parse_lines(data, names, feed.dialect, rows.num_rows)
+    data, offsets, rows, read = _numbered(blocks)
+    parsed = parse_records(data, offsets, names, feed.dialect)
     if parsed.problems is not None:
         rows = rows.take(pa.array(parsed.rows))
     problems = _csv_problems(rows, parsed.problems, blocks, feed.dialect.ends_with_newline)
+    if header.problem is not None:
+        problems = pa.array([header.problem], pa.string()).take(pa.array(np.zeros(rows.num_rows, np.int32)))
     table = pa.table(
         [*rows.columns, problems, *parsed.columns.columns], names=["_file", "_line", "_raw", "_problem", *names]
     )
@@ -34,7 +38,7 @@ def csv_slice(blocks: Blocks, names: tuple[str, ...]) -> Slice:
 
 def json_slice(blocks: Blocks) -> Slice:
     """The lines of `blocks`, each one JSON object, as text: DuckDB parses them."""
-    _, rows, read = _numbered(blocks)
+    _, _, rows, read = _numbered(blocks)
     known = _known_problems(blocks)
     cut = {line for line, is_cut in _last_lines(blocks).items() if is_cut}
     problems = pa.nulls(rows.num_rows, pa.string())
@@ -47,32 +51,45 @@ def json_slice(blocks: Blocks) -> Slice:
     return Slice(blocks[0][0].feed, {}, rows.append_column("_problem", problems), read, parse_json=True)
 
 
-def _numbered(blocks: Blocks) -> tuple[bytes, pa.Table, dict[int, int]]:
-    """The text of `blocks` without blank lines, its lines with file index and line number, and the rows per file."""
+def _numbered(blocks: Blocks) -> tuple[bytes, Offsets, pa.Table, dict[int, int]]:
+    """The text of `blocks` without blank lines, where its records begin and end, the records with file index and
+    number of their first line, and the records per file.
+    """
     only = blocks[0][1]
     data = only.data if len(blocks) == 1 and only.start == 0 else b"".join(block.body for _, block in blocks)
     lines, offsets = line_array(data)
     ends = np.searchsorted(offsets, np.cumsum([len(block.body) for _, block in blocks]))
     counts = np.diff(ends, prepend=0)
-    index = np.repeat(np.array([file.index for file, _ in blocks], np.int32), counts)
+    which = np.repeat(np.arange(len(blocks)), counts)
     first = np.array([block.first_line for _, block in blocks]) - (ends - counts)
-    number = (np.arange(len(lines)) + np.repeat(first, counts)).astype(np.int32)
+    number = (np.arange(len(lines)) + first[which]).astype(np.int32)
+    kept = ~blank_lines(data, offsets)
+    if any(len(block.inner) for _, block in blocks):
+        begins = np.ones(len(lines), np.bool_)
+        begins[np.concatenate([block.inner - n for (_, block), n in zip(blocks, first, strict=True)])] = False
+        which, number, kept = which[begins], number[begins], kept[begins]
+        offsets = offsets[np.append(begins, True)]
+        lines = pa.StringArray.from_buffers(len(number), pa.py_buffer(offsets), pa.py_buffer(data))
+    index = np.array([file.index for file, _ in blocks], np.int32)[which]
     table = pa.table([pa.array(index), pa.array(number), lines], names=["_file", "_line", "_raw"])
-    blank = blank_lines(data, offsets)
-    if blank.any():
-        table = table.filter(pa.array(~blank)).combine_chunks()
-        data = text_of(table["_raw"].chunk(0))[0] if table.num_rows else b""
-        counts = counts - np.bincount(np.searchsorted(ends, np.flatnonzero(blank), "right"), minlength=len(blocks))
-    return data, table, {file.index: int(n) for (file, _), n in zip(blocks, counts, strict=True)}
+    if not kept.all():
+        table, which = table.filter(pa.array(kept)).combine_chunks(), which[kept]
+        data, offsets = text_of(table["_raw"].chunk(0)) if table.num_rows else (b"", np.zeros(1, np.int32))
+    found = np.bincount(which, minlength=len(blocks))
+    return data, offsets, table, {file.index: int(n) for (file, _), n in zip(blocks, found, strict=True)}
 
 
 def _last_lines(blocks: Blocks) -> LastLines:
-    """(file, number of the last line of its block) -> whether that line has no line end."""
-    return {(f.index, block.last_line): block.cut for f, block in blocks}
+    """(file, number of the last record of its block) -> whether that record has no line end."""
+    return {(f.index, first_line_of(block, block.last_line)): block.cut for f, block in blocks}
 
 
 def _known_problems(blocks: Blocks) -> dict[tuple[int, int], str]:
-    return {(file.index, line): what for file, block in blocks for line, what in block.problems.items()}
+    return {
+        (file.index, first_line_of(block, line)): what
+        for file, block in blocks
+        for line, what in reversed(block.problems.items())
+    }
 
 
 def _keys(rows: pa.Table) -> list[tuple[int, int]]:

@@ -1,5 +1,7 @@
 """YAML files into frozen Pydantic models; every mistake is reported with its file and line."""
 
+import difflib
+import os
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +14,31 @@ from retail_assets.core.errors import RetailError
 # The C parser is ten times as fast; where PyYAML was built without it, the Python one reads the same.
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Location = tuple[str | int, ...]
+ALIKE = 0.5  # of 1, as difflib measures; `qty` and `quantity` are 0.55
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class SourceConfigError(RetailError):
     """A source or mapping file that says something the contract does not allow."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` names that `word` is most likely a misspelling of, whatever the case; None for none."""
+    wanted = word.lower()
+    matcher = difflib.SequenceMatcher(b=wanted)
+    scored: list[tuple[float, int, str]] = []
+    for name in dict.fromkeys(known):
+        matcher.set_seq1(name.lower())
+        # Of names equally alike the one that begins alike: `itme` is `item`, not `time`.
+        scored.append((matcher.ratio(), len(os.path.commonprefix([wanted, name.lower()])), name))
+    best = max(scored, key=lambda score: score[:2], default=(0.0, 0, ""))
+    return best[2] if best[0] >= ALIKE else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; the nearest is 'x'`, to be put behind a message about `word`, or nothing."""
+    name = nearest(word, known)
+    return "" if name is None else f"; the nearest is {name!r}"
 
 
 class Lines:

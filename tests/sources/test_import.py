@@ -107,7 +107,7 @@ feeds:
     constants: {{country: US, time_zone: America/New_York, currency: USD}}
   - name: lines
     source: pos_lines
-    files: lines.csv
+    files: lines*.csv
     format: csv
     skip_references: [sku]
     columns:
@@ -131,15 +131,17 @@ def till(folder: Path, quantity: str = "pieces", derive: str = "SELECT DISTINCT 
     return mapping
 
 
-def test_an_expression_over_a_column_that_is_not_there_rejects_the_rows_not_the_load(
+def test_an_expression_over_a_column_that_one_file_lacks_rejects_its_rows_not_the_load(
     tmp_path: Path, home: Home, lake: Lake
 ) -> None:
-    report = import_retailer(lake, home, till(tmp_path, quantity="qty * 2"), tmp_path).source("pos_lines")
-    assert report.quarantined_by_reason == {"missing_column": 1}
+    mapping = till(tmp_path, quantity="trim(pieces)")
+    (tmp_path / "lines_odd.csv").write_text("shop,receipt,time,item,qty,price\nA,2,2024-07-01 09:30,X,2,3.50\n")
+    report = import_retailer(lake, home, mapping, tmp_path).source("pos_lines")
+    assert (report.rows_bronze, report.quarantined_by_reason) == (1, {"missing_column": 1})
     reasons = lake.query(f"SELECT reasons[1] AS r FROM {lake.scan('quarantine', 'pos_lines')}")["r"].to_pylist()
     assert "quantity cannot be computed" in reasons[0]
-    assert "qty" in reasons[0]
-    corrected = [till(tmp_path, quantity="pieces")]
+    assert "pieces" in reasons[0]
+    corrected = [till(tmp_path, quantity="trim(qty)")]
     assert replay(lake, home, "pos_lines", mappings=corrected).rows_moved == 1
 
 

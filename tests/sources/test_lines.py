@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retail_assets.sources.config import Dialect
-from retail_assets.sources.csv_lines import parse_lines, split_header
+from retail_assets.sources.contract import Dialect, Feed
+from retail_assets.sources.csv_lines import Parsed, parse_records
+from retail_assets.sources.headers import read_header
 from retail_assets.sources.lines import LINE_LIMIT, blank_lines, line_array, read_blocks
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -80,6 +81,12 @@ def test_blank_lines_are_found() -> None:
     assert blank_lines(data, offsets).tolist() == [False, True, True, False, False]
 
 
+def parse_lines(text: str, names: tuple[str, ...], dialect: Dialect) -> Parsed:
+    """Every line of `text` as a record."""
+    data = text.encode()
+    return parse_records(data, line_array(data)[1], names, dialect)
+
+
 @settings(deadline=None, max_examples=120)
 @given(
     rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=20),
@@ -89,7 +96,7 @@ def test_blank_lines_are_found() -> None:
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: str, ending: str) -> None:
     written = io.StringIO()
     csv.writer(written, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
-    parsed = parse_lines(written.getvalue().encode(), ("a", "b", "c"), Dialect(delimiter=delimiter), len(rows))
+    parsed = parse_lines(written.getvalue(), ("a", "b", "c"), Dialect(delimiter=delimiter))
     order = np.argsort(parsed.rows, kind="stable")
     read = [[row[name] or "" for name in "abc"] for row in parsed.columns.take(order).to_pylist()]
     assert read == rows
@@ -100,7 +107,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]], delimiter: 
 @given(lines=st.lists(st.text(st.sampled_from('ab",;\r 1é'), min_size=1, max_size=9), min_size=1, max_size=15))
 def test_every_line_becomes_one_row_whatever_is_in_it(lines: list[str]) -> None:
     lines = [line for line in lines if line.strip("\r")] or ["a"]
-    parsed = parse_lines("".join(f"{line}\n" for line in lines).encode(), ("a", "b"), Dialect(), len(lines))
+    parsed = parse_lines("".join(f"{line}\n" for line in lines), ("a", "b"), Dialect())
     assert sorted(parsed.rows.tolist()) == list(range(len(lines)))
     problems = parsed.problems or [None] * len(lines)
     for row, problem in zip(parsed.rows.tolist(), problems, strict=True):
@@ -109,4 +116,6 @@ def test_every_line_becomes_one_row_whatever_is_in_it(lines: list[str]) -> None:
 
 
 def test_header_names_are_unique_without_regard_to_case() -> None:
-    assert split_header('sku, Price ,price,,"a,b"\r\n', ",") == ("sku", "Price", "price_2", "column_4", "a,b")
+    feed = Feed(name="f", files="f.csv", format="csv", columns={})
+    header = read_header(b'sku, Price ,price,,"a,b"\r\n', feed)
+    assert header.names == ("sku", "Price", "price_2", "column_4", "a,b")

@@ -1,0 +1,183 @@
+"""Whether what a mapping says of its files' columns is true of any of them: a misspelt name is refused, not loaded.
+
+A column that one file of a feed lacks is that file's matter (its rows are quarantined); one that no file has is a
+mistake of the mapping, found before anything is written.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from retail_assets.sources.contract import Contract, Feed, Mapping
+from retail_assets.sources.judging import Judge
+from retail_assets.sources.raw import Layout
+from retail_assets.sources.sampling import NotDerived, file_layouts
+from retail_assets.sources.staging import quoted
+from retail_assets.sources.values import sql_type
+from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, did_you_mean
+
+UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
+SHOWN = 5
+DELIMITERS = ";\t|,"
+
+
+@dataclass
+class Claims:
+    """What a feed says of its files that none of the layouts seen so far bears out, by where it is said."""
+
+    feed: Feed
+    contract: Contract
+    fields: tuple[str, ...]
+    open: dict[Location, str] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    columns: int = 0
+    _seen: set[frozenset[tuple[str, str]]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, contract: Contract, feed: Feed, contracts: dict[str, Contract]) -> "Claims":
+        """Everything `feed` says about columns: names of required ones, and its SQL."""
+        contract = contract.for_feed(feed)
+        claims = cls(feed, contract, tuple(name for r in contract.references for name in contracts[r.source].columns))
+        claims.open = {("columns", name): "" for name in claims._plain()}
+        claims.open |= {at: "" for at, _, _ in Judge(contract, feed, {}).texts()}
+        return claims
+
+    def see(self, connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+        """Closes every claim that `layout` bears out."""
+        if not layout or frozenset(layout.items()) in self._seen:
+            return
+        self._seen.add(frozenset(layout.items()))
+        self.names |= dict.fromkeys(layout)
+        self.columns = max(self.columns, len(layout))
+        for column in self._plain():
+            if any(name in layout for name in self.feed.names(column)):
+                self.open.pop(("columns", column), None)
+        _create_view(connection, layout)
+        from_json = self.feed.derive is None and self.feed.format in ("json", "jsonl")
+        for at, sql in Judge(self.contract, self.feed, layout, from_json).trials("probe").items():
+            if at in self.open and (what := _error(connection, sql)) is not None:
+                # A layout that has the column and cannot use it says more than one that lacks it.
+                if not self.open[at] or UNKNOWN.search(self.open[at]):
+                    self.open[at] = what
+            else:
+                self.open.pop(at, None)
+
+    def _plain(self) -> Iterator[str]:
+        for column, spec in self.contract.columns.items():
+            if spec.required and self.feed.names(column) and column not in self.feed.constants:
+                yield column
+
+    def mistakes(self) -> Iterator[tuple[Location, str]]:
+        """What no layout bore out; nothing where no file could be read at all."""
+        for at, what in self.open.items() if self.names else ():
+            place = ".".join(map(str, at))
+            if not what:
+                name = self.feed.names(str(at[1]))[0]
+                yield at, f"{place} names {name!r}, which no file has{did_you_mean(name, self.names)}"
+            elif unknown := UNKNOWN.search(what):
+                yield at, f"{place} names {unknown[2]!r}, which {self._nowhere(*unknown.groups())}"
+            else:
+                yield at, f"{place} cannot be computed: {what}"
+
+    def _nowhere(self, kind: str, name: str) -> str:
+        if kind == "find key":
+            return "the row that is referred to does not have" + did_you_mean(name, self.fields)
+        if kind == "Referenced table":
+            return "is nothing that is referred to" + did_you_mean(name, [r.name for r in self.contract.references])
+        return "no file has" + did_you_mean(name, self.names)
+
+
+def check_mapping(
+    mapping: Mapping, lines: Lines, mapped: Iterable[Contract], contracts: dict[str, Contract], root: Path
+) -> None:
+    """Raises SourceConfigError naming file, line and nearest column for what no file of a feed below `root` has."""
+    by_source = {contract.source: contract for contract in mapped}
+    with duckdb.connect() as connection:
+        for i, feed in enumerate(mapping.feeds):
+            files = [path for path in sorted(root.glob(feed.files)) if path.is_file()]
+            claims = Claims.of(by_source[str(feed.source)], feed, contracts)
+            try:
+                check_claims(connection, contracts, claims, file_layouts(files, feed, root), ("feeds", i), lines)
+            except NotDerived as wrong:
+                raise _not_derived(wrong, feed, lines.at(("feeds", i, "derive"))) from wrong
+
+
+def check_claims(
+    connection: duckdb.DuckDBPyConnection,
+    contracts: dict[str, Contract],
+    claims: Claims,
+    layouts: Iterable[Layout],
+    at: Location,
+    lines: Lines,
+) -> None:
+    """Raises SourceConfigError for claims of a feed, found at `at` in its file, that none of `layouts` bears out."""
+    _create_references(connection, claims.contract, contracts)
+    for layout in layouts:
+        claims.see(connection, layout)
+        if not claims.open:
+            return
+    mistakes = [(lines.at((*at, *location)), what) for location, what in claims.mistakes()]
+    if mistakes:
+        said = [f"{place}: {what}" for place, what in mistakes[:SHOWN]]
+        raise SourceConfigError(
+            f"feed {claims.feed.name!r} of {claims.contract.source} does not fit its files {claims.feed.files!r}: "
+            + "; ".join(said),
+            where=mistakes[0][0],
+            todo=f"correct the name; the files have {', '.join(claims.names)}{_one_column(claims)}",
+        )
+
+
+def _not_derived(wrong: NotDerived, feed: Feed, where: str) -> SourceConfigError:
+    unknown = UNKNOWN.search(str(wrong))
+    what = str(wrong).partition(": ")[2]
+    if unknown and unknown[1] != "Referenced table":
+        what = (
+            f"it names {unknown[2]!r}, which {wrong.file.name} does not have{did_you_mean(unknown[2], wrong.columns)}"
+        )
+    return SourceConfigError(
+        f"feed {feed.name!r} cannot be derived: {what}",
+        where=where,
+        todo=f"correct the SQL; {wrong.file.name} has {', '.join(wrong.columns)}",
+    )
+
+
+def _one_column(claims: Claims) -> str:
+    """A hint for files that were not split at all."""
+    used = next((mark for mark in DELIMITERS if mark in next(iter(claims.names))), None)
+    return "" if claims.columns > 1 or used is None else f" (one column: is the delimiter {used!r}?)"
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+    columns = "".join(f", NULL::{kind} AS {quoted(name)}" for name, kind in layout.items())
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW probe AS SELECT 0 AS _pos, 0::INTEGER AS _file, 0::INTEGER AS _line, "
+        f"''::VARCHAR AS _raw, NULL::VARCHAR AS _problem{columns} WHERE false"
+    )
+
+
+def _create_references(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, contracts: dict[str, Contract]
+) -> None:
+    """Empty tables of the shapes that a judge joins."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE files (_file INTEGER, load_id VARCHAR, file_name VARCHAR, "
+        "file_delivered_at TIMESTAMP, file_date DATE, last_day DATE)"
+    )
+    for reference in contract.references:
+        target = contracts[reference.source]
+        fields = ", ".join(f"{quoted(name)} {sql_type(spec.type)}" for name, spec in target.columns.items())
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE reference_{reference.name} (_key VARCHAR, {reference.name} STRUCT({fields}))"
+        )
+
+
+def _error(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """What DuckDB has against `sql`, or None."""
+    try:
+        connection.execute(sql)
+    except duckdb.Error as error:
+        return str(error).splitlines()[0].removeprefix("Binder Error: ").removeprefix("Catalog Error: ")
+    return None

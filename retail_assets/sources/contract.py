@@ -1,0 +1,211 @@
+"""What a source promises (its contract) and how its files spell it (its feeds), as frozen objects."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+TypeName = Annotated[
+    str, StringConstraints(pattern=r"^(text|integer|bigint|double|boolean|date|timestamp|decimal\(\d+,\d+\))$")
+]
+COMMON_COLUMNS = (
+    "row_id",
+    "load_id",
+    "file",
+    "line",
+    "content_hash",
+    "delivered_at",
+    "loaded_at",
+    "business_date",
+)
+
+
+class Strict(BaseModel):
+    """Base of every configuration object: frozen, unknown keys rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Strict):
+    """One canonical column: its type and what its values may be.
+
+    `identifier` says that nearly every row has another value, so that Parquet does not try a dictionary.
+    """
+
+    type: TypeName
+    identifier: bool = False
+    required: bool = False
+    between: tuple[float | None, float | None] | None = None
+    allowed: tuple[str, ...] | None = None
+    pattern: str | None = None
+    description: str | None = None
+
+
+class Reference(Strict):
+    """`column` must occur in `to` (`source.column`); rules read the row found under the name `as`."""
+
+    column: Name
+    to: Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$")]
+    name: Name = Field(alias="as")
+
+    @property
+    def source(self) -> str:
+        """The source that is referred to."""
+        return self.to.split(".")[0]
+
+    @property
+    def target(self) -> str:
+        """The column of that source."""
+        return self.to.split(".")[1]
+
+
+class Rule(Strict):
+    """Rows for which the SQL condition `quarantine_if` is true go to quarantine with the reason `name`.
+
+    Rules of a contract see canonical columns, `business_date`, `delivered_at`, `file_date` and referenced rows; rules
+    of a feed see the columns of the file. `detail` is a SQL text expression that is put behind the reason.
+    """
+
+    name: Name
+    quarantine_if: str
+    detail: str | None = None
+    why: str | None = None
+
+
+class Key(Strict):
+    """What makes two rows the same row.
+
+    `columns` empty means the whole row as it came. `within: business_date` says equal keys always share their day
+    (so only touched days are searched). A repeated key with other content is a `conflict` (quarantined) or a new
+    `version` (kept) of the thing.
+    """
+
+    columns: tuple[Name, ...] = ()
+    within: Literal["business_date", "table"] = "business_date"
+    repeated: Literal["conflict", "version"] = "conflict"
+
+
+class Dialect(Strict):
+    """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected."""
+
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    decimal: Literal[".", ","] = "."
+    encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
+    date: str | None = None
+    timestamp: str | None = None
+    nulls: tuple[str, ...] = ("",)
+    ends_with_newline: bool = True
+
+
+class Expression(Strict):
+    """A canonical value computed by SQL over the columns of the file (`_line` is its record number)."""
+
+    sql: str
+
+
+class Feed(Strict):
+    """One family of files of a source: where they lie, how they are written, which column is which.
+
+    `columns` gives per canonical column the name in the file, a list of names (the first is expected, the others are
+    accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have. `not_before`
+    is for archives that are older than the contract expects. `derive` is SQL over the whole file as `rows`, with the
+    files named in `also` beside it; with `text` it sees CSV columns as they are written, not as DuckDB types them.
+    """
+
+    name: Name
+    files: str
+    format: Literal["csv", "jsonl", "json", "parquet"]
+    source: Name | None = None
+    dialect: Dialect = Dialect()
+    timestamps: Literal["local", "utc", "offset"] = "utc"
+    time_zone: str = "UTC"
+    delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
+    file_date: str | None = None
+    columns: dict[Name, str | tuple[str, ...] | Expression]
+    constants: dict[Name, str | int | float] = {}
+    ignored: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    derive: str | None = None
+    text: bool = False
+    also: dict[Name, str] = {}
+    key: Key | None = None
+    skip_references: tuple[Name, ...] = ()
+    skip_rules: tuple[Name, ...] = ()
+    not_before: date | None = None
+    description: str | None = None
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """The names `column` may have in a file, the expected one first; empty for expressions and constants."""
+        named = self.columns.get(column)
+        if named is None or isinstance(named, Expression):
+            return ()
+        return (named,) if isinstance(named, str) else named
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every SQL text of this feed."""
+        found = [value.sql for value in self.columns.values() if isinstance(value, Expression)]
+        found += [text for rule in self.rules for text in (rule.quarantine_if, rule.detail) if text]
+        return (*found, *([self.derive] if self.derive else []))
+
+    def reads(self, name: str) -> bool:
+        """Whether a column or a SQL text of this feed may mean the column `name` of a file."""
+        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        return any(name in self.names(column) for column in self.columns) or any(map(word.search, self.texts))
+
+
+class BusinessDate(Strict):
+    """The column whose local date is the row's business date (`delivered_at` for slowly changing things).
+
+    A date before `not_before`, or more than `days_ahead` days after the delivery, is an `implausible_date`.
+    """
+
+    column: Name = Field(alias="from")
+    not_before: date = date(1990, 1, 1)
+    days_ahead: Annotated[int, Field(ge=0)] = 2
+
+
+class Contract(Strict):
+    """The canonical contract of one source: table name, columns, keys, references and rules."""
+
+    source: Name
+    description: str
+    grain: str
+    owner: str = "data-platform"
+    fresh_within_hours: float | None = None
+    columns: dict[Name, Column]
+    key: Key
+    business_date: BusinessDate
+    references: tuple[Reference, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+
+    def for_feed(self, feed: Feed) -> "Contract":
+        """This contract with the overrides of `feed` applied."""
+        first = feed.not_before or self.business_date.not_before
+        return self.model_copy(
+            update={
+                "business_date": self.business_date.model_copy(update={"not_before": first}),
+                "references": tuple(r for r in self.references if r.column not in feed.skip_references),
+                "rules": tuple(r for r in self.rules if r.name not in feed.skip_rules),
+            }
+        )
+
+
+class SkippedFiles(Strict):
+    """Files of a retailer that have no canonical home, and why."""
+
+    files: str
+    reason: str
+
+
+class Mapping(Strict):
+    """A real retailer's layout: its feeds and what is left out on purpose."""
+
+    mapping: Name
+    description: str
+    feeds: tuple[Feed, ...]
+    skipped: tuple[SkippedFiles, ...] = ()

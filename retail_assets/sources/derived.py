@@ -1,0 +1,99 @@
+"""Rows that a feed's SQL makes out of whole files: the file as `rows`, others beside it by the names in `also`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retail_assets.sources.contract import Feed
+from retail_assets.sources.headers import NoHeader, header_of, read_header
+from retail_assets.sources.lines import BOM, LINE_LIMIT
+from retail_assets.sources.raw import ROWS_PER_SLICE, RawFile, Slice, arrow_layout, beginning, typed_slice, unreadable
+from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.yaml_files import SourceConfigError
+
+READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
+MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+
+
+class NotBeside(SourceConfigError):
+    """A file that a feed reads beside its own is not there."""
+
+
+def read_derived(file: RawFile) -> Iterator[Slice]:
+    """The derived rows of `file`, numbered in the order the SQL gives them; one row that says why there are none."""
+    try:
+        problem = _header_problem(file)
+    except NoHeader as error:
+        problem = f"unreadable: {error.what}"
+    if problem is not None:
+        yield unreadable(file, problem, beginning(file))
+        return
+    try:
+        connection = connect(file.path, file.feed, file.root)
+    except duckdb.Error as error:
+        yield unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
+        return
+    with connection:
+        try:
+            # As a table first, so that a value that fails does so before any row is passed on.
+            connection.execute(f"CREATE TEMP TABLE derived AS {file.feed.derive}")
+        except MISTAKES as error:
+            what = f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}"
+            raise SourceConfigError(what, where=file.name) from error
+        except duckdb.Error as error:
+            what = str(error).splitlines()[0]
+            yield unreadable(file, f"unreadable: the feed's SQL fails on it ({what})", beginning(file))
+            return
+        yield from _slices(file, connection.execute("FROM derived").to_arrow_reader(ROWS_PER_SLICE))
+
+
+def connect(path: Path, feed: Feed, root: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with the view `rows` over the file at `path` and one view per file in `also`, found below `root`.
+
+    Raises duckdb.Error for a file that is none of its format, NotBeside for one that is not there.
+    """
+    sources = {"rows": _source(path, feed, feed.format)}
+    for name, pattern in feed.also.items():
+        found = sorted(root.glob(pattern))
+        if len(found) != 1:
+            many = f"{len(found)} files" if found else "no file"
+            raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
+        sources[name] = _source(found[0], feed, found[0].suffix.removeprefix("."))
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, source in sources.items():
+        connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {source}")
+    return connection
+
+
+def _source(path: Path, feed: Feed, kind: str) -> str:
+    if kind == "csv" and feed.text:
+        delimiter = literal(feed.dialect.delimiter)
+        return f"read_csv({literal(path)}, all_varchar = true, header = true, delim = {delimiter}, quote = '\"')"
+    return f"{READ_FUNCTIONS[kind]}({literal(path)})"
+
+
+def _slices(file: RawFile, reader: pa.RecordBatchReader) -> Iterator[Slice]:
+    layout, first = arrow_layout(reader.schema), 1
+    for batch in reader:
+        yield typed_slice(file, pa.Table.from_batches([batch]), layout, first)
+        first += batch.num_rows
+    if first == 1:
+        yield typed_slice(file, reader.schema.empty_table(), layout, 1)
+
+
+def _header_problem(file: RawFile) -> str | None:
+    """What makes the columns of a file that rows are derived from doubtful."""
+    if file.feed.format == "csv":
+        with file.path.open("rb") as content:
+            line = content.readline(LINE_LIMIT).removeprefix(BOM).decode(errors="backslashreplace")
+        return read_header(line.encode(), file.feed).problem
+    if file.feed.format == "parquet":
+        try:
+            return header_of(pq.read_schema(file.path).names, file.feed).problem
+        except (pa.ArrowInvalid, OSError):
+            return None  # said by whoever reads the rows
+    return None

@@ -1,0 +1,107 @@
+"""A feed's `derive` over quarantined rows: possible where each row it makes depends on one row."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.sources.contract import Feed
+from retail_assets.sources.raw import Layout
+from retail_assets.sources.staging import literal, quoted
+
+NEEDS_ALL = ("group_expressions", "group_sets", "having", "qualify")
+NEEDS_ALL_TYPES = ("JOIN", "PIVOT", "TABLE_FUNCTION", "SET_OPERATION_NODE", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
+NOT_DERIVED = "not_derived: the SQL of the feed makes no row, or several, of this one"
+
+
+class NotRowwise(Exception):
+    """SQL that needs all rows of a file at once, or that fails on the kept ones."""
+
+
+def derived_again(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layout, rows: pa.Table) -> pa.Table:
+    """What `feed.derive` makes of each of `rows` (_file, _line, _raw, _problem) alone, under their own numbers.
+
+    Rows of which it makes none, or more than one, are told so in _problem. Raises NotRowwise.
+    """
+    derive = feed.derive or ""
+    if needs_all_rows(connection, derive):
+        raise NotRowwise("it needs all rows of a file at once")
+    connection.register("kept_rows", rows)
+    try:
+        _create_kept(connection, feed, layout, rows)
+        names = [name for name, *_ in connection.execute("DESCRIBE kept").fetchall() if not name.startswith("_kept_")]
+        inner = ", ".join(f"kept.{quoted(name)} AS {quoted(name)}" for name in names)
+        return connection.execute(
+            "WITH derived AS (SELECT _kept_file, _kept_line, d.* FROM kept, "
+            f"LATERAL (WITH rows AS (SELECT {inner}) SELECT * FROM ({derive})) AS d "
+            "QUALIFY count(*) OVER (PARTITION BY _kept_file, _kept_line) = 1) "
+            "SELECT r._file, r._line, r._raw, "
+            f"coalesce(r._problem, CASE WHEN d._kept_line IS NULL THEN {literal(NOT_DERIVED)} END) AS _problem, "
+            "d.* EXCLUDE (_kept_file, _kept_line) FROM kept_rows AS r LEFT JOIN derived AS d "
+            "ON d._kept_file = r._file AND d._kept_line = r._line ORDER BY r._file, r._line"
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        raise NotRowwise(str(error).splitlines()[0]) from error
+    finally:
+        connection.unregister("kept_rows")
+        connection.execute("DROP TABLE IF EXISTS kept")
+
+
+def needs_all_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether a row that `sql` makes of a table may depend on other rows of the table."""
+    found = connection.execute("SELECT json_serialize_sql(?, skip_null := true, skip_empty := true)", [sql]).fetchall()
+    aggregates = connection.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+    ).fetchall()
+    named = {name for (name,) in aggregates}
+    return any(_needs_all(node, named) for node in _nodes(json.loads(found[0][0])))
+
+
+def _needs_all(node: dict[str, Any], aggregates: set[str]) -> bool:
+    return (
+        node.get("class") in ("WINDOW", "SUBQUERY")
+        or node.get("type") in NEEDS_ALL_TYPES
+        or node.get("aggregate_handling") == "FORCE_AGGREGATES"
+        or any(key in node for key in NEEDS_ALL)
+        or (node.get("class") == "FUNCTION" and node.get("function_name") in aggregates)
+    )
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a parsed JSON document."""
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _nodes(child)
+
+
+def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layout, rows: pa.Table) -> None:
+    """The table `kept`: the kept texts typed as the reader of the file would, each with the number of its row."""
+    good = rows.filter(pc.is_null(rows["_problem"]))
+    texts = [text.rstrip("\r\n") for text in good["_raw"].to_pylist()]
+    numbers = good.select(["_file", "_line"]).append_column("_nth", pa.array(np.arange(1, good.num_rows + 1)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kept")
+        if feed.format == "csv":
+            delimiter = feed.dialect.delimiter
+            texts.insert(0, delimiter.join(quoted(name) for name in layout))
+            types = ", all_varchar = true" if feed.text else ""
+            source = f"read_csv({literal(path)}, header = true, delim = {literal(delimiter)}, quote = '\"'{types})"
+        else:
+            source = f"read_json({literal(path)}, format = 'newline_delimited')"
+        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        connection.register("kept_numbers", numbers)
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE kept AS SELECT n._file AS _kept_file, n._line AS _kept_line, "
+            f"t.* EXCLUDE (_kept_nth) FROM (SELECT *, row_number() OVER () AS _kept_nth FROM {source}) AS t "
+            "JOIN kept_numbers AS n ON n._nth = t._kept_nth"
+        )
+        connection.unregister("kept_numbers")
+    if connection.execute("SELECT count(*) FROM kept").fetchall()[0][0] != good.num_rows:
+        raise NotRowwise("the kept rows do not read as rows of its files")

@@ -1,0 +1,101 @@
+"""The columns of a retailer's files, read from as little of each file as shows them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retail_assets.sources.contract import Feed
+from retail_assets.sources.derived import MISTAKES, connect
+from retail_assets.sources.headers import Header, NoHeader
+from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
+from retail_assets.sources.raw import Layout, arrow_layout
+from retail_assets.sources.records import without_header
+
+
+class NotDerived(Exception):
+    """The SQL that a feed derives its rows by does not fit any of its files. `columns` are those it could have used."""
+
+    def __init__(self, what: str, columns: Sequence[str], file: Path) -> None:
+        super().__init__(what)
+        self.columns, self.file = columns, file
+
+
+def file_layouts(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
+    """The columns of `files`, below `root`, as `feed` reads them; empty for a file that cannot be read.
+
+    The whole of files of JSON lines is read only by whoever goes on after the last file's beginning. Raises NotDerived.
+    """
+    if feed.derive is not None:
+        yield from _derived(files, feed, root)
+    elif feed.format == "csv":
+        yield from (dict.fromkeys(csv_header(file, feed).names, "VARCHAR") for file in files)
+    elif feed.format == "parquet":
+        yield from (_parquet(file) for file in files)
+    else:
+        for whole in (False, True):
+            yield from (_json(file, feed, whole) for file in files)
+
+
+def csv_header(file: Path, feed: Feed) -> Header:
+    """The header of a CSV file, without a name where there is none."""
+    try:
+        block = next(read_blocks(file, feed.dialect.encoding, LINE_LIMIT), None)
+        return Header(()) if block is None else without_header(block, feed)[0]
+    except NoHeader:
+        return Header(())
+
+
+def _parquet(file: Path) -> Layout:
+    try:
+        return arrow_layout(pq.read_schema(file))
+    except (pa.ArrowInvalid, OSError):
+        return {}
+
+
+def _json(file: Path, feed: Feed, whole: bool) -> Layout:
+    """The keys of the objects in `file`, or in its first lines."""
+    keys: dict[str, None] = {}
+    for line in _json_texts(file, feed, whole):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        for element in found if isinstance(found, list) else [found]:
+            keys |= dict.fromkeys(element) if isinstance(element, dict) else {}
+    return dict.fromkeys((key for key in keys if key.isprintable()), "VARCHAR")
+
+
+def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        if feed.format == "json" and content.read(LINE_LIMIT).removeprefix(BOM).lstrip()[:1] == b"[":
+            yield file.read_bytes()
+            return
+    for block in read_blocks(file, feed.dialect.encoding, LINE_LIMIT):
+        yield from bytes(block.body).splitlines()
+        if not whole:
+            return
+
+
+def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
+    wrong: NotDerived | None = None
+    fits = False
+    for file in files:
+        try:
+            connection = connect(file, feed, root)
+        except duckdb.Error:
+            continue  # the file is none of its format, which is said of it when it is loaded
+        with connection:
+            columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
+            try:
+                described = connection.execute(f"DESCRIBE {feed.derive}").fetchall()
+            except MISTAKES as error:
+                wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
+                continue
+        fits = True
+        yield {name: kind for name, kind, *_ in described}
+    if wrong is not None and not fits:
+        raise wrong
