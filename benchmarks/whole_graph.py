@@ -4,6 +4,7 @@
     python benchmarks/whole_graph.py --scale large --out large.json     # 10 M POS lines
     python benchmarks/whole_graph.py --scale huge --until gold --pieces 8 --out huge.json
     python benchmarks/whole_graph.py --growth demo.json large.json huge.json
+    python benchmarks/whole_graph.py --mapping configs/mappings/online_retail.yaml --data FOLDER
 
 `--until gold` ends with the gold tables. `--pieces` simulates and loads so many parts of the days in turn and deletes
 the files of each once they are loaded, for disks that do not hold them all. Memory is summed over the whole tree of
@@ -48,6 +49,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", default="demo")
     parser.add_argument("--days", type=int, help="how many days; by default those of the scale")
+    parser.add_argument("--mapping", type=Path, help="a real retailer instead of the sample: its mapping")
+    parser.add_argument("--data", type=Path, help="the folder of that retailer's files")
     parser.add_argument("--until", choices=["gold", "prices"], default="prices")
     parser.add_argument("--pieces", type=int, default=1, help="simulate and load the days in so many parts")
     parser.add_argument("--home", type=Path, help="an empty folder that is kept; by default one that is deleted")
@@ -58,23 +61,32 @@ def _options() -> argparse.Namespace:
 
 
 def measure(home: Home, options: argparse.Namespace) -> dict[str, Any]:
-    """Simulates, runs, runs again and runs with a day more; every phase in processes of its own."""
-    days = _days(options)
-    phases: dict[str, Any] = {}
-    if options.pieces > 1:
-        phases["sample and bronze"] = _phase(home, _child("pieces", options.scale, days, options.pieces))
-    else:
-        phases["sample"] = _phase(home, _retail("sample", "--scale", options.scale, "--days", str(days), "--json"))
+    """Fills a home, runs, runs again and runs with a day more; every phase in processes of its own."""
     run = _child("gold") if options.until == "gold" else _retail("run", "--json")
+    phases = dict(_filled(home, options))
     phases["run"] = _phase(home, run, steps=True)
     disk = _disk(home)
     if options.pieces == 1:
         phases["nothing new"] = _phase(home, run, steps=True)
-        more = _retail("sample", "--scale", options.scale, "--days", str(days + 1), "--json")
-        phases["sample of a day more"] = _phase(home, more)
+    if options.pieces == 1 and not options.mapping:
+        phases["sample of a day more"] = _phase(home, _sample(options, _days(options) + 1))
         phases["a day more"] = _phase(home, run, steps=True)
-    return {"scale": options.scale, "days": days, "cores": os.cpu_count(), "lines": _lines(home), "phases": phases,
-            "disk": disk}  # fmt: skip
+    name = options.mapping.stem if options.mapping else options.scale
+    return {"name": name, "cores": os.cpu_count(), "lines": _lines(home), "phases": phases, "disk": disk}
+
+
+def _filled(home: Home, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    if options.mapping:
+        yield "import", _phase(home, _retail("import", str(options.mapping), str(options.data), "--json"))
+    elif options.pieces > 1:
+        pieces = _child("pieces", options.scale, _days(options), options.pieces)
+        yield "sample and bronze", _phase(home, pieces)
+    else:
+        yield "sample", _phase(home, _sample(options, _days(options)))
+
+
+def _sample(options: argparse.Namespace, days: int) -> list[str]:
+    return _retail("sample", "--scale", options.scale, "--days", str(days), "--json")
 
 
 def _days(options: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 GIB, MIB = 2**30, 2**20
 SLOW = 0.02  # a step that takes less than this share of its phase in every result is left out
+PUBLISHED = "pricing__price_publications"
+STAGES = ("bronze", "warehouse", "gold", "features", "forecasting", "planning", "pricing", "serving", "lineage")
 Result = dict[str, Any]
 
 
@@ -16,8 +18,8 @@ def table(results: Sequence[Result]) -> str:
     `growth` is the power of the number of POS lines that the CPU seconds (or bytes) grow with between the first and
     the last result: 1 is linear.
     """
-    heads = [f"{result['lines'] / 1e6:.1f} M lines" for result in results]
-    parts = [_heading("phase", heads, "s wall / s CPU / GiB"), *_phases(results), ""]
+    heads = [f"{result['name']}, {result['lines'] / 1e6:.1f} M lines" for result in results]
+    parts = [_heading("phase", heads, "s wall / s CPU / GiB"), *_phases(results), "", *_to_prices(results, heads), ""]
     for phase in ("run", "nothing new", "a day more"):
         found = [_by_stage(result["phases"].get(phase, {}).get("steps", [])) for result in results]
         if any(found):
@@ -38,15 +40,24 @@ def _phases(results: Sequence[Result]) -> Iterable[str]:
     return _rows([{name: _used(phase) for name, phase in result["phases"].items()} for result in results], results)
 
 
+def _to_prices(results: Sequence[Result], heads: Sequence[str]) -> Iterable[str]:
+    """Seconds from the start of a run until prices are published."""
+    for result, head in zip(results, heads, strict=True):
+        for name, phase in result["phases"].items():
+            ends = [s["start"] + s["seconds"] for s in phase.get("steps", []) if s["step"] == PUBLISHED]
+            yield from (f"{head}, {name}: prices are published after {end:.0f} s" for end in ends)
+
+
 def _used(phase: dict[str, Any]) -> tuple[float, float, int]:
     return phase["seconds"], phase["cpu"], phase["memory"]
 
 
 def _by_stage(steps: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float, int]]:
-    """The sums of the steps of a stage, which is the first part of the name of its first asset."""
+    """The sums of the steps of each stage, the first part of the name of an asset; the rest are checks of several."""
     found: defaultdict[str, tuple[float, float, int]] = defaultdict(lambda: (0.0, 0.0, 0))
     for step in steps:
-        stage = step["step"].split("__")[0]
+        first = step["step"].replace("warehouse_models", "warehouse__models").split("__")[0]
+        stage = first if first in STAGES else "checks"
         seconds, cpu, memory = found[stage]
         found[stage] = (seconds + step["seconds"], cpu + step["cpu"], max(memory, step["memory"]))
     return dict(found)
