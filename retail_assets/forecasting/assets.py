@@ -140,7 +140,12 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["forecasting", "forecasts"],
-    deps=[["serving", "releases"], ["gold", FEATURE_TABLE], ["gold", "dim_promotion"], ["gold", "dim_calendar"]],
+    deps=[
+        ["serving", "forecasting_release"],
+        ["gold", FEATURE_TABLE],
+        ["gold", "dim_promotion"],
+        ["gold", "dim_calendar"],
+    ],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"lightgbm", "deltalake"},

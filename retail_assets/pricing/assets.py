@@ -113,7 +113,7 @@ def response_report(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[
 @dg.asset(
     key=["pricing", "price_decisions"],
     deps=[
-        ["serving", "releases"],
+        ["serving", "pricing_release"],
         ["forecasting", "forecasts"],
         ["gold", "fct_sales_daily"],
         ["gold", "fct_price_history"],
