@@ -5,6 +5,7 @@ prices can do with the forecasts there are (or with recent demand), forecasts wi
 another product is therefore run again, in a run of its own, on what that product has left there before.
 """
 
+import uuid
 from collections.abc import Sequence, Set
 from typing import Final
 
@@ -28,6 +29,11 @@ def left_behind(job: dg.JobDefinition, events: Sequence[dg.DagsterEvent]) -> set
     done = {e.asset_key for e in events if e.event_type == DagsterEventType.ASSET_MATERIALIZATION and e.asset_key}
     stages = {key.path[0] for key in failed | wrong}
     return {key for key in asked - done if key.path[0] not in stages} - _downstream(job, wrong)
+
+
+def rest_of(run_id: str) -> str:
+    """The id of the run that does what the run `run_id` left behind when a product failed, if any has to."""
+    return str(uuid.uuid5(uuid.UUID(run_id), "rest"))
 
 
 def failures(job: dg.JobDefinition, events: Sequence[dg.DagsterEvent]) -> tuple[set[dg.AssetKey], set[dg.AssetKey]]:

@@ -19,10 +19,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets import instance as dagster_instance
+from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment, Home
 from retail_assets.jobs import REFRESH_JOB_NAME
-from retail_assets.left_behind import CONTINUES, left_behind
+from retail_assets.left_behind import CONTINUES, left_behind, rest_of
 
 POLL_SECONDS = 0.25
 STARTED_HERE = {"retail/started_by": "retail run"}
@@ -133,11 +134,6 @@ def _events(
                 child.wait()
 
 
-def rest_of(run_id: str) -> str:
-    """The id of the run that does what the run `run_id` left behind when a product failed, if any has to."""
-    return str(uuid.uuid5(uuid.UUID(run_id), "rest"))
-
-
 def _follow(instance: dg.DagsterInstance, run_id: str, child: "subprocess.Popen[bytes]") -> Iterator[dg.DagsterEvent]:
     cursors: dict[str, str | None] = {run_id: None, rest_of(run_id): None}
     while True:
@@ -201,6 +197,7 @@ def main(run_id: str) -> int:
         FileLock(Path(instance.root_directory) / LOCK).acquire(blocking=False),
     ):
         end_killed_runs(instance)
+        keep_promises(defs, Path(instance.root_directory))
         job = defs.resolve_job_def(REFRESH_JOB_NAME)
         result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, tags=STARTED_HERE)
         left = set() if result.success else left_behind(job, result.all_events)

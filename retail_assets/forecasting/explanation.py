@@ -31,6 +31,7 @@ from retail_assets.lineage.forecasts import LAST_DIGITS, read_features
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.refused import explained
 
 HISTORY_DAYS, RECENT_DAYS = 56, 28
 
@@ -169,7 +170,8 @@ def _product(lake: Lake, sku: str) -> dict[str, Any]:
 def _stored(lake: Lake, store_id: str, sku: str, product: Mapping[str, Any]) -> _Stored:
     """The newest rows of the store for every SKU of the department (of the SKU alone where it has none)."""
     if not lake.exists("gold", "forecasts"):
-        raise ExplainError("there are no forecasts yet", where=f"{lake.uri}/gold/forecasts", todo="`retail run`")
+        none = ExplainError("there are no forecasts yet", where=f"{lake.uri}/gold/forecasts", todo="`retail run`")
+        raise explained(lake, "forecasting", none)
     made_from = lake.open("gold", "forecasts").history(1)[0].get("gold")
     table, products = lake.scan("gold", "forecasts"), lake.scan("gold", "dim_product")
     with lake.connect() as db:
