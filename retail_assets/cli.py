@@ -3,7 +3,7 @@
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from retail_assets.forecasting.backtest_commands import backtests
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.commands import prices
 from retail_assets.terminal import Json, Yes, console, errors, print_json
+
+if TYPE_CHECKING:
+    from retail_assets.status import Status
 
 app = typer.Typer(
     name="retail",
@@ -30,6 +33,7 @@ app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
 app.add_typer(forecasts, name="forecast")
 
+CHECK_FAILED = 3  # the exit code of `retail run --strict`
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
 IntoSameHome = Annotated[
@@ -73,6 +77,9 @@ def run(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train the forecaster in full on what is new, although no series is due.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 where a check failed that is more than a warning.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Refresh everything from landing files to prices; what has not changed is not done again."""
@@ -83,7 +90,12 @@ def run(
     if retrain:
         make_due(environment.lake)
     story.refresh_with_progress(environment, errors if as_json else console)
-    _print_status(environment, as_json)
+    raise typer.Exit(exit_code(_print_status(environment, as_json), strict))
+
+
+def exit_code(found: "Status", strict: bool) -> int:
+    """0, or CHECK_FAILED where a strict run left a check failed that is more than a warning."""
+    return CHECK_FAILED if strict and any(check.severity == "error" for check in found.checks) else 0
 
 
 @app.command()
@@ -92,12 +104,13 @@ def status(as_json: Json = False) -> None:
     _print_status(current(), as_json)
 
 
-def _print_status(environment: Environment, as_json: bool) -> None:
+def _print_status(environment: Environment, as_json: bool) -> "Status":
     from retail_assets.demo import show
     from retail_assets.status import status as read_status
 
     found = read_status(environment)
     print_json(found) if as_json else show(found, console)
+    return found
 
 
 @app.command(name="import")

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import dagster as dg
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,7 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from retail_assets.check_status import CheckStatus
 from retail_assets.environments import Environment
+from retail_assets.pricing.waiting import told
 from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
@@ -69,7 +70,7 @@ def approve_first_prices(environment: Environment, console: Console) -> None:
     from retail_assets.pricing.approval import settle
     from retail_assets.pricing.first_batches import FIRST
     from retail_assets.pricing.price_files import write_price_files
-    from retail_assets.pricing.waiting import batches, told
+    from retail_assets.pricing.waiting import batches
 
     lake = environment.lake
     for batch in batches(lake):
@@ -146,12 +147,7 @@ def refresh_with_progress(environment: Environment, console: Console) -> Refresh
             worked[done.stage] += done.seconds
             progress.update(tasks[done.stage], advance=done.assets, seconds=worked[done.stage])
 
-        summary = refresh(environment, on_progress)
-    for name in summary.failed_checks:
-        asset, check = name.rsplit(":", 1)
-        promise = graph.get(dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), check)).description
-        console.print(f"[yellow]check failed:[/] {name}" + (f"\n  should hold: {promise}" if promise else ""))
-    return summary
+        return refresh(environment, on_progress)
 
 
 def _order(totals: Counter[str]) -> list[str]:
@@ -167,8 +163,15 @@ def show(status: Status, console: Console) -> None:
     _show_sources(status.sources, console)
     _show_marts(status.marts, console)
     _show_models(status.models, console)
+    for refusal in status.refused:
+        console.print(f"[bold red]Refused:[/] {refusal.what}", highlight=False)
+        console.print(f"  to do: {refusal.todo}", highlight=False)
     if status.prices:
         _show_prices(status.prices, console)
+    for batch in status.waiting:
+        console.print("[bold yellow]Prices wait for a person:[/]")
+        console.print("\n".join(told(batch)), highlight=False)
+    _show_checks(status.checks, console)
     console.print("\nNext: [bold]make dev[/], then open http://127.0.0.1:3000 for the graph, the checks and the plots.")
 
 
@@ -207,6 +210,17 @@ def _headline(model: ModelStatus) -> str:
         against = ", ".join(f"{name} {model.metrics[key]:.3f}" for name, key in baselines.items())
         lines.append(f"{label} {model.metrics[metric]:.3f}" + (f" (baselines: {against})" if against else ""))
     return "\n".join(lines)
+
+
+def _show_checks(checks: list[CheckStatus], console: Console) -> None:
+    for check in checks:
+        colour = "red" if check.severity == "error" else "yellow"
+        stops = ", what stands behind it stays as it was" if check.blocking and check.severity == "error" else ""
+        console.print(f"[{colour}]Check failed ({check.severity}{stops}):[/] {check.asset}: {check.check}")
+        if check.promise:
+            console.print(f"  should hold: {check.promise}", highlight=False)
+        if check.found:
+            console.print(f"  found: {check.found}", highlight=False)
 
 
 def _show_prices(prices: PriceStatus, console: Console) -> None:

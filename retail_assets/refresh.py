@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets import instance as dagster_instance
+from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment, Home
 from retail_assets.jobs import REFRESH_JOB_NAME
+from retail_assets.left_behind import CONTINUES, left_behind, rest_of
 
 POLL_SECONDS = 0.25
 STARTED_HERE = {"retail/started_by": "retail run"}
@@ -101,7 +104,7 @@ def refresh(environment: Environment, on_progress: Callable[[Progress], None] | 
             progress = observer.read(event)
             if progress and on_progress:
                 on_progress(progress)
-        _raise_unless_successful(instance, run_id, log)
+        _raise_unless_successful(instance, run_id, log, observer)
     return RefreshSummary(
         run_id=run_id,
         seconds=round(time.monotonic() - started, 1),
@@ -132,35 +135,50 @@ def _events(
 
 
 def _follow(instance: dg.DagsterInstance, run_id: str, child: "subprocess.Popen[bytes]") -> Iterator[dg.DagsterEvent]:
-    cursor: str | None = None
+    cursors: dict[str, str | None] = {run_id: None, rest_of(run_id): None}
     while True:
         ended = child.poll() is not None
-        more = True
-        while more:
-            connection = instance.get_records_for_run(run_id, cursor=cursor)
-            cursor, more = connection.cursor, connection.has_more
-            for record in connection.records:
-                if record.event_log_entry.dagster_event:
-                    yield record.event_log_entry.dagster_event
+        for one in cursors:
+            more = True
+            while more:
+                connection = instance.get_records_for_run(one, cursor=cursors[one])
+                cursors[one], more = connection.cursor, connection.has_more
+                for record in connection.records:
+                    if record.event_log_entry.dagster_event:
+                        yield record.event_log_entry.dagster_event
         if ended:
             return
         time.sleep(POLL_SECONDS)
 
 
-def _raise_unless_successful(instance: dg.DagsterInstance, run_id: str, log: Path) -> None:
-    run = instance.get_run_by_id(run_id)
+def _raise_unless_successful(instance: dg.DagsterInstance, run_id: str, log: Path, observer: Observer) -> None:
+    run, rest = instance.get_run_by_id(run_id), instance.get_run_by_id(rest_of(run_id))
     if run is not None and run.is_success:
         return
     if run is None:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise RefreshFailed(f"the run never started:\n{tail}", where=str(log), todo="read the log, then run again")
-    failures = instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
-    reasons = [_reason(record.event_log_entry.dagster_event) for record in failures]
+    failed = [run_id] if rest is None else [run_id, rest.run_id]
+    reasons = [_reason(event) for one in failed for event in _failures(instance, one)]
     raise RefreshFailed(
-        "the refresh failed:\n" + ("\n".join(reasons) or f"run {run_id} ended as {run.status.value}"),
+        "the refresh failed:\n"
+        + ("\n".join(reasons) or f"run {run_id} ended as {run.status.value}")
+        + ("" if rest is None else f"\n{_went_through(observer)}"),
         where=str(log),
         todo="nothing was half written: correct the cause and run the same command again",
     )
+
+
+def _failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent | None]:
+    records = instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
+    return [record.event_log_entry.dagster_event for record in records]
+
+
+def _went_through(observer: Observer) -> str:
+    """What was made all the same, in words."""
+    counts = Counter(key.path[0] for key in observer.materialised)
+    told = ", ".join(f"{stage} {number}" for stage, number in counts.items())
+    return f"  what does not need it was made all the same, on what was there before. Assets made: {told}"
 
 
 def _reason(event: dg.DagsterEvent | None) -> str:
@@ -179,8 +197,18 @@ def main(run_id: str) -> int:
         FileLock(Path(instance.root_directory) / LOCK).acquire(blocking=False),
     ):
         end_killed_runs(instance)
+        keep_promises(defs, Path(instance.root_directory))
         job = defs.resolve_job_def(REFRESH_JOB_NAME)
         result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, tags=STARTED_HERE)
+        left = set() if result.success else left_behind(job, result.all_events)
+        if left:
+            job.execute_in_process(
+                instance=instance,
+                run_id=rest_of(run_id),
+                raise_on_error=False,
+                tags=STARTED_HERE | {CONTINUES: run_id},
+                asset_selection=sorted(left),
+            )
     return 0 if result.success else 1
 
 

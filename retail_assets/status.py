@@ -4,10 +4,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.check_status import CheckStatus, failed_checks
 from retail_assets.environments import Environment
+from retail_assets.pricing.waiting import WaitingBatch, batches
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.refused import RefusedVersion, standing
 
 
 class _Frozen(BaseModel):
@@ -57,14 +60,21 @@ class PriceStatus(_Frozen):
 
 
 class Status(_Frozen):
-    """Everything `retail status` prints."""
+    """Everything `retail status` prints.
+
+    `refused` are versions that the gates kept from going live, `checks` what failed in the newest refresh, `waiting`
+    the batches of prices that wait for a person.
+    """
 
     environment: str
     home: str
     sources: list[SourceStatus]
     marts: list[MartStatus]
     models: list[ModelStatus]
+    refused: list[RefusedVersion]
     prices: PriceStatus | None
+    waiting: list[WaitingBatch]
+    checks: list[CheckStatus]
 
 
 def status(environment: Environment) -> Status:
@@ -76,7 +86,10 @@ def status(environment: Environment) -> Status:
         sources=source_status(lake),
         marts=mart_status(lake),
         models=model_status(lake, ModelStore.at(environment.home.models)),
+        refused=standing(lake),
         prices=price_status(lake),
+        waiting=batches(lake),
+        checks=failed_checks(environment),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an asset reports when its inputs are what they were.
+"""What an asset reports when its inputs are what they were, or do not suffice.
 
 The UI shows the newest materialisation only, so what was worth looking at (tables, plots, counts, check results) is
 said again instead of being hidden by the word `unchanged`.
@@ -10,6 +10,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.errors import DagsterInvariantViolationError
+
+from retail_assets.core.errors import RetailError
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.refused import record_untrained
 
 LOOK_BACK = 10  # records of a check; a run that died before it left one that never ended
 
@@ -51,3 +56,14 @@ def _newest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> A
         if isinstance(record.evaluation, AssetCheckEvaluation):
             return record.evaluation
     return None
+
+
+def untrained(lake: Lake, models: ModelStore, product: str, error: RetailError) -> dg.MaterializeResult:
+    """A result that says why no version of a product could be trained; noted, so that everybody can say it.
+
+    Where there is a version already, `error` is raised: what could be learnt once and cannot any more is a fault.
+    """
+    if models.versions(product):
+        raise error
+    record_untrained(lake, product, error)
+    return dg.MaterializeResult(metadata={"status": f"no version yet: {error.what}", "to do": error.todo or ""})

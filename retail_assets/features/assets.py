@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.run_order import LATER
 
 GROUP = "features"
 OWNERS = ["team:data-platform"]
@@ -52,6 +53,7 @@ def registry(feature_store: dg.ResourceParam[FeatureStore]) -> dg.MaterializeRes
     kinds={"feast"},
     code_version="1",
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="The newest believable row of each active key, in SQLite or Redis; only rows that changed are written. "
     "Grain: key of a feature view.",
 )

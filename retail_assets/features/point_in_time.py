@@ -28,7 +28,8 @@ def point_in_time_join(entities: str, instant: str, views: list[ViewQuery], filt
     A row gets the newest feature row of its key that is not after its `instant`, was created by then (if
     `filter_by_created`), and is not older than the view's time to live; else nulls. Equal rows all stay.
     """
-    columns, joins = ["entity.*"], []
+    columns, joins = ["entity.*"], {}
+    closest = max(range(len(views)), key=lambda number: len(views[number].join_keys), default=0)
     for number, view in enumerate(views):
         name = f"view_{number}"
         alive = f"{name}.{view.event} + {_interval(view.ttl)} >= entity.{quoted(instant)}"
@@ -36,10 +37,26 @@ def point_in_time_join(entities: str, instant: str, views: list[ViewQuery], filt
             f"case when {alive} then {name}.{quoted(source)} end as {quoted(target)}"
             for source, target in view.columns.items()
         ]
-        keys = [f"entity.{quoted(theirs)} = {name}.{quoted(ours)}" for ours, theirs in view.join_keys.items()]
-        on = " and ".join([*keys, f"entity.{quoted(instant)} >= {name}.known_from"])
-        joins.append(f"asof left join ({_known(view, entities, instant, filter_by_created)}) {name} on {on}")
-    return f"select {', '.join(columns)} from {entities} entity {' '.join(joins)}"
+        known = _known(view, entities, instant, filter_by_created)
+        same = [f"entity.{quoted(theirs)} = {name}.{quoted(ours)}" for ours, theirs in view.join_keys.items()]
+        if number == closest:
+            on = " and ".join([*same, f"entity.{quoted(instant)} >= {name}.known_from"])
+            joins[number] = f"asof left join ({known}) {name} on {on}"
+        else:
+            on = " and ".join([*same, f"entity.{quoted(instant)} = {name}.asked_at"])
+            joins[number] = f"left join ({_asked(view, entities, instant, known)}) {name} on {on}"
+    order = sorted(joins, key=lambda number: number != closest)  # it sorts its left side: nothing may stand there yet
+    return f"select {', '.join(columns)} from {entities} entity {' '.join(joins[number] for number in order)}"
+
+
+def _asked(view: ViewQuery, entities: str, instant: str, known: str) -> str:
+    """What is `known` of the keys of a view that many entity rows share, once per key and instant (`asked_at`)."""
+    keys = ", ".join(f"{quoted(theirs)} as {quoted(ours)}" for ours, theirs in view.join_keys.items())
+    on = " and ".join(f"asked.{quoted(key)} = known.{quoted(key)}" for key in view.join_keys)
+    return (
+        f"select known.*, asked.asked_at from (select distinct {keys}, {quoted(instant)} as asked_at from {entities}) "
+        f"asked asof join ({known}) known on {on} and asked.asked_at >= known.known_from"
+    )
 
 
 def _known(view: ViewQuery, entities: str, instant: str, filter_by_created: bool) -> str:

@@ -1,7 +1,7 @@
 """Training sets: what was known of every key at the moment each day's decision was taken, as rows of one table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 
 def training_set(
-    features: "FeatureStore", service_name: str, start: date, end: date, version: int | Mapping[str, int] | None = None
+    features: "FeatureStore",
+    service_name: str,
+    start: date,
+    end: date,
+    version: int | Mapping[str, int] | None = None,
+    days: Collection[date] | None = None,
+    names: Collection[str] | None = None,
 ) -> pa.Table:
-    """One row per key of the service's base view and business day from `start` to `end`, both included.
+    """One row per key of the service's base view and business day from `start` to `end`, both included, or of `days`
+    between them; with all features of the service, or those in `names`.
 
     Columns: the keys, business_date, event_timestamp (the instant of the decision: end of the business day plus the
     service's `decided_after_hours`), then the service's features in order, as known at that instant. Raises
@@ -30,7 +37,7 @@ def training_set(
     versions = gold_versions(features, service, version)
     store = features.open(versions)
     lake = features.lake
-    frame = entity_frame(features, service, start, end, versions)
+    frame = entity_frame(features, service, start, end, versions, days)
     counted = lake.query(f"select count(*) as n, count(distinct ({_keys(service)})) as d from ({frame})").to_pylist()[0]
     if counted["n"] != counted["d"]:
         raise FeatureError(
@@ -38,11 +45,13 @@ def training_set(
             where=f"{start} to {end}, version {versions[base_table(service)]}",
             todo="its grain is broken: see the tests of the dbt model",
         )
-    table = store.get_historical_features(frame, service, filter_by_created_timestamp=True).to_arrow()
+    chosen = [name for name in feature_names(service) if names is None or name in names]
+    asked = service if names is None else references(service, chosen)
+    table = store.get_historical_features(frame, asked, filter_by_created_timestamp=True).to_arrow()
     require_rows(table.num_rows, counted["n"], service_name)
-    names = [*entity_columns(service), "business_date", "event_timestamp", *feature_names(service)]
+    columns = [*entity_columns(service), "business_date", "event_timestamp", *chosen]
     facts = {"gold_versions": json.dumps(versions, sort_keys=True), "feature_service": service_name}
-    return table.select(names).replace_schema_metadata(facts)
+    return table.select(columns).replace_schema_metadata(facts)
 
 
 def require_rows(got: int, asked: int, service_name: str) -> None:
@@ -75,16 +84,23 @@ def gold_versions(
 
 
 def entity_frame(
-    features: "FeatureStore", service: "feast.FeatureService", start: date, end: date, versions: Mapping[str, int]
+    features: "FeatureStore",
+    service: "feast.FeatureService",
+    start: date,
+    end: date,
+    versions: Mapping[str, int],
+    days: Collection[date] | None = None,
 ) -> str:
     """The query of keys, business_date and the instant of the decision, in the order of days and keys."""
     table = base_table(service)
     keys = ", ".join(entity_columns(service))
+    listed = ", ".join(f"date '{day}'" for day in sorted(days or ())) or "null"
+    chosen = f" and business_date in ({listed})" if days is not None else ""
     return (
         f"select {keys}, business_date, "
         f"event_timestamp::timestamptz + interval {decided_after_hours(service)} hour as event_timestamp "
         f"from {features.lake.scan('gold', table, versions[table])} "
-        f"where business_date between date '{start}' and date '{end}'"
+        f"where business_date between date '{start}' and date '{end}'{chosen}"
     )
 
 
@@ -106,6 +122,16 @@ def entity_columns(service: "feast.FeatureService") -> list[str]:
 def feature_names(service: "feast.FeatureService") -> list[str]:
     """The features of `service` in the order of its definition."""
     return [field.name for projection in service.feature_view_projections for field in projection.features]
+
+
+def references(service: "feast.FeatureService", names: Collection[str]) -> list[str]:
+    """Features of `service` as Feast is asked for them one by one."""
+    return [
+        f"{projection.name}:{field.name}"
+        for projection in service.feature_view_projections
+        for field in projection.features
+        if field.name in names
+    ]
 
 
 def _keys(service: "feast.FeatureService") -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from retail_assets.environments import fanout
 from retail_assets.forecasting.cold_start import RUNGS
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.evaluation import by_segment
+from retail_assets.forecasting.evaluation import ShortHistory, by_segment
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.next_training import plan
 from retail_assets.forecasting.report import plots, segment_table
@@ -30,7 +30,7 @@ from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.assignment import Assignment
-from retail_assets.unchanged import unchanged
+from retail_assets.unchanged import unchanged, untrained
 
 GROUP = "forecasting"
 OWNERS = ["team:forecasting"]
@@ -84,7 +84,10 @@ def demand_model(
         manifest = refreshed_manifest(training, planned.parent, config, tiers, versions, features)
         how = {"kind": "refreshed", "parent": planned.parent.version}
     else:
-        training = run_training_on(fanout(), lake, feature_store, config, versions, span)
+        try:
+            training = run_training_on(fanout(), lake, feature_store, config, versions, span)
+        except ShortHistory as error:
+            return untrained(lake, model_store, PRODUCT, error)
         files, manifest = training.files(), manifest_of(training, config, versions, features)
         how = {"kind": "trained"}
     proof = pa.Table.from_pandas(training.proof, preserve_index=False)
@@ -140,7 +143,12 @@ def backtest_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["forecasting", "forecasts"],
-    deps=[["serving", "releases"], ["gold", FEATURE_TABLE], ["gold", "dim_promotion"], ["gold", "dim_calendar"]],
+    deps=[
+        ["serving", "forecasting_release"],
+        ["gold", FEATURE_TABLE],
+        ["gold", "dim_promotion"],
+        ["gold", "dim_calendar"],
+    ],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"lightgbm", "deltalake"},

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.forecasting.baseline_days import Days, Floats, Integers, Singles
-from retail_assets.forecasting.demand_facts import Groups, blocks, log_price, sums
+from retail_assets.forecasting.demand_facts import Groups, by_block, log_price, sums
 from retail_assets.forecasting.structure import LEVEL_PRIOR, Structure, calendar, decayed, fit
 
 COLUMNS = ("baseline", "baseline_level", "baseline_price", "baseline_holidays")
@@ -50,13 +50,16 @@ class Baseline:
         shared = (shared * np.exp(state)[facts.cells.state]).astype(np.float32)
         keep = 0.5 ** (1 / LEVEL_HALF_LIFE)
         level, tomorrow = (np.empty((len(groups.sku), known), np.float32) for _ in range(2))
-        for rows in blocks(len(level)):
+
+        def follow(rows: slice) -> None:
             weekday = structure.weekday[groups.shelf[rows]].astype(np.float32)[:, facts.weekday]
             at_one = facts.priced(structure, rows, shared) * weekday
             sold, foreseen = (decayed(x.astype(float), keep) for x in (facts.units[rows], at_one))
             level[rows] = (sold + LEVEL_PRIOR) / (foreseen + LEVEL_PRIOR / structure.prior[rows, None])
             price = log_price(days.price[rows, 1 : known + 1]) - structure.usual_price[rows, None]
             tomorrow[rows] = np.nan_to_num(price)
+
+        by_block(follow, len(level))
         none = np.zeros((0, 0), np.float32)
         rest = replace(days, units=none, known=none.astype(bool), censored=none.astype(bool), price=none, discount=none)
         return cls(rest, groups, structure, days.first, level, state, tomorrow)

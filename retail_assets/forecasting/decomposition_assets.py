@@ -14,17 +14,19 @@ from retail_assets.core.manifest import installed
 from retail_assets.environments import fanout
 from retail_assets.forecasting.assets import DAILY, GROUP, OWNERS, written_with
 from retail_assets.forecasting.contributions import GROUPS
-from retail_assets.forecasting.decomposition_run import TABLE, decompose_demand, scores
+from retail_assets.forecasting.decomposition_rows import TABLE, scores
+from retail_assets.forecasting.decomposition_run import Decomposed, decompose_demand
 from retail_assets.forecasting.demand_panel import TABLES
 from retail_assets.forecasting.policy import Verdict
 from retail_assets.forecasting.training import feature_span
-from retail_assets.forecasting.views_config import ViewsConfig
+from retail_assets.forecasting.views_config import DecompositionConfig, ViewsConfig
 from retail_assets.resources.lake import Lake
+from retail_assets.run_order import LAST
 from retail_assets.unchanged import unchanged
 
 KEY = dg.AssetKey(["forecasting", "demand_components"])
 PROOF = "decomposition_proof"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 TOLD_EVERY_S = 10.0
 
 
@@ -36,44 +38,54 @@ TOLD_EVERY_S = 10.0
     kinds={"prophet", "deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LAST,
     description="gold/demand_components: per store-department and country-category and day, Prophet's trend, weekday, "
-    "time of year, holidays and promotions; on the days ahead they add up to the sum of the SKU forecasts.",
+    "time of year, holidays and promotions; on the days ahead they add up to the sum of the SKU forecasts. Shown to "
+    "people, used by nothing: it runs last, for a limited time, the largest series first; a later run does the rest.",
 )
 def demand_components(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """Fits the series that changed since they were written, and now and then proves all of them on days held back."""
+    """Fits the series that changed since they were written, and now and then proves the largest on days held back."""
     config, span = ViewsConfig.load().decomposition, feature_span(lake)
     if span is None:
         return dg.MaterializeResult(metadata={"status": "no sales yet"})
-    made_from = {
-        "made_from": json.dumps(
-            {name: lake.version("gold", name) for name in (*TABLES, "forecasts")}
-            | {"config": config.model_dump(mode="json"), "code": CODE_VERSION, **installed("prophet")},
-            sort_keys=True,
-        )
-    }
-    if written_with(lake, "gold", TABLE).get("made_from") == made_from["made_from"]:
+    made_from = _made_from(lake, config)
+    if written_with(lake, "gold", TABLE).get("made_from") == made_from:
         return unchanged()
     proven = written_with(lake, "reports", PROOF).get("proven_until")
     prove = proven is None or span[1] - date.fromisoformat(proven) >= timedelta(days=config.proof_every_days)
-    made = decompose_demand(lake, span[1], config, fanout(config.processes), prove, _progress())
+
+    def keep(made: Decomposed) -> int:
+        told = {"series": str(made.series), "fresh": str(made.fresh)}
+        finished = {"made_from": made_from} if made.is_complete else {}  # without it the next run goes on
+        return lake.overwrite("gold", TABLE, made.rows, metadata=told | finished)
+
+    made = decompose_demand(lake, span[1], config, fanout(config.processes), prove, _progress(), keep)
     if made.proof is not None:
         lake.overwrite("reports", PROOF, made.proof, metadata={"proven_until": str(span[1])})
-    delta = lake.overwrite("gold", TABLE, made.rows, metadata=made_from)
-    drawn = plots(made.rows.to_pandas())
-    return dg.MaterializeResult(
-        metadata={
-            "status": "decomposed",
-            "delta_version": delta,
-            "dagster/row_count": len(made.rows),
-            "series": made.series,
-            "series_fitted": made.fitted,
-            "seconds": round(made.seconds, 1),
-            "fit_seconds_of_all_processes": round(made.fit_seconds, 1),
-            "memory_mb": round(psutil.Process().memory_info().rss / 1e6),
-            **({} if made.proof is None else scores(made.proof.to_pandas())),
-            **{name: dg.MetadataValue.md(image) for name, image in drawn.items()},
-        }
-    )
+    return dg.MaterializeResult(metadata={"delta_version": keep(made), **_metadata(made)})
+
+
+def _made_from(lake: Lake, config: DecompositionConfig) -> str:
+    """What the components follow from, as text."""
+    tables = {name: lake.version("gold", name) for name in (*TABLES, "forecasts")}
+    rest = {"config": config.fit_settings(), "code": CODE_VERSION, **installed("prophet")}
+    return json.dumps(tables | rest, sort_keys=True)
+
+
+def _metadata(made: Decomposed) -> dict[str, Any]:
+    rest = f"{made.fresh:,} of {made.series:,} series are decomposed; the next run goes on, the largest first"
+    return {
+        "status": "decomposed" if made.is_complete else rest,
+        "dagster/row_count": len(made.rows),
+        "series": made.series,
+        "series_decomposed": made.fresh,
+        "series_fitted": made.fitted,
+        "seconds": round(made.seconds, 1),
+        "fit_seconds_of_all_processes": round(made.fit_seconds, 1),
+        "memory_mb": round(psutil.Process().memory_info().rss / 1e6),
+        **({} if made.proof is None else scores(made.proof.to_pandas())),
+        **{name: dg.MetadataValue.md(image) for name, image in plots(made.rows.to_pandas()).items()},
+    }
 
 
 def _progress() -> Callable[[int, int], None]:

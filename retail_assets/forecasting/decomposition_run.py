@@ -1,68 +1,120 @@
-"""From gold to gold/demand_components and back: which series are fitted again, and the rows that are published."""
+"""From gold to gold/demand_components and back: which series are fitted again, in which order, and for how long.
+
+A run fits for `budget_seconds`; what it does not reach keeps what was published before, or waits. A series without
+parts comes before one with old parts, and the larger comes first, so that every series gets its turn over some runs.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from retail_assets.core.accuracy import wape
 from retail_assets.core.manifest import installed
-from retail_assets.forecasting.contributions import GROUPS
 from retail_assets.forecasting.decomposition import PARTS, FitTask, Fitted, decompose
-from retail_assets.forecasting.demand_panel import (
-    COUNTRY_CATEGORY,
-    SERIES_KEYS,
-    STORE_DEPARTMENT,
-    DemandSeries,
-    read_series,
+from retail_assets.forecasting.decomposition_rows import (
+    SCHEMA,
+    TABLE,
+    bottom_up,
+    component_rows,
+    first_shown,
+    proof_rows,
 )
-from retail_assets.forecasting.reconciliation_view import decimals, millionths, reconciled
+from retail_assets.forecasting.demand_panel import SERIES_KEYS, USUAL_DAYS, DemandSeries, read_series
 from retail_assets.forecasting.views_config import DecompositionConfig
 from retail_assets.resources.fanout import Fanout
 from retail_assets.resources.lake import Lake
 
-TABLE = "demand_components"
-UNITS = pa.decimal128(18, 6)
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in (*SERIES_KEYS, "method", "content")),
-        ("day", pa.date32()),
-        ("is_forecast", pa.bool_()),
-        ("units", pa.float64()),
-        *((name, pa.float64()) for name in (*PARTS, "prophet")),
-        ("bottom_up", UNITS),
-        *((f"{group}_units", UNITS) for group in GROUPS),
-    ]
-)
-PROOF_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in SERIES_KEYS),
-        ("day", pa.date32()),
-        *((name, pa.float64()) for name in ("units", "prophet", "seasonal_naive", "weekday_mean")),
-    ]
-)
-WEEKS = 8
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A series as it was published last: its rows by day, and the content that they were fitted to."""
+
+    content: str
+    rows: pa.Table
+
+    @property
+    def newest(self) -> date:
+        """The last day that is told."""
+        day: date = self.rows["day"][-1].as_py()
+        return day
 
 
 @dataclass(frozen=True)
 class Decomposed:
-    """Rows of gold/demand_components, and the proof (None where none was asked for).
+    """Rows of gold/demand_components, and the proof (None where none was asked for or nothing could be proven).
 
-    `fitted` series were fitted, the others were as before; `seconds` are of the wall, `fit_seconds` of all processes.
+    Of `series`, `fresh` are told by parts of their newest history; the others by older parts or not yet. `fitted` were
+    fitted now; `seconds` are of the wall, `fit_seconds` of all processes.
     """
 
     rows: pa.Table
     proof: pa.Table | None
     series: int
+    fresh: int
     fitted: int
     seconds: float
     fit_seconds: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no series waits for a later run."""
+        return self.fresh == self.series
+
+
+class Components:
+    """The rows of every series, as far as there are any: published ones first, replaced as series are fitted."""
+
+    def __init__(self, lake: Lake, until: date, config: DecompositionConfig) -> None:
+        self.series = read_series(lake, until, config.horizon)
+        self.content = {one.key: _content(one, config) for one in self.series}
+        self.stored = stored_series(lake)
+        self._config, self._sums = config, bottom_up(lake, until)
+        self._rows = {one.key: self._published(one) for one in self.series if one.key in self.stored}
+        self.fitted: dict[Key, Fitted] = {}
+
+    def is_fresh(self, key: Key) -> bool:
+        """Whether what was published is of the newest history."""
+        return key in self.stored and self.stored[key].content == self.content[key]
+
+    def add(self, series: DemandSeries, fit: Fitted) -> None:
+        """Puts the parts of a fit in the place of what was known of `series`."""
+        self.fitted[series.key] = fit
+        first = first_shown(series, self._config)
+        self._rows[series.key] = self._made(series, fit.method, fit.parts.iloc[first:].reset_index(drop=True))
+
+    def decomposed(self, seconds: float) -> Decomposed:
+        """What there is after `seconds` of work."""
+        parts = [self._rows[one.key] for one in self.series if one.key in self._rows]
+        return Decomposed(
+            rows=pa.concat_tables(parts) if parts else SCHEMA.empty_table(),
+            proof=None,
+            series=len(self.series),
+            fresh=sum(one.key in self.fitted or self.is_fresh(one.key) for one in self.series),
+            fitted=len(self.fitted),
+            seconds=seconds,
+            fit_seconds=sum(fit.seconds for fit in self.fitted.values()),
+        )
+
+    def _published(self, series: DemandSeries) -> pa.Table:
+        """Old parts stay as they are, those of the newest history are scaled to the newest forecasts."""
+        before = self.stored[series.key]
+        if not self.is_fresh(series.key):
+            return before.rows
+        parts = before.rows.select(list(PARTS)).to_pandas()
+        return self._made(series, before.rows["method"][0].as_py(), parts)
+
+    def _made(self, series: DemandSeries, method: str, parts: pd.DataFrame) -> pa.Table:
+        ahead = self._sums.get(series.key, {})
+        return component_rows(series, self.content[series.key], method, parts, ahead, self._config)
 
 
 def decompose_demand(
@@ -72,158 +124,91 @@ def decompose_demand(
     fanout: Fanout,
     prove: bool,
     progress: Callable[[int, int], None] | None = None,
+    keep: Callable[[Decomposed], object] | None = None,
 ) -> Decomposed:
-    """Decomposes every series that changed; the others keep their parts. `progress` hears how many of all are done."""
-    begun = perf_counter()
-    series = read_series(lake, until, config.horizon)
-    before = _stored(lake)
-    content = {one.key: _content(one, config) for one in series}
-    held = _held_back(lake, until, config) if prove else {}
-    changed = [one for one in series if prove or _differs(before.get(one.key), content[one.key])]
-    tasks = [FitTask(one, config, held.get(one.key)) for one in changed]
-    enough = -(-len(tasks) // config.series_per_process)
-    place = fanout.model_copy(update={"processes": max(min(fanout.processes, enough), 1)})
-    heard = None if progress is None else lambda done: progress(done, len(tasks))
-    made = {fit.key: fit for fit in place.map(decompose, tasks, heard)}
-    sums = bottom_up(lake, until)
-    parts = [
-        _rows(one, content[one.key], made.get(one.key), before.get(one.key), sums.get(one.key, {}), config)
-        for one in series
-    ]
-    proof = _proof(changed, held, made) if prove else None
-    rows = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
-    fit_seconds = sum(fit.seconds for fit in made.values())
-    return Decomposed(rows, proof, len(series), len(tasks), perf_counter() - begun, fit_seconds)
+    """Decomposes the series that changed, as many as the budget of `config` allows but at least one.
+
+    `progress` hears how many of all are done; `keep` gets what is there so far every `keep_every_seconds`.
+    """
+    begun = kept = perf_counter()
+    known = Components(lake, until, config)
+    held = _held_back(lake, until, known.series, config) if prove else {}
+    queue = fit_order(known, held)
+    tasks = [FitTask(one, config, held.get(one.key)) for one in queue]
+    with closing(_place(fanout, len(queue), config).each(decompose, tasks)) as fits:
+        for series, fit in zip(queue, fits, strict=False):
+            known.add(series, fit)
+            now = perf_counter()
+            if progress is not None:
+                progress(len(known.fitted), len(queue))
+            if now - begun >= config.budget_seconds:
+                break
+            if keep is not None and now - kept >= config.keep_every_seconds:
+                keep(known.decomposed(now - begun))
+                kept = perf_counter()
+    proof = proof_rows([one for one in queue if one.key in known.fitted], held, known.fitted)
+    made = known.decomposed(perf_counter() - begun)
+    return replace(made, proof=proof if len(proof) else None)
 
 
-def bottom_up(lake: Lake, origin: date) -> dict[tuple[str, str, str], dict[date, float]]:
-    """Sums of the SKU forecasts of `origin` per series and target day; empty where there is no such forecast."""
-    if not lake.exists("gold", "forecasts"):
+def fit_order(known: Components, held: Mapping[Key, DemandSeries]) -> list[DemandSeries]:
+    """Series to be fitted: those to be proven, those without parts, those with the oldest; the larger first."""
+
+    def rank(one: DemandSeries) -> tuple[bool, date, float, Key]:
+        before = known.stored.get(one.key)
+        return one.key not in held, before.newest if before else date.min, -recent_units(one), one.key
+
+    return sorted((one for one in known.series if one.key in held or not known.is_fresh(one.key)), key=rank)
+
+
+def recent_units(series: DemandSeries) -> float:
+    """Units of the last USUAL_DAYS days, as far as they are known."""
+    return float(np.nansum(series.units[-USUAL_DAYS:]))
+
+
+def reached(lake: Lake) -> tuple[int, int] | None:
+    """How many series gold/demand_components tells by their newest history, and how many there are; None without it."""
+    if not lake.exists("gold", TABLE):
+        return None
+    written = lake.open("gold", TABLE).history(1)[0]
+    return (int(written["fresh"]), int(written["series"])) if "fresh" in written else None
+
+
+def stored_series(lake: Lake) -> dict[Key, Stored]:
+    """Every series of gold/demand_components as it was published last."""
+    if not lake.exists("gold", TABLE):
         return {}
-    found: dict[tuple[str, str, str], dict[date, float]] = {}
-    for hierarchy, place, group in (
-        (STORE_DEPARTMENT, "f.store_id", "p.department"),
-        (COUNTRY_CATEGORY, "s.country", "p.category"),
-    ):
-        rows = lake.query(
-            f"""select {place} as place, {group} as product_group, f.target_date, sum(f.mean order by f.store_id, f.sku)
-                from {lake.scan("gold", "forecasts")} f join {lake.scan("gold", "dim_product")} p on p.sku = f.sku
-                join {lake.scan("gold", "dim_store")} s on s.store_id = f.store_id
-                where f.business_date = date '{origin}' and {place} is not null and {group} is not null
-                group by 1, 2, 3"""
-        )
-        for where, what, day, units in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            found.setdefault((hierarchy, where, what), {})[day] = units
-    return found
+    table = lake.open("gold", TABLE).to_pyarrow_table()
+    table = table.sort_by([(name, "ascending") for name in (*SERIES_KEYS, "day")]).combine_chunks()
+    keys = table.select(list(SERIES_KEYS)).to_pandas()
+    edges = [*np.flatnonzero(keys.ne(keys.shift()).any(axis=1)).tolist(), len(table)]
+    groups = (table.slice(first, after - first) for first, after in pairwise(edges))
+    return {_key(rows): Stored(rows["content"][0].as_py(), rows) for rows in groups}
 
 
-def scores(proof: pd.DataFrame) -> dict[str, float]:
-    """WAPE of Prophet and of both baselines per hierarchy, on the days that were held back."""
-    known = proof[proof["units"].notna()]
-    return {
-        f"wape_{name}/{hierarchy}": wape(rows["units"].to_numpy(float), rows[name].to_numpy(float))
-        for hierarchy, rows in known.groupby("hierarchy", sort=True)
-        for name in ("prophet", "seasonal_naive", "weekday_mean")
-    }
+def _key(rows: pa.Table) -> Key:
+    hierarchy, place, group = (rows[name][0].as_py() for name in SERIES_KEYS)
+    return hierarchy, place, group
 
 
-def _differs(before: tuple[str, pd.DataFrame] | None, content: str) -> bool:
-    return before is None or before[0] != content
+def _place(fanout: Fanout, tasks: int, config: DecompositionConfig) -> Fanout:
+    """No more processes than there is work for: each costs seconds to start."""
+    enough = -(-tasks // config.series_per_process)
+    return fanout.model_copy(update={"processes": max(min(fanout.processes, enough), 1)})
 
 
 def _content(series: DemandSeries, config: DecompositionConfig) -> str:
-    made_with = f"{series.content()} {config.model_dump_json()} {installed('prophet')}"
+    made_with = f"{series.content()} {config.fit_settings()} {installed('prophet')}"
     return hashlib.sha256(made_with.encode()).hexdigest()[:16]
 
 
-def _stored(lake: Lake) -> dict[tuple[str, str, str], tuple[str, pd.DataFrame]]:
-    """Content and parts per series as they were published last."""
-    if not lake.exists("gold", TABLE):
-        return {}
-    columns = [*SERIES_KEYS, "content", "method", "day", *PARTS]
-    table = lake.open("gold", TABLE).to_pyarrow_table(columns=columns).to_pandas()
-    groups = table.sort_values("day").groupby(list(SERIES_KEYS), sort=False)
-    return {key: (rows["content"].iloc[0], rows) for key, rows in groups}
-
-
-def _held_back(lake: Lake, until: date, config: DecompositionConfig) -> dict[tuple[str, str, str], DemandSeries]:
-    """The series as they were known a horizon ago; those too short to be fitted then prove nothing."""
-    series = read_series(lake, until - timedelta(days=config.horizon), config.horizon)
-    return {one.key: one for one in series if np.isfinite(one.units).sum() >= config.shortest_history}
-
-
-def _rows(
-    series: DemandSeries,
-    content: str,
-    fit: Fitted | None,
-    before: tuple[str, pd.DataFrame] | None,
-    ahead: Mapping[date, float],
-    config: DecompositionConfig,
-) -> pa.Table:
-    known = len(series.units)
-    first = max(known - config.history_days, 0)
-    if fit is not None:
-        method, parts = fit.method, fit.parts.iloc[first:].reset_index(drop=True)
-    elif before is not None:
-        method, parts = str(before[1]["method"].iloc[0]), before[1][list(PARTS)].reset_index(drop=True)
-    else:
-        raise ValueError(f"{series.key} was neither fitted nor stored")
-    days = series.days[first:].astype(object).tolist()
-    units = np.concatenate([series.units[first:], np.full(len(series.days) - known, np.nan)])
-    sums = np.array([ahead.get(day, np.nan) for day in days])
-    told = np.isfinite(sums)
-    made = reconciled(parts[told], sums[told], config.largest_rescaling)
-    keys = {name: pa.array([value] * len(days)) for name, value in zip(SERIES_KEYS, series.key, strict=True)}
-    columns = keys | {
-        "method": pa.array([method] * len(days)),
-        "content": pa.array([content] * len(days)),
-        "day": pa.array(days, pa.date32()),
-        "is_forecast": pa.array(np.arange(first, len(series.days)) >= known),
-        "units": pa.array(units, from_pandas=True),
-        **{name: pa.array(parts[name].to_numpy(float)) for name in PARTS},
-        "prophet": pa.array(parts[list(PARTS)].sum(axis=1).to_numpy(float)),
-        "bottom_up": _spread(told, millionths(sums[told])),
-        **{f"{group}_units": _spread(told, made[group].to_numpy()) for group in GROUPS},
+def _held_back(
+    lake: Lake, until: date, series: Sequence[DemandSeries], config: DecompositionConfig
+) -> dict[Key, DemandSeries]:
+    """The largest series as they were known a horizon ago; those too short to be fitted then prove nothing."""
+    largest = sorted(series, key=recent_units, reverse=True)[: config.proven_series]
+    wanted = {one.key for one in largest}
+    past = read_series(lake, until - timedelta(days=config.horizon), config.horizon)
+    return {
+        one.key: one for one in past if one.key in wanted and np.isfinite(one.units).sum() >= config.shortest_history
     }
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _spread(told: NDArray[np.bool_], values: NDArray[np.int64]) -> pa.Array:
-    """Millionths as decimals on the days that are told, null on the others."""
-    found: list[object] = [None] * len(told)
-    for place, value in zip(np.flatnonzero(told), decimals(values), strict=True):
-        found[place] = value
-    return pa.array(found, UNITS)
-
-
-def _proof(
-    changed: Sequence[DemandSeries],
-    held: Mapping[tuple[str, str, str], DemandSeries],
-    made: Mapping[tuple[str, str, str], Fitted],
-) -> pa.Table:
-    """What was forecast for the days held back against what was sold, with seasonal naive and the weekday's mean."""
-    parts = []
-    for series in changed:
-        past, forecast = held.get(series.key), made[series.key].proof
-        if past is None or forecast is None:
-            continue
-        known, ahead = len(past.units), len(past.days) - len(past.units)
-        weeks = past.units[-7 * min(WEEKS, known // 7) :].reshape(-1, 7)
-        cycles = -(-ahead // 7)
-        columns = {
-            "day": pa.array(past.days[known:].astype(object).tolist(), pa.date32()),
-            "units": pa.array(series.units[known : known + ahead], from_pandas=True),
-            "prophet": pa.array(forecast),
-            "seasonal_naive": pa.array(np.tile(_filled(weeks[-1], weeks), cycles)[:ahead]),
-            "weekday_mean": pa.array(np.tile(_filled(np.full(7, np.nan), weeks), cycles)[:ahead]),
-        }
-        keys = {name: pa.array([value] * ahead) for name, value in zip(SERIES_KEYS, series.key, strict=True)}
-        parts.append(pa.table(keys | columns, schema=PROOF_SCHEMA))
-    return pa.concat_tables(parts) if parts else PROOF_SCHEMA.empty_table()
-
-
-def _filled(own: NDArray[np.float64], weeks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`own` per weekday, its mean over `weeks` where it is not known, 0 where that is not either."""
-    known = np.isfinite(weeks)
-    mean = np.where(known, weeks, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(np.isfinite(own), own, mean)

@@ -5,8 +5,9 @@ double. A cell is a category of a department in a country: its series share seas
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from retail_assets.forecasting.structure import Structure
 
 AT_ONCE = 1024  # series: their days fit into the caches of a processor
+WORKERS = 2  # threads: numpy works outside of Python's lock; results are put together in the order of the series
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,15 @@ class Facts:
         """The facts of the days that are over."""
         size = days.units.shape
         usual, price, promoted = np.zeros(size[0]), np.empty(size, np.float32), np.empty(size, bool)
-        for rows in blocks(size[0]):
+
+        def fill(rows: slice) -> None:
             logs = log_price(days.price[rows, : size[1]])
             usual[rows] = np.nansum(logs, axis=1) / np.maximum((~np.isnan(logs)).sum(axis=1), 1)
             discount = days.discount[rows, : size[1]]
             price[rows] = np.nan_to_num(logs - usual[rows, None]) + np.log1p(-discount)
             promoted[rows] = discount > 0
+
+        by_block(fill, size[0])
         units = np.where(days.known, days.units, 0.0).astype(np.float32)
         sold_out = np.flatnonzero(days.censored & days.known)
         return cls(groups, Cells.among(groups), units, days.known, price, promoted, days.weekday[: size[1]], usual,
@@ -135,13 +141,16 @@ class Facts:
     def by_price(self, of: "Structure", shared: Floats) -> Priced:
         """What the answers to prices and promotions are learnt from."""
         found, factor = np.zeros((4, len(self.units))), shared.astype(np.float32)
-        for rows in blocks(len(self.units)):
+
+        def add(rows: slice) -> None:
             expected, price, promoted = self.expected(of, rows, factor), self.price[rows], self.promoted[rows]
             miss = self.units[rows] - expected
             found[0, rows] = np.einsum("rt,rt,rt->r", expected, price, price)
             found[1, rows] = np.einsum("rt,rt->r", miss, price)
             found[2, rows] = np.sum(expected, axis=1, where=promoted)
             found[3, rows] = np.sum(miss, axis=1, where=promoted)
+
+        by_block(add, len(self.units))
         return Priced(*found)
 
     def sold_by_cell(self) -> Floats:
@@ -156,9 +165,12 @@ class Facts:
         """Units, and those expected at a level of 1 on a usual weekday, of each series and weekday, (S, 7) each."""
         day, factor = np.eye(7, dtype=np.float32)[self.weekday], shared.astype(np.float32)
         sold, foreseen = np.empty((len(self.units), 7)), np.empty((len(self.units), 7))
-        for rows in blocks(len(self.units)):
+
+        def add(rows: slice) -> None:
             sold[rows] = self.units[rows] @ day
             foreseen[rows] = self.priced(of, rows, factor) @ day
+
+        by_block(add, len(self.units))
         return sold, foreseen
 
     def beyond_chance(self, of: "Structure", shared: Floats) -> tuple[float, float, Floats]:
@@ -167,9 +179,9 @@ class Facts:
         Then what is expected (N,) of the days on which the shelf was empty.
         """
         hidden, factor = np.empty(len(self.sold_out)), shared.astype(np.float32)
-        beyond, squares = 0.0, 0.0
         days = self.units.shape[1]
-        for rows in blocks(len(self.units)):
+
+        def add(rows: slice) -> tuple[float, float]:
             expected = self.expected(of, rows, factor)
             first, last = np.searchsorted(self.sold_out, (rows.start * days, rows.stop * days))
             here = self.sold_out[first:last] - rows.start * days
@@ -178,16 +190,27 @@ class Facts:
             miss *= self.known[rows]
             miss.ravel()[here] = 0.0
             expected.ravel()[here] = 0.0
-            beyond += float(miss.sum(dtype=float))
-            squares += float(np.square(expected).sum(dtype=float))
-        return beyond, squares, hidden
+            return float(miss.sum(dtype=float)), float(np.square(expected).sum(dtype=float))
+
+        parts = by_block(add, len(self.units))
+        return sum(beyond for beyond, _ in parts), sum(squares for _, squares in parts), hidden
 
     def _by_cell(self, of: Callable[[slice], Singles]) -> Floats:
         found = np.zeros((len(self.cells.state), self.units.shape[1]))
-        for rows in blocks(len(self.units)):
+
+        def add(rows: slice) -> tuple[Integers, Singles]:
             present, place = np.unique(self.cells.of[rows], return_inverse=True)
-            found[present] += (place == np.arange(len(present))[:, None]).astype(np.float32) @ of(rows)
+            return present, (place == np.arange(len(present))[:, None]).astype(np.float32) @ of(rows)
+
+        for present, units in by_block(add, len(self.units)):
+            found[present] += units
         return found
+
+
+def by_block(work: Callable[[slice], Made], size: int) -> list[Made]:
+    """What `work` makes of each block of series, in their order; some blocks are worked on at the same time."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(work, blocks(size)))
 
 
 def blocks(size: int) -> Iterator[slice]:

@@ -21,7 +21,8 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
 from retail_assets.forecasting.context import ForecastContext
 from retail_assets.forecasting.contributions import GROUPS, contributions
-from retail_assets.forecasting.decomposition_run import TABLE as COMPONENTS
+from retail_assets.forecasting.decomposition_rows import TABLE as COMPONENTS
+from retail_assets.forecasting.decomposition_run import reached
 from retail_assets.forecasting.demand_panel import STORE_DEPARTMENT
 from retail_assets.forecasting.model import DemandForecaster, recorded_baseline, request_frame
 from retail_assets.forecasting.reconciliation_view import UNIT, decimals, grouped, millionths
@@ -30,6 +31,7 @@ from retail_assets.lineage.forecasts import LAST_DIGITS, read_features
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.serving.refused import explained
 
 HISTORY_DAYS, RECENT_DAYS = 56, 28
 
@@ -168,7 +170,8 @@ def _product(lake: Lake, sku: str) -> dict[str, Any]:
 def _stored(lake: Lake, store_id: str, sku: str, product: Mapping[str, Any]) -> _Stored:
     """The newest rows of the store for every SKU of the department (of the SKU alone where it has none)."""
     if not lake.exists("gold", "forecasts"):
-        raise ExplainError("there are no forecasts yet", where=f"{lake.uri}/gold/forecasts", todo="`retail run`")
+        none = ExplainError("there are no forecasts yet", where=f"{lake.uri}/gold/forecasts", todo="`retail run`")
+        raise explained(lake, "forecasting", none)
     made_from = lake.open("gold", "forecasts").history(1)[0].get("gold")
     table, products = lake.scan("gold", "forecasts"), lake.scan("gold", "dim_product")
     with lake.connect() as db:
@@ -284,11 +287,6 @@ def _department(
     sums = [_same_sum(ahead.get(day), total) for day, total in zip(days, by_day, strict=True)]
     totals, skus = exact(summed, np.array(sums))
     told = [_prophet(ahead.get(day), total) for day, total in zip(days, totals, strict=True)]
-    note = None
-    if components is None:
-        note = "Prophet's view is not there yet: `retail run` makes it"
-    elif any(parts is None for parts, _ in told):
-        note = "Prophet's view was made from other forecasts than these: `retail run` makes it again"
     return Department(
         place=store_id,
         product_group=name,
@@ -298,8 +296,19 @@ def _department(
             for day, total, why, (parts, alone) in zip(days, totals, skus, told, strict=True)
         ],
         history=_past(components),
-        note=note,
+        note=_note(lake, components, all(parts is not None for parts, _ in told)),
     )
+
+
+def _note(lake: Lake, components: pd.DataFrame | None, is_of_these_forecasts: bool) -> str | None:
+    """Why Prophet's view is not told, where it is not; runs decompose the largest series first, for a limited time."""
+    if components is not None and is_of_these_forecasts:
+        return None
+    fresh, series = reached(lake) or (0, 0)
+    far = f" ({fresh:,} of {series:,} series are done, the largest first)" if fresh < series else ""
+    if components is None:
+        return f"Prophet's view of the department is not there yet{far}: `retail run` goes on with it"
+    return f"Prophet's view was made from other forecasts than these{far}: `retail run` makes it again"
 
 
 def _components(lake: Lake, store_id: str, department: str) -> pd.DataFrame | None:

@@ -129,13 +129,17 @@ class Gold:
             self.db.execute(NO_PRICES)
         self.db.execute(STORE_DAYS)
         self.baseline: Baseline | None = None
+        self._learnt: tuple[date, int] | None = None
 
     def learn_baseline(self, until: date, horizon: int) -> Baseline:
         """Learns the baseline from the days up to `until`; `examples` has it from now on.
 
-        It reaches `horizon` days beyond. Stores that are left out would be missed: learn from all of them.
+        It reaches `horizon` days beyond. Stores that are left out would be missed: learn from all of them. Asked for
+        the same again, it is the same.
         """
-        self.baseline = Baseline.learn(read_days(self.db, until, horizon))
+        if self.baseline is None or self._learnt != (until, horizon):
+            self.baseline = Baseline.learn(read_days(self.db, until, horizon))
+            self._learnt = (until, horizon)
         return self.baseline
 
     def close(self) -> None:

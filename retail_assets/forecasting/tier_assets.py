@@ -18,11 +18,12 @@ from retail_assets.forecasting.training import PRODUCT, feature_span
 from retail_assets.forecasting.views_config import TiersConfig, ViewsConfig
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.run_order import LATER
 from retail_assets.serving.ledger import Ledger
 from retail_assets.unchanged import unchanged
 
 TIERS = dg.AssetKey(["forecasting", "series_tiers"])
-CHAIN = [["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["serving", "releases"],
+CHAIN = [["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["serving", "forecasting_release"],
          ["forecasting", "forecasts"]]  # fmt: skip
 
 
@@ -34,6 +35,7 @@ CHAIN = [["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["
     kinds={"python", "deltalake"},
     code_version="1",
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="ops/series_tiers: one row per forecast store-SKU with its drift velocity, its tier (fast is retrained "
     "weekly, slow monthly), the day up to which the model that answers has learnt for it, and the day on which it is "
     "due. The next run of forecasting/demand_model trains or refreshes by it.",

@@ -1,13 +1,12 @@
 """From a lake to a stored model, and from the live model to gold/forecasts: what the assets and the benchmarks call."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retail_assets.core.manifest import Manifest, installed
 from retail_assets.forecasting.baseline import COLUMNS as BASELINE
@@ -28,16 +27,26 @@ FEATURE_TABLE = "feat_store_product_daily"
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow", "duckdb")
 CODE_VERSION = "3"
 SERIES_AT_ONCE = 5000
-DAYS_AT_ONCE = 40
+DAYS_AT_ONCE = 20
 
 
 class TrainingSource(Protocol):
     """What training needs of the feature store."""
 
     def training_set(
-        self, service: str, start: date, end: date, *, version: Mapping[str, int] | None = None
+        self,
+        service: str,
+        start: date,
+        end: date,
+        *,
+        version: Mapping[str, int] | None = None,
+        days: Collection[date] | None = None,
+        names: Collection[str] | None = None,
     ) -> pa.Table:
-        """Features per key and day from `start` to `end`, as known when each day was closed, of gold at `version`."""
+        """Features (those in `names`) per key and day (all from `start` to `end`, or `days`), as known when it closed.
+
+        Of gold at `version`, the newest where it names none.
+        """
 
     def features(self, service: str) -> list[str]:
         """Names of the feature columns, in order."""
@@ -103,17 +112,15 @@ def features_of(
 ) -> pa.Table:
     """The features that are learnt from, on the listed days of gold at `versions`, sorted by store, SKU and day.
 
-    Asked for in stretches, of which only the listed days are kept, in single precision: memory grows with `days` alone.
+    Asked for in stretches and in single precision: memory grows with `days` alone.
     """
     pinned = {name: versions[name] for name in source.gold_versions(SERVICE)} if versions else None
     names = [name for name in source.features(SERVICE) if name not in config.exclude_features]
-    wanted = pa.array(days, pa.date32())
     parts = []
     for first in range(0, len(days), DAYS_AT_ONCE):
         stretch = days[first : first + DAYS_AT_ONCE]
-        found = source.training_set(SERVICE, stretch[0], stretch[-1], version=pinned)
-        kept = found.filter(pc.is_in(found["business_date"], value_set=wanted))
-        parts.append(_single(kept.select([*KEYS, "business_date", *names])))
+        found = source.training_set(SERVICE, stretch[0], stretch[-1], version=pinned, days=stretch, names=names)
+        parts.append(_single(found.select([*KEYS, "business_date", *names])))
     return pa.concat_tables(parts).sort_by([(name, "ascending") for name in (*KEYS, "business_date")])
 
 

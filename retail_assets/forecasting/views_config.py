@@ -11,6 +11,8 @@ from retail_assets.forecasting.config import ForecastingConfigError
 
 VIEWS_FILE = PROJECT_ROOT / "configs" / "forecast_views.yaml"
 
+HOW_A_RUN_WORKS = {"processes", "series_per_process", "proof_every_days", "proven_series", "budget_seconds",
+                   "keep_every_seconds"}  # fmt: skip
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -36,6 +38,13 @@ class DecompositionConfig(_Frozen):
     largest_rescaling: Annotated[float, Field(gt=1.0)]
     history_days: Count
     proof_every_days: Count
+    proven_series: Count
+    budget_seconds: Positive
+    keep_every_seconds: Positive
+
+    def fit_settings(self) -> str:
+        """What the parts of a series depend on, as text; where and for how long a run fits is no part of it."""
+        return self.model_dump_json(exclude=HOW_A_RUN_WORKS)
 
 
 class TiersConfig(_Frozen):

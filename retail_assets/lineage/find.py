@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from retail_assets.lineage.errors import UnknownDecision
 from retail_assets.lineage.snapshots import Row, Snapshots
+from retail_assets.serving.refused import explained
 
 TABLE = ("decisions", "pricing")
 ANSWERED = "mode <> 'shadow'"
@@ -74,7 +75,8 @@ def day_of(decision_id: str) -> date | None:
 def _version(reader: Snapshots) -> int:
     version = reader.newest(*TABLE)
     if version is None:
-        raise UnknownDecision("no price was ever decided here", todo="`retail run` decides; check RETAIL_HOME")
+        none = UnknownDecision("no price was ever decided here", todo="`retail run` decides; check RETAIL_HOME")
+        raise explained(reader.lake, "pricing", none)
     return version
 
 

@@ -16,6 +16,7 @@ from retail_assets.planning.weekly_assets import ASSETS as WEEKLY_ASSETS
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
+from retail_assets.run_order import LATER
 from retail_assets.unchanged import unchanged
 
 LEVELS_REPORT = "forecast_levels"
@@ -23,12 +24,13 @@ LEVELS_REPORT = "forecast_levels"
 
 @dg.asset(
     key=["planning", "level_backtest"],
-    deps=[["serving", "releases"], ["forecasting", "backtest_report"], ["gold", FEATURE_TABLE]],
+    deps=[["serving", "forecasting_release"], ["forecasting", "backtest_report"], ["gold", FEATURE_TABLE]],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"lightgbm", "deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="reports/forecast_level_origins: one row per earlier origin (a week apart), level above the store-SKU, "
     "group and day ahead: what the summed forecast of a model that had not seen the day said, and what was sold.",
 )
@@ -73,6 +75,7 @@ def level_backtest(
     kinds={"python"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="reports/forecast_levels: one row per level of the hierarchy with the error of the summed forecast "
     "beside both baselines, and what the level's 90 % interval covered in weeks that it was not learnt from.",
 )
@@ -113,6 +116,7 @@ def levels_report(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     kinds={"deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="gold/forecast_levels: one row per level (total to store-SKU), group, forecast origin and day ahead. "
     "Means are exact sums of the store-SKUs; intervals are of the level itself.",
 )

@@ -11,6 +11,7 @@ from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import markdown
 from retail_assets.planning.sum_quantiles import covered
 from retail_assets.resources.lake import Lake
+from retail_assets.run_order import LATER
 from retail_assets.unchanged import unchanged
 
 LARGEST = 10
@@ -31,6 +32,7 @@ SHOWN = {
     kinds={"deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="gold/order_proposals: one row per forecast store-SKU and origin: what to order today so that the "
     "shelf lasts until the next order arrives with the chance that configs/ordering.yaml asks for, and why.",
 )  # fmt: skip

@@ -6,6 +6,7 @@ import pandas as pd
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.refused import explained
 
 FORECASTS = "forecasts"
 
@@ -22,11 +23,10 @@ def origins(lake: Lake, table: str = FORECASTS) -> list[date]:
 
 def chosen_origin(lake: Lake, asked: date | None, table: str = FORECASTS) -> date:
     """`asked`, or the newest origin; raises UnknownForecast with the origins there are."""
-    known = origins(lake, table)
+    known = origins(lake, table) if lake.exists("gold", table) else []
     if not known:
-        raise UnknownForecast(
-            "there are no forecasts yet", where=f"gold/{table}", todo="release a model, then `retail run`"
-        )
+        none = UnknownForecast("there are no forecasts yet", where=f"gold/{table}", todo="`retail run` makes them")
+        raise explained(lake, "forecasting", none)
     if asked is None:
         return known[-1]
     if asked not in known:

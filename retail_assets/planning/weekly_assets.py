@@ -12,6 +12,7 @@ from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import markdown
 from retail_assets.planning.weekly_promotions import promotion_factors
 from retail_assets.resources.lake import Lake
+from retail_assets.run_order import LATER
 from retail_assets.unchanged import unchanged
 
 SHORT = "history is too short to prove weeks ahead"
@@ -34,6 +35,7 @@ SHOWN = {
     kinds={"numpy", "deltalake"},
     code_version=CODE_VERSION,
     freshness_policy=DAILY,
+    op_tags=LATER,
     description="gold/forecasts_weekly: one row per store-SKU, forecast origin and week ahead, for 52 weeks. The first "
     "four are the sums of the daily forecasts, the rest is level times season times announced promotions.",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from retail_assets.pricing import report
 from retail_assets.pricing.batches import decide_shares
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.decisions import Provenance
+from retail_assets.pricing.frames import ResponseDataError
 from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
 from retail_assets.pricing.log import append_batch, batch_state, is_decided, stands
 from retail_assets.pricing.model import PRODUCT, PriceModel
@@ -24,7 +25,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.assignment import Assignment, share_table
-from retail_assets.unchanged import unchanged
+from retail_assets.unchanged import unchanged, untrained
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]
@@ -57,7 +58,10 @@ def demand_response_model(
     current = current_version(model_store, config, gold, until)
     if current is not None:
         return unchanged(version=current)
-    training = train(lake, config, gold, until)
+    try:
+        training = train(lake, config, gold, until)
+    except ResponseDataError as error:
+        return untrained(lake, model_store, PRODUCT, error)
     version = save(training, config, model_store, datetime.now(UTC), git_commit())
     return dg.MaterializeResult(
         metadata={
@@ -113,7 +117,7 @@ def response_report(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[
 @dg.asset(
     key=["pricing", "price_decisions"],
     deps=[
-        ["serving", "releases"],
+        ["serving", "pricing_release"],
         ["forecasting", "forecasts"],
         ["gold", "fct_sales_daily"],
         ["gold", "fct_price_history"],

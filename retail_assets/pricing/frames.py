@@ -206,13 +206,39 @@ def read_base_demand(lake: Lake, until: date, versions: dict[str, int]) -> pa.Ta
     return lake.query(BASE.format(sales=sales, until=until.isoformat(), recent=RECENT_DAYS))
 
 
+FUNNEL = """
+with sold as (
+    select store_id, sku, count(*) filter (gross_units > 0) as days,
+           count(*) filter (gross_units > 0 and coalesce(unit_price, list_price) > 0) as priced
+    from {sales} where business_date > date '{until}' - {history} and business_date <= date '{until}'
+    group by all having count(*) filter (gross_units > 0) > 0
+)
+select count(*) as sold, count(*) filter (days >= {minimum}) as often,
+       count(*) filter (days >= {minimum} and priced > 0) as priced
+from sold
+"""
+
+
+def why_nothing(lake: Lake, until: date, config: ResponseConfig, versions: dict[str, int]) -> ResponseDataError:
+    """Which condition left no row to learn demand response from, counted at each step."""
+    days, history = config.minimum_sale_days, config.history_days
+    sales = lake.scan("gold", "fct_sales_daily", versions["fct_sales_daily"])
+    sql = FUNNEL.format(sales=sales, until=until.isoformat(), history=history, minimum=days)
+    sold, often, priced = (column[0].as_py() for column in lake.query(sql).columns)
+    steps = [f"{sold:,} store-SKUs were sold in the {history} days up to {until}", f"{often:,} of them on {days} days"]
+    steps += [f"{priced:,} of those at a price above 0"] if often else []
+    if not often:
+        todo = "load more history, or lower response.minimum_sale_days in configs/pricing.yaml"
+    elif not priced:
+        todo = "map unit_price (docs/bring-your-own-data.md); forecasts need no price"
+    else:
+        steps.append(f"0 with a day in stock after the first {LAUNCH_DAYS} days in the store")
+        todo = f"load more than {LAUNCH_DAYS} days of history"
+    return ResponseDataError(f"demand response cannot be learnt: {', '.join(steps)}", todo=todo)
+
+
 def frame_of(panel: pa.Table, config: ResponseConfig) -> ResponseFrame:
-    """Codes and features of a panel; raises ResponseDataError for one without rows."""
-    if panel.num_rows == 0:
-        raise ResponseDataError(
-            f"no store-SKU has {config.minimum_sale_days} days with a sale: demand response cannot be learnt",
-            todo="load more history, or lower response.minimum_sale_days in configs/pricing.yaml",
-        )
+    """Codes and features of a panel that has rows."""
     columns = {name: panel[name].combine_chunks() for name in panel.column_names}
     store, stores = _encode(columns["store_id"])
     sku, skus = _encode(columns["sku"])

@@ -4,9 +4,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
-from retail_assets.pricing.publication import HELD_BACK
+from retail_assets.pricing.publication import HELD_BACK, PUBLICATIONS
 from retail_assets.pricing.waiting import batches
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.refused import explained
 
 
 def lines_of(prices: pa.Table, limit: int | None) -> list[str]:
@@ -53,4 +54,7 @@ def nothing_published(lake: Lake, batch: str | None, store: str | None, sku: str
             f"no price is published for {item}: batch {newest.batch_id} is {newest.status}: {newest.reason}",
             todo="see what it would do: `retail prices pending`",
         )
+    if not lake.exists("ops", PUBLICATIONS):
+        none = RetailError(f"no price is published for {item}: none was decided", todo="`retail run` decides prices")
+        return explained(lake, "pricing", none)
     return RetailError(f"no price is published for {item}", todo="see what was decided: `retail prices pending --all`")

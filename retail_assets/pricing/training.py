@@ -9,7 +9,7 @@ from retail_assets.core.manifest import Manifest, installed
 from retail_assets.pricing.config import PricingConfig
 from retail_assets.pricing.cross import cross_elasticity, without_others
 from retail_assets.pricing.evaluation import Holdout, held_out, metrics
-from retail_assets.pricing.frames import FEATURES, ResponseFrame, frame_of, read_base_demand, read_panel
+from retail_assets.pricing.frames import FEATURES, ResponseFrame, frame_of, read_base_demand, read_panel, why_nothing
 from retail_assets.pricing.local import differences
 from retail_assets.pricing.model import PRODUCT, PriceModel, model_of
 from retail_assets.pricing.response import fit
@@ -45,9 +45,14 @@ def gold_versions(lake: Lake) -> dict[str, int]:
 
 
 def train(lake: Lake, config: PricingConfig, gold: dict[str, int], until: date) -> Training:
-    """Learns demand response from gold at the given versions; the same arguments give the same bytes."""
+    """Learns demand response from gold at the given versions; the same arguments give the same bytes.
+
+    Raises ResponseDataError where there is nothing to learn from.
+    """
     response = config.response
     panel = read_panel(lake, until, response, gold)
+    if not panel.num_rows:
+        raise why_nothing(lake, until, response, gold)
     frame = frame_of(panel, response)
     holdout = held_out(frame, response)
     base = read_base_demand(lake, until, gold)

@@ -3,7 +3,7 @@
 The pieces and the order of their results are the same in all three, so the place changes the time and nothing else.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,11 +47,18 @@ class Fanout(BaseModel):
         `function` is importable by name, tasks and results can be pickled. An error of a task is raised here.
         Raises FanoutError when no scheduler answers.
         """
+        return list(_heard(self.each(function, tasks), progress))
+
+    def each(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Generator[Result, None, None]:
+        """The results of `map` one by one, as they come; who stops asking (and closes it) stops the work that is left.
+
+        Raises what `map` raises.
+        """
         if self.scheduler is not None:
-            return _on_dask(self.scheduler, function, tasks, progress)
+            return _on_dask(self.scheduler, function, tasks)
         if self.processes == 1 or len(tasks) < 2:
-            return list(_heard(map(function, tasks), progress))
-        return _in_processes(min(self.processes, len(tasks)), function, tasks, progress)
+            return (function(task) for task in tasks)
+        return _in_processes(min(self.processes, len(tasks)), function, tasks)
 
 
 HERE = Fanout()
@@ -65,20 +72,18 @@ def _heard(results: Iterable[Result], progress: Callable[[int], None] | None) ->
 
 
 def _in_processes(
-    count: int, function: Callable[[Task], Result], tasks: Sequence[Task], progress: Callable[[int], None] | None
-) -> list[Result]:
+    count: int, function: Callable[[Task], Result], tasks: Sequence[Task]
+) -> Generator[Result, None, None]:
     """Spawned, never forked: the threads of delta-rs and DuckDB do not survive a fork."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        return list(_heard(pool.map(function, tasks), progress))
+        yield from pool.map(function, tasks)
 
 
-def _on_dask(
-    address: str, function: Callable[[Task], Result], tasks: Sequence[Task], progress: Callable[[int], None] | None
-) -> list[Result]:
-    from distributed import Client, as_completed
+def _on_dask(address: str, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Generator[Result, None, None]:
+    from distributed import Client
 
     try:
         client = Client(address, timeout=CONNECT_S)
@@ -90,7 +95,5 @@ def _on_dask(
         ) from error
     with client:
         futures: list[Any] = client.map(function, tasks, pure=False)
-        for _ in _heard(as_completed(futures), progress):
-            pass
-        found: list[Result] = client.gather(futures)
-        return found
+        for future in futures:
+            yield future.result()

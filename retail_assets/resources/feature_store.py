@@ -1,7 +1,7 @@
 """The feature store of a home: Feast over gold, SQLite or Redis online. Feast takes seconds to import: on first use."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from string import Template
@@ -95,12 +95,19 @@ class FeatureStore(BaseModel):
         return materialise.materialise(self)
 
     def training_set(
-        self, service: str, start: date, end: date, *, version: int | Mapping[str, int] | None = None
+        self,
+        service: str,
+        start: date,
+        end: date,
+        *,
+        version: int | Mapping[str, int] | None = None,
+        days: Collection[date] | None = None,
+        names: Collection[str] | None = None,
     ) -> pa.Table:
-        """Point-in-time correct rows of `service` from `start` to `end`; see features/training.py."""
+        """Point-in-time correct rows of `service` from `start` to `end` or of `days`; see features/training.py."""
         from retail_assets.features import training
 
-        return training.training_set(self, service, start, end, version)
+        return training.training_set(self, service, start, end, version, days, names)
 
     def online(self, service: str, keys: Sequence[Mapping[str, str]], at: datetime | None = None) -> "list[OnlineRow]":
         """The features of `keys` that may still be believed at `at` (default: now); see features/online.py."""

@@ -1,4 +1,4 @@
-"""Assets of serving: the releases that the gates let through."""
+"""Assets of serving: the releases that the gates let through, product by product."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger, Release, live_rows, trial_rows
 from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
 from retail_assets.serving.policy import ReleaseDecision
-from retail_assets.serving.releases import ReleaseConfig, release_if_passed
+from retail_assets.serving.releases import ReleaseConfig, decide_newest, release_if_passed
 from retail_assets.unchanged import unchanged
 
 PRODUCTS = ("forecasting", "pricing")
@@ -20,33 +20,67 @@ BY = "retail refresh"
 NEWEST_ROWS = 50
 
 
+def _release_asset(product: str, after: Sequence[Sequence[str]]) -> dg.AssetsDefinition:
+    """A step of its own per product: where one cannot be released, the others still are."""
+
+    @dg.asset(
+        key=["serving", f"{product}_release"],
+        deps=[list(key) for key in after],
+        group_name="serving",
+        owners=["team:data-platform"],
+        kinds={"deltalake", "bentoml"},
+        code_version="1",
+        description=f"A row of ops/releases where the newest version of {product} passed its gates: it goes live on "
+        "the cloud.",
+    )
+    def release(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
+    ) -> dg.MaterializeResult:
+        decisions = newest_decisions(lake, model_store, context.run.run_id, [product])
+        return dg.MaterializeResult(metadata={"status": " ".join(d.outcome for d in decisions) or "no version yet",
+                                              **_compared(decisions)})  # fmt: skip
+
+    return release
+
+
+RELEASED = [
+    _release_asset("forecasting", [["forecasting", "demand_model"], ["forecasting", "backtest_report"]]),
+    _release_asset("pricing", [["pricing", "demand_response_model"]]),
+]
+
+
 @dg.asset(
     key=["serving", "releases"],
-    deps=[["forecasting", "demand_model"], ["forecasting", "backtest_report"], ["pricing", "demand_response_model"]],
+    deps=RELEASED,
     group_name="serving",
     owners=["team:data-platform"],
     kinds={"deltalake", "bentoml"},
-    code_version="1",
-    description="ops/releases, one row per release: the newest version of each product goes live on the cloud when its "
-    "gates pass.",
+    code_version="2",
+    description="ops/releases, one row per release: what is live of every product, and what its newest version was "
+    "held against.",
 )
-def releases(
-    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
-) -> dg.MaterializeResult:
-    """Holds the newest version of every product against its gates and what is live."""
-    decisions = newest_decisions(lake, model_store, context.run.run_id)
-    ledger = Ledger(lake)
+def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
+    """Shows the ledger and every comparison; the steps of the products have released what passed."""
+    config, ledger = ReleaseConfig.load(), Ledger(lake)
     log = ledger.log()
+    decisions = [
+        decide_newest(product, version, model_store, ledger, config.gates(product))
+        for product, version in _newest(model_store, PRODUCTS)
+    ]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(log),
             "live": dg.MetadataValue.md(release_table([*live_rows(log), *trial_rows(log)])),
             "newest": dg.MetadataValue.md(release_table(log[: -1 - NEWEST_ROWS : -1])),
             "delta_version": ledger.version() if ledger.version() is not None else "no release yet",
-            "decisions": dg.MetadataValue.md(decision_table(decisions)),
-            "comparisons": dg.MetadataValue.md(comparison_table(decisions)),
+            **_compared(decisions),
         }
     )
+
+
+def _compared(decisions: list[ReleaseDecision]) -> dict[str, dg.MetadataValue]:
+    tables = {"decisions": decision_table(decisions), "comparisons": comparison_table(decisions)}
+    return {name: dg.MetadataValue.md(table) for name, table in tables.items()}
 
 
 @dg.asset(
@@ -106,15 +140,20 @@ def hash_of(rows: pa.Table) -> str:
     return sha256(repr(rows.to_pydict()).encode())[:12]
 
 
-def newest_decisions(lake: Lake, model_store: ModelStore, run_id: str | None = None) -> list[ReleaseDecision]:
-    """Decides on, and where it passed releases, the newest version of each product that has one."""
+def newest_decisions(
+    lake: Lake, model_store: ModelStore, run_id: str | None = None, products: Sequence[str] = PRODUCTS
+) -> list[ReleaseDecision]:
+    """Decides on, and where it passed releases, the newest version of each of `products` that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
-    stored = {product: model_store.versions(product) for product in PRODUCTS}
     return [
-        release_if_passed(product, versions[-1], model_store, ledger, config.gates(product), by=BY, run_id=run_id)
-        for product, versions in stored.items()
-        if versions
+        release_if_passed(product, version, model_store, ledger, config.gates(product), by=BY, run_id=run_id)
+        for product, version in _newest(model_store, products)
     ]
+
+
+def _newest(model_store: ModelStore, products: Sequence[str]) -> list[tuple[str, str]]:
+    stored = [(product, model_store.versions(product)) for product in products]
+    return [(product, versions[-1]) for product, versions in stored if versions]
 
 
 def release_table(rows: Sequence[Release]) -> str:
@@ -155,4 +194,4 @@ def comparison_table(decisions: list[ReleaseDecision]) -> str:
     )
 
 
-ASSETS = [releases, live_quality, bentos]
+ASSETS = [*RELEASED, releases, live_quality, bentos]

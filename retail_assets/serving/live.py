@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Generic, TypeVar
 
 from deltalake.exceptions import DeltaError
@@ -20,12 +21,14 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import Routes, routes
 from retail_assets.serving.ledger import CLOUD, Ledger, LedgerError, Release
+from retail_assets.serving.refused import explained
 from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
 POLL_EVERY_S = 0.25
+ASKED_EVERY_S = 5.0
 RETRY_REFUSED_EVERY = 120
 """Looks at the ledger between two attempts to load a version that was refused."""
 
@@ -98,6 +101,7 @@ class LiveModel(Generic[Model]):
         self.refusals = 0
         self.ledger_read_at: datetime | None = None
         self._table: _Table[Model] = _Table()
+        self._nothing: tuple[float, RetailError] | None = None
         self._ledger = ledger
         self._store = store
         self._load = load
@@ -127,10 +131,17 @@ class LiveModel(Generic[Model]):
                 f"{self.product} {self.refused.version} is released but could not be loaded: {self.refused.reason}",
                 todo=f"repair it or roll back: `retail models` shows what is live on {self.target}",
             )
-        raise NothingLive(
-            f"no version of {self.product} is live on {self.target}",
-            todo="train and release one: `retail run`",
-        )
+        raise self._nothing_live()
+
+    def _nothing_live(self) -> NothingLive:
+        """Why nothing answers; asked of the lake every few seconds only."""
+        if self._nothing is None or monotonic() - self._nothing[0] > ASKED_EVERY_S:
+            plain = NothingLive(
+                f"no version of {self.product} is live on {self.target}", todo="train and release one: `retail run`"
+            )
+            self._nothing = (monotonic(), explained(self._ledger.lake, self.product, plain))
+        told = self._nothing[1]
+        return NothingLive(told.what, where=told.where, todo=told.todo)
 
     def exceptions(self) -> dict[str, dict[str, str]]:
         """The stores that do not answer with `current`: their version, and the action and target it came by."""

@@ -13,6 +13,7 @@ from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.fitness import evidence
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.policy import ReleaseDecision, decide
+from retail_assets.serving.refused import record
 from retail_assets.serving.verdicts import Limits
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "releases.yaml"
@@ -74,7 +75,7 @@ def release_if_passed(
     target: str = CLOUD,
     run_id: str | None = None,
 ) -> ReleaseDecision:
-    """Decides on a stored version and promotes it in the ledger when it passed; a rejected one changes nothing.
+    """Decides on a stored version and promotes it in the ledger when it passed; of a rejected one is noted why.
 
     The bytes of the version are verified before it goes live. Raises ModelStoreError when they were changed, and
     LedgerConflict when somebody released the product meanwhile.
@@ -86,6 +87,7 @@ def release_if_passed(
         ledger.promote(
             product, version, by=by, reason=_reason(decision), target=target, gate_report=report, run_id=run_id
         )
+    record(ledger.lake, decision, run_id, target)
     return decision
 
 

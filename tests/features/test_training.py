@@ -58,6 +58,27 @@ def test_days_are_inclusive_on_both_sides(filled: FeatureStore) -> None:
     }  # fmt: skip
 
 
+def test_single_days_and_single_features_are_the_same_as_among_all(filled: FeatureStore) -> None:
+    span, chosen = (DAY, DAY + timedelta(days=9)), [DAY + timedelta(days=1), DAY + timedelta(days=4)]
+    whole = filled.training_set("demand_forecast", *span).to_pylist()
+    names = ["product_stores_28", "units_lag_1"]
+    some = filled.training_set("demand_forecast", *span, days=chosen, names=names)
+    assert some.column_names == [
+        "store_id",
+        "sku",
+        "business_date",
+        "event_timestamp",
+        "units_lag_1",
+        "product_stores_28",
+    ]
+    expected = [{n: r[n] for n in some.column_names} for r in whole if r["business_date"] in chosen]
+    order = ("store_id", "business_date")
+    assert sorted(some.to_pylist(), key=lambda r: [r[n] for n in order]) == sorted(
+        expected, key=lambda r: [r[n] for n in order]
+    )
+    assert filled.training_set("demand_forecast", *span, days=[]).num_rows == 0
+
+
 def test_a_late_correction_does_not_leak_into_the_rows_before_it(filled: FeatureStore) -> None:
     write_view(filled.lake, "store_product_demand", days(6, d3=60))
     found = lags(filled)

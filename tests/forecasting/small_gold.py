@@ -1,5 +1,6 @@
 """A small retailer's gold, simulated with known demand: three stores, ten SKUs, 150 days."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -70,9 +71,19 @@ class Features:
     def gold_versions(self, service: str) -> dict[str, int]:
         return {"feat_store_product_daily": 0}
 
-    def training_set(self, service: str, start: date, end: date, *, version: dict[str, int] | None = None) -> pa.Table:
+    def training_set(
+        self,
+        service: str,
+        start: date,
+        end: date,
+        *,
+        version: dict[str, int] | None = None,
+        days: Collection[date] | None = None,
+        names: Collection[str] | None = None,
+    ) -> pa.Table:
         rows = self.frame[(self.frame["business_date"] >= start) & (self.frame["business_date"] <= end)]
-        return pa.Table.from_pandas(rows, preserve_index=False)
+        chosen = rows if days is None else rows[rows["business_date"].isin(days)]
+        return pa.Table.from_pandas(chosen, preserve_index=False)
 
 
 def write_gold(lake: Lake, sales: pd.DataFrame, frame: pd.DataFrame) -> Lake:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from retail_assets.environments import Environment, Home
 from retail_assets.forecasting.contributions import GROUPS
-from retail_assets.forecasting.decomposition_run import TABLE
+from retail_assets.forecasting.decomposition_rows import TABLE
 from retail_assets.forecasting.explain_page import page
 from retail_assets.forecasting.explain_words import sentences, shown, weekly
 from retail_assets.forecasting.explanation import DayAhead, ExplainError, Explanation, explain, mismatches
@@ -128,6 +129,21 @@ def test_a_view_of_other_forecasts_is_not_passed_off_as_theirs(tiny_copy: Home, 
     assert told.department is not None and "other forecasts" in str(told.department.note)
     assert all(day.prophet is None for day in told.department.days) and mismatches(told) == []
     assert "Prophet, scaled to it" not in page(told)
+
+
+def test_a_department_that_prophet_has_not_reached_says_so(tiny_copy: Home, key: tuple[str, str]) -> None:
+    lake = Lake.at(tiny_copy.lake)
+    where = Environment(name="test", home=tiny_copy, lake=lake)
+    whole = explain(where, *key).department
+    assert whole is not None
+    rows = lake.open("gold", TABLE).to_pyarrow_table()
+    own = pc.and_(pc.equal(rows["place"], whole.place), pc.equal(rows["product_group"], whole.product_group))
+    lake.overwrite("gold", TABLE, rows.filter(pc.invert(own)), metadata={"fresh": "17", "series": "1234"})
+    told = explain(where, *key)
+    said = "Prophet's view of the department is not there yet (17 of 1,234 series are done, the largest first)"
+    assert told.department is not None and str(told.department.note).startswith(said)
+    assert any(said in sentence for sentence in sentences(told)) and said in unescape(page(told))
+    assert told.department.history == [] and all(day.prophet is None for day in told.department.days)
 
 
 def test_a_sku_that_has_not_sold_yet_is_told_as_level(tiny_copy: Home, key: tuple[str, str]) -> None:

@@ -35,7 +35,7 @@ from retail_assets.pricing.waiting import batches
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import in_share
-from retail_assets.serving.assets import releases
+from retail_assets.serving.assets import RELEASED
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from retail_assets.serving.ledger import Ledger
@@ -43,7 +43,7 @@ from retail_assets.serving.price_answers import PriceDesk
 from tests.pricing.test_price_inputs import rewrite
 from tests.services.releases import variation
 
-NODES = [*assets.ASSETS, releases, *checks.CHECKS]
+NODES = [*assets.ASSETS, *RELEASED, *checks.CHECKS]
 
 
 def refresh(home: Home) -> dg.ExecuteInProcessResult:

@@ -27,7 +27,7 @@ from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.publication import current_publications, published_prices
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assets import releases
+from retail_assets.serving.assets import RELEASED
 from retail_assets.serving.ledger import Ledger
 from tests.scenarios.conftest import Retail, files_by_day, newest_day, one, rewritten_days
 
@@ -295,7 +295,7 @@ def decide_again(home: Home) -> None:
     nodes = [assets.price_decisions, *assets.PUBLICATION_ASSETS, *checks.CHECKS]
     resources = {"lake": Lake.at(home.lake), "model_store": ModelStore.at(home.models), "home": home}
     chosen = dg.AssetSelection.assets(assets.price_decisions, *assets.PUBLICATION_ASSETS)
-    dg.materialize([*nodes, releases, *assets.ASSETS[:2]], resources=resources, selection=chosen, raise_on_error=False)
+    dg.materialize([*nodes, *RELEASED, *assets.ASSETS[:2]], resources=resources, selection=chosen, raise_on_error=False)
 
 
 def files_of(home: Home) -> dict[str, bytes]:

@@ -1,9 +1,11 @@
 """Bronze becomes gold through real dbt: increments equal a full build, and a build that dies can be repeated."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,3 +207,25 @@ def test_the_business_rules_hold(built: Home, built_lake: Lake) -> None:
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "PASS=0" not in done.stdout
+
+
+class InSlices(Plan):
+    """The same plan for a machine that windows 100 rows at once."""
+
+    def variables(self) -> dict[str, Any]:
+        return super().variables() | {"rows_at_once": 100}
+
+
+def in_slices(plan: Plan, lake: Lake, home: Home) -> None:
+    build.run_dbt(InSlices(**plan.model_dump()), lake, home)
+    compiled = home.warehouse.parent / "target/compiled/retail/models/marts/feat_store_product_daily.sql"
+    assert "/* slice */" in compiled.read_text()
+
+
+def test_a_model_that_is_built_in_slices_is_the_same(built: Home, built_lake: Lake, tmp_path: Path) -> None:
+    sliced = Home.at(tmp_path / "sliced")
+    shutil.copytree(built.lake / "bronze", sliced.lake / "bronze")
+    lake = Lake.at(sliced.lake)
+    report = build_warehouse(lake, sliced, run=in_slices)
+    assert report.mode == "full"
+    assert {mart: difference(built_lake, lake, mart) for mart in MARTS} == dict.fromkeys(MARTS, 0)

@@ -2,7 +2,8 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook='{{ delete_selected_days() }}'
+    pre_hook='{{ delete_selected_days() }}',
+    post_hook='{{ insert_other_slices() }}'
 ) }}
 
 {%- set weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] %}
@@ -10,11 +11,7 @@
 
 with
 
-sales as (
-    select * from {{ ref('fct_sales_daily') }}
-    where {{ in_selected_days(before=55) }}
-),
-
+-- The sales are named in each place and not imported once: DuckDB would keep a copy of all that is used more than once.
 stores as (
     select * from {{ ref('dim_store') }}
 ),
@@ -24,8 +21,25 @@ local_days as (
         sales.store_id,
         sales.business_date,
         {{ day_end('sales.business_date', 'any_value(stores.time_zone)') }} as day_end
-    from sales
+    from {{ ref('fct_sales_daily') }} as sales
     left join stores on sales.store_id = stores.store_id
+    where {{ in_selected_days('sales.business_date', before=55) }}
+    group by sales.store_id, sales.business_date
+),
+
+-- A store without any row on a day was closed, or its file is not here yet: neither is a day of no demand.
+open_days as (
+    select
+        sales.store_id,
+        sales.business_date,
+        sales.business_date - date '2000-01-01' as day_no,
+        isodow(sales.business_date) as weekday,
+        max(local_days.day_end) as day_end,
+        max({{ known_at('sales.last_delivered_at', 'local_days.day_end') }}) as known_at
+    from {{ ref('fct_sales_daily') }} as sales
+    inner join local_days
+        on sales.store_id = local_days.store_id and sales.business_date = local_days.business_date
+    where {{ in_selected_days('sales.business_date', before=55) }}
     group by sales.store_id, sales.business_date
 ),
 
@@ -53,22 +67,12 @@ facts as (
         sales.on_hand,
         local_days.day_end,
         {{ known_at('sales.last_delivered_at', 'local_days.day_end') }} as known_at
-    from sales
+    from {{ ref('fct_sales_daily') }} as sales
     inner join local_days
         on sales.store_id = local_days.store_id and sales.business_date = local_days.business_date
-),
-
--- A store without any row on a day was closed, or its file is not here yet: neither is a day of no demand.
-open_days as (
-    select
-        store_id,
-        business_date,
-        max(day_no) as day_no,
-        max(weekday) as weekday,
-        max(day_end) as day_end,
-        max(known_at) as known_at
-    from facts
-    group by store_id, business_date
+    where
+        {{ in_selected_days('sales.business_date', before=55) }}
+        and {{ in_slice(ref('fct_sales_daily'), ['sales.store_id', 'sales.sku'], before=55) }}
 ),
 
 trading_days as (
@@ -188,7 +192,8 @@ windows as (
 ),
 
 -- How many days each window counts: trading days since the product was first seen, less those on which it was out of
--- stock and nobody can say what would have sold.
+-- stock and nobody can say what would have sold. Every row has both days; inner joins would be put in another order,
+-- and the pairs of all days of a store be made first.
 counted as (
     select
         windows.*,
@@ -204,9 +209,9 @@ counted as (
         {% endfor -%}
         cast(windows.amount_28 as double) / nullif(windows.sold_28 / 1000.0, 0) as unit_price_mean_28
     from windows
-    inner join trading_days as today
+    left join trading_days as today
         on windows.store_id = today.store_id and windows.business_date = today.business_date
-    inner join trading_days as first_seen
+    left join trading_days as first_seen
         on windows.store_id = first_seen.store_id and windows.first_seen_on = first_seen.business_date
     where {{ in_selected_days('windows.business_date') }}
 ),
