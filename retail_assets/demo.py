@@ -184,6 +184,9 @@ def _show_sources(sources: list[SourceStatus], console: Console) -> None:
         why = ", ".join(f"{reason} {count:,}" for reason, count in s.reasons.items())
         table.add_row(s.source, *(f"{n:,}" for n in (s.files, s.read, s.bronze, s.quarantined, s.duplicate)), why)
     console.print(table)
+    for s in sources:
+        for file, reason in s.refused_files.items():
+            console.print(f"[red]Refused:[/] {file} ({s.source}): {reason}", highlight=False)
 
 
 def _show_marts(marts: list[MartStatus], console: Console) -> None:

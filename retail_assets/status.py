@@ -11,6 +11,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.refused import RefusedVersion, standing
+from retail_assets.sources.requarantined import WHOLE
 
 
 class _Frozen(BaseModel):
@@ -18,7 +19,10 @@ class _Frozen(BaseModel):
 
 
 class SourceStatus(_Frozen):
-    """Rows of one source since the home exists; `read = bronze + quarantined + duplicate`."""
+    """Rows of one source since the home exists; `read = bronze + quarantined + duplicate`.
+
+    `refused_files` are those of which no row could be read, with the reason.
+    """
 
     source: str
     files: int
@@ -27,6 +31,7 @@ class SourceStatus(_Frozen):
     quarantined: int
     duplicate: int
     reasons: dict[str, int]
+    refused_files: dict[str, str] = {}
 
 
 class MartStatus(_Frozen):
@@ -102,7 +107,28 @@ def source_status(lake: Lake) -> list[SourceStatus]:
                    sum(rows_quarantined)::bigint quarantined, sum(rows_duplicate)::bigint duplicate
             from {lake.scan("ops", "loads")} group by source order by "read" desc, source"""
     ).to_pylist()
-    return [SourceStatus(**row, reasons=_quarantine_reasons(lake, row["source"])) for row in rows]
+    return [
+        SourceStatus(
+            **row,
+            reasons=_quarantine_reasons(lake, row["source"]),
+            refused_files=_refused_files(lake, row["source"]),
+        )
+        for row in rows
+    ]
+
+
+def _refused_files(lake: Lake, source: str) -> dict[str, str]:
+    if not lake.exists("quarantine", source):
+        return {}
+    whole = ", ".join(f"'{reason}'" for reason in WHOLE)
+    rows = lake.query(
+        f"""select q.file, min(q.reason) as reason
+            from (select load_id, file, unnest(reasons) as reason from {lake.scan("quarantine", source)}) q
+            join {lake.scan("ops", "loads")} l on l.load_id = q.load_id and l.status = 'committed'
+            where split_part(q.reason, ':', 1) in ({whole}) or (l.layout = '{{}}' and q.reason like 'truncated%')
+            group by 1 order by 1"""
+    )
+    return dict(zip(rows["file"].to_pylist(), rows["reason"].to_pylist(), strict=True))
 
 
 def _quarantine_reasons(lake: Lake, source: str) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Price integrity: the price scanned at the till against the price that should be asked, per store.
 
-Looked at are sold lines without a promotion. The price listed is the one in force in the price history in the line's
-currency; the price published is that of the newest batch that was published in the store and has taken effect.
+Looked at are sold lines without a promotion. The price listed is the one in force in the retailer's price list in the
+line's currency (a price that was read off these very lines is none); the price published is that of the newest batch
+that was published in the store and has taken effect, or what a person corrected it to.
 """
 
 from datetime import date, timedelta
@@ -9,7 +10,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 
 from retail_assets.pricing.config import IntegrityConfig
-from retail_assets.pricing.publication import PROPOSALS, PUBLICATIONS
+from retail_assets.pricing.publication import CORRECTION, PROPOSALS, PUBLICATIONS, leaves_the_house
 from retail_assets.resources.lake import Lake
 
 REPORT = "price_integrity"
@@ -24,7 +25,8 @@ create temp table scanned as
 
 COMPARED = """
 with listed as (
-    select store_id, sku, currency, valid_from, list_price from {history} where valid_from <= date '{last}'
+    select store_id, sku, currency, valid_from, list_price from {history}
+    where valid_from <= date '{last}' and source = 'price_list'
 ),
 published as ({published}),
 compared as (
@@ -63,8 +65,10 @@ ALL_PUBLISHED = """
         select batch_id, store_id, status, stopped_categories, "at" from {publications}
         qualify row_number() over (partition by batch_id, store_id order by "at" desc, publication_id desc) = 1
     ) g on g.batch_id = p.batch_id and g.store_id = p.store_id and g.status = 'published'
-    where not list_contains(g.stopped_categories, coalesce(p.category, ''))
-    qualify row_number() over (partition by p.store_id, p.sku, p.effective_from order by g."at" desc) = 1
+    where not list_contains(g.stopped_categories, coalesce(p.category, '')) and {free}
+    qualify row_number() over (
+        partition by p.store_id, p.sku, p.effective_from
+        order by p.batch_id like '{correction}%' desc, g."at" desc) = 1
 """
 
 
@@ -78,7 +82,7 @@ def integrity(lake: Lake, last_day: date, config: IntegrityConfig) -> pa.Table:
     published = NONE_PUBLISHED
     if lake.exists("ops", PUBLICATIONS):
         tables = {"proposals": lake.scan("ops", PROPOSALS), "publications": lake.scan("ops", PUBLICATIONS)}
-        published = ALL_PUBLISHED.format(**tables)
+        published = ALL_PUBLISHED.format(**tables, free=leaves_the_house(lake), correction=CORRECTION)
     with lake.connect() as connection:
         days = {"first": first.isoformat(), "last": last_day.isoformat()}
         connection.execute(SCANNED.format(lines=lake.scan("bronze", "pos_lines"), **days))

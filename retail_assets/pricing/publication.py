@@ -253,8 +253,7 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
         added = [pa.field("published_at", INSTANT), pa.field("published_by", TEXT)]
         return pa.schema([*PROPOSAL_SCHEMA, *added]).empty_table()
     first = max(row.business_date for row in rows).toordinal() - LOOK_BACK_DAYS
-    columns = lake.open("ops", PROPOSALS).to_pyarrow_dataset().schema.names
-    free = "p.held_back is null" if "held_back" in columns else "true"
+    free = leaves_the_house(lake)
     with lake.connect() as connection:
         connection.register("good", publication_rows(rows))
         found = connection.execute(
@@ -274,6 +273,12 @@ def published_prices(lake: Lake, store_id: str | None = None, sku: str | None = 
         if name not in found.column_names:
             found = found.append_column(name, pa.nulls(found.num_rows, TEXT))
     return found
+
+
+def leaves_the_house(lake: Lake) -> str:
+    """The SQL condition on a proposal `p` that it is not held back; true in homes from before any was."""
+    columns = lake.open("ops", PROPOSALS).to_pyarrow_dataset().schema.names
+    return "p.held_back is null" if "held_back" in columns else "true"
 
 
 def _first_publications(

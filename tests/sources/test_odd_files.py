@@ -9,6 +9,7 @@ import pytest
 
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.headers import read_header
+from retail_assets.status import source_status
 from tests.sources.landing import US_HEADER, Retailer, us_line
 from tests.sources.test_files import CLICKS, EVENT, WEATHER
 
@@ -81,3 +82,16 @@ def test_a_column_that_the_feed_ignores_is_never_in_doubt() -> None:
     feed = Feed(name="f", files="f", format="csv", columns={"sku": "sku"}, ignored=("SKU", "_line"))
     header = read_header(b"SKU,sku,_line\n", feed)
     assert (header.problem, header.names) == (None, ("SKU_2", "sku", "_line_2"))
+
+
+def test_the_status_names_the_files_that_were_refused(retailer: Retailer) -> None:
+    retailer.put_pos([us_line()], stamp="20251007T020000Z")
+    content, reason = ODD_CSV["NUL"]
+    retailer.put("pos/US-001/pos_US-001_20251006_d20251008T030000Z.csv", content)
+    retailer.put("weather/weather_20251006_d20251007T060000Z.json", '[{"store_id":"US-001",')
+    retailer.load_pos()
+    retailer.load_only("weather")
+    found = {source.source: source.refused_files for source in source_status(retailer.lake)}
+    [(file, said)] = found["pos_lines"].items()
+    assert file.endswith("pos_US-001_20251006_d20251008T030000Z.csv") and said.startswith(reason)
+    assert [text.split(":")[0] for text in found["weather"].values()] == ["truncated"]
