@@ -1,20 +1,20 @@
-"""The `retail` command: every job a person does by hand, with `--json` for scripts and exit code 1 on a named error."""
+"""The `retail` command: every job a person does by hand, with `--json` for scripts. How it ends: command_line.py."""
 
 import sys
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retail_assets import key_commands, release_commands, store_commands
+from retail_assets import command_line, key_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.forecast_commands import forecasts
 from retail_assets.forecasting.backtest_commands import backtests
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.commands import prices
-from retail_assets.terminal import Json, Yes, console, errors, print_json
+from retail_assets.terminal import Json, Yes, as_day, console, errors, print_json
 
 if TYPE_CHECKING:
     from retail_assets.status import Status
@@ -33,7 +33,6 @@ app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
 app.add_typer(forecasts, name="forecast")
 
-CHECK_FAILED = 3  # the exit code of `retail run --strict`
 Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
 IntoSameHome = Annotated[
@@ -94,8 +93,8 @@ def run(
 
 
 def exit_code(found: "Status", strict: bool) -> int:
-    """0, or CHECK_FAILED where a strict run left a check failed that is more than a warning."""
-    return CHECK_FAILED if strict and any(check.severity == "error" for check in found.checks) else 0
+    """0, or that of a failed check where a strict run left a check failed that is more than a warning."""
+    return command_line.CHECK_FAILED if strict and any(check.severity == "error" for check in found.checks) else 0
 
 
 @app.command()
@@ -125,11 +124,12 @@ def import_(
     from retail_assets.sources.report import NothingLoaded
 
     report = story.import_with_progress(current(), mapping, path, errors if as_json else console, into_same_home)
-    print_json(report) if as_json else story.show_load(report, console)
-    if report.empty_feeds and as_json:
-        raise typer.Exit(1)
+    if not as_json:
+        story.show_load(report, console)
     if report.empty_feeds:
-        raise NothingLoaded(report.empty_feeds)
+        raise NothingLoaded(report.empty_feeds, report.model_dump(mode="json"))
+    if as_json:
+        print_json(report)
 
 
 @app.command()
@@ -137,9 +137,7 @@ def replay(
     source: Annotated[str, typer.Argument(help="The source whose quarantine is tried again, e.g. pos_lines.")],
     mapping: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="The corrected mapping, where it is not the file that the rows were imported by; repeatable."
-        ),
+        typer.Argument(help="The corrected mapping, where it is not the file that the rows were imported by."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -155,8 +153,8 @@ def replay(
 @app.command()
 def rebuild(
     full: Annotated[bool, typer.Option("--full", help="Every day, from bronze.")] = False,
-    since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
-    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    since: Annotated[date | None, typer.Option("--from", parser=as_day, metavar="DAY", help="First day.")] = None,
+    until: Annotated[date | None, typer.Option("--to", parser=as_day, metavar="DAY", help="Last day.")] = None,
     as_json: Json = False,
 ) -> None:
     """Build days of the warehouse again from bronze and publish them as gold."""
@@ -166,7 +164,7 @@ def rebuild(
     if full == (since is not None):
         raise typer.BadParameter("give either --full or --from (and --to)")
     environment = current()
-    days = None if since is None else _days(since.date(), (until or since).date())
+    days = None if since is None else _days(since, until or since)
     report = build_warehouse(environment.lake, environment.home, days=days, full=full)
     print_json(report) if as_json else show_build(report, console)
 
@@ -247,12 +245,8 @@ app.add_typer(key_commands.app, name="keys")
 
 
 def main() -> None:
-    """Entry point: a named error is printed without a stack trace and exits with 1."""
-    try:
-        app()
-    except RetailError as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False)
-        sys.exit(1)
+    """The entry point."""
+    sys.exit(command_line.run(app, sys.argv[1:]))
 
 
 if __name__ == "__main__":

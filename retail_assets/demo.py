@@ -14,7 +14,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
 from retail_assets.check_status import CheckStatus
 from retail_assets.environments import Environment
@@ -24,6 +23,7 @@ from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
 from retail_assets.sources.report import LoadReport, ReplayReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
+from retail_assets.terminal import print_table
 from retail_assets.warehouse.build import BuildReport
 
 STAGES = {
@@ -176,35 +176,34 @@ def show(status: Status, console: Console) -> None:
 
 
 def _show_sources(sources: list[SourceStatus], console: Console) -> None:
-    table = Table("source", title="Rows in", title_justify="left")
-    for column in ("files", "read", "bronze", "quarantined", "duplicate"):
-        table.add_column(column, justify="right")
-    table.add_column("why quarantined")
-    for s in sources:
-        why = ", ".join(f"{reason} {count:,}" for reason, count in s.reasons.items())
-        table.add_row(s.source, *(f"{n:,}" for n in (s.files, s.read, s.bronze, s.quarantined, s.duplicate)), why)
-    console.print(table)
+    counts = ("files", "read", "bronze", "quarantined", "duplicate")
+    rows = [
+        (
+            s.source,
+            *(f"{n:,}" for n in (s.files, s.read, s.bronze, s.quarantined, s.duplicate)),
+            ", ".join(f"{reason} {count:,}" for reason, count in s.reasons.items()),
+        )
+        for s in sources
+    ]
+    columns = ("source", *counts, "why quarantined")
+    print_table(console, columns, rows, title="Rows in", numbers=counts, long=["why quarantined"])
     for s in sources:
         for file, reason in s.refused_files.items():
             console.print(f"[red]Refused:[/] {file} ({s.source}): {reason}", highlight=False)
 
 
 def _show_marts(marts: list[MartStatus], console: Console) -> None:
-    table = Table("mart", title="Gold", title_justify="left")
-    table.add_column("rows", justify="right")
-    table.add_column("version", justify="right")
-    table.add_column("newest day")
-    for mart in marts:
-        table.add_row(mart.mart, f"{mart.rows:,}", str(mart.version), mart.newest or "")
-    console.print(table)
+    rows = [(mart.mart, f"{mart.rows:,}", str(mart.version), mart.newest or "") for mart in marts]
+    print_table(console, ("mart", "rows", "version", "newest day"), rows, title="Gold", numbers=("rows", "version"))
 
 
 def _show_models(models: list[ModelStatus], console: Console) -> None:
-    table = Table("product", "live version", "since (UTC)", "on held-back days", title="Models", title_justify="left")
-    for model in models:
-        product = f"{model.product} @ {model.target}"
-        table.add_row(product, model.version, model.live_since[:16].replace("T", " "), _headline(model))
-    console.print(table)
+    if not models:
+        console.print("[bold]No model is live yet.[/]")
+        return
+    rows = [(f"{m.product} @ {m.target}", m.version, m.live_since[:16].replace("T", " "), _headline(m)) for m in models]
+    columns = ("product", "live version", "since (UTC)", "on held-back days")
+    print_table(console, columns, rows, title="Models", long=["on held-back days"])
 
 
 def _headline(model: ModelStatus) -> str:
@@ -240,12 +239,8 @@ def _show_prices(prices: PriceStatus, console: Console) -> None:
 def show_sample(summary: SampleSummary, console: Console) -> None:
     """Prints what the simulator wrote, per kind of file."""
     title = f"{summary.days} days, {summary.first_day} to {summary.last_day}, {summary.faults} planted faults"
-    table = Table("source", title=title, title_justify="left")
-    table.add_column("files", justify="right")
-    table.add_column("rows", justify="right")
-    for source, files in summary.files.items():
-        table.add_row(source, f"{files:,}", f"{summary.rows[source]:,}")
-    console.print(table)
+    rows = [(source, f"{files:,}", f"{summary.rows[source]:,}") for source, files in summary.files.items()]
+    print_table(console, ("source", "files", "rows"), rows, title=title, numbers=("files", "rows"))
 
 
 def show_load(report: LoadReport, console: Console) -> None:

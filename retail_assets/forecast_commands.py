@@ -1,6 +1,6 @@
 """`retail forecast`: look at forecasts, hand them to other systems, and ask what a price or promotion would change."""
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +8,12 @@ import typer
 
 from retail_assets.environments import current
 from retail_assets.forecasting.explain_commands import explain
-from retail_assets.terminal import Json, console, print_json
+from retail_assets.terminal import Json, as_day, console, print_json
 
 Store = Annotated[str, typer.Option("--store", help="A store.")]
 Sku = Annotated[str, typer.Option("--sku", help="A SKU.")]
 Origin = Annotated[
-    datetime | None, typer.Option("--origin", formats=["%Y-%m-%d"], help="The day they were made from; the newest.")
+    date | None, typer.Option("--origin", parser=as_day, metavar="DAY", help="The day they were made from; the newest.")
 ]
 
 forecasts = typer.Typer(
@@ -33,7 +33,7 @@ def show(store: Store, sku: Sku, origin: Origin = None, as_json: Json = False) -
     from retail_assets.planning.show import forecast_document, product_name, show_forecast
 
     lake = current().lake
-    rows = series_forecast(lake, store, sku, origin.date() if origin else None)
+    rows = series_forecast(lake, store, sku, origin)
     print_json(forecast_document(rows)) if as_json else show_forecast(rows, product_name(lake, sku), console)
 
 
@@ -48,7 +48,7 @@ def export(
     """Write forecasts for planning systems, with their version, origin, unit and quantile levels."""
     from retail_assets.planning.export import export as write
 
-    made = write(current().lake, out, origin.date() if origin else None, level, weekly)
+    made = write(current().lake, out, origin, level, weekly)
     if as_json:
         print_json(made)
         return
@@ -65,11 +65,13 @@ def export(
 def what_if(
     store: Store,
     sku: Sku,
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the change.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of the change.")],
+    first: Annotated[
+        date, typer.Option("--from", parser=as_day, metavar="DAY", help="First day of the change (YYYY-MM-DD).")
+    ],
+    last: Annotated[date, typer.Option("--to", parser=as_day, metavar="DAY", help="Last day of the change.")],
     price: Annotated[float | None, typer.Option("--price", help="A list price in the store's currency.")] = None,
     promotion: Annotated[float | None, typer.Option("--promotion", help="A discount in percent; 0 ends one.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Also draw it: a .png or .html file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file, or a .png picture.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a price or a promotion would change in one store and SKU."""
@@ -81,10 +83,10 @@ def what_if(
     if (price is None) == (promotion is None):
         raise typer.BadParameter("give either --price or --promotion")
     environment, discount = current(), None if promotion is None else promotion / 100
-    change = Change(first.date(), last.date(), price, discount)
+    change = Change(first, last, price, discount)
     found = answer(environment.lake, live_price_model(environment, store), store, sku, change)
-    if plot is not None:
-        save_plot(found, plot)
+    if html is not None:
+        save_plot(found, html)
     print_json(answer_document(found)) if as_json else show_answer(found, console)
-    if plot is not None and not as_json:
-        console.print(f"wrote {plot}", highlight=False, soft_wrap=True)
+    if html is not None and not as_json:
+        console.print(f"wrote {html}", highlight=False, soft_wrap=True)

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from retail_assets.environments import current, keys_file
-from retail_assets.terminal import Json, Yes, console, print_json
+from retail_assets.terminal import Json, Yes, console, print_json, print_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,12 +66,13 @@ def list_(as_json: Json = False) -> None:
     if not keys:
         console.print("no keys: the services answer on loopback only. Make one: `retail keys add NAME --scope price`")
         return
-    table = Table("id", "name", "scopes", "rate", "made", "ends", "state")
+    rows = []
     for key in keys:
         ends = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"
-        table.add_row(key.id, key.name, " ".join(sorted(key.scopes)), f"{key.rate.per_second:g}/s",
-                      f"{key.made_at:%Y-%m-%d %H:%M}", ends, key.state(now))  # fmt: skip
-    console.print(table)
+        rows.append((key.id, key.name, " ".join(sorted(key.scopes)), f"{key.rate.per_second:g}/s",
+                     f"{key.made_at:%Y-%m-%d %H:%M}", ends, key.state(now)))  # fmt: skip
+    columns = ("id", "name", "scopes", "rate", "made", "ends", "state")
+    print_table(console, columns, rows, long=("name", "scopes"))
 
 
 @app.command()

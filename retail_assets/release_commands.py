@@ -3,16 +3,14 @@
 Each change says first what it will do and asks; `--yes` answers for scripts.
 """
 
-import getpass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from retail_assets.environments import Environment, current
-from retail_assets.terminal import Json, Yes, console, errors, print_json
+from retail_assets.terminal import By, Json, Yes, as_instant, console, errors, print_json, print_table, who
 
 if TYPE_CHECKING:
     from retail_assets.serving.changes import Change, Desk, Difference
@@ -30,9 +28,10 @@ SAID = {
 
 Product = Annotated[str, typer.Argument(help="forecasting or pricing.")]
 Target = Annotated[str, typer.Option(help="cloud, region-<country>, segment-<name> or store-<store id>.")]
-By = Annotated[str | None, typer.Option(help="Who is accountable (default: the user of this machine).")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the ledger.")]
-At = Annotated[datetime | None, typer.Option(help="As it was at this instant (UTC).")]
+At = Annotated[
+    datetime | None, typer.Option(parser=as_instant, metavar="INSTANT", help="As it was at this instant (UTC).")
+]
 
 app = typer.Typer()
 releases_app = typer.Typer(help="The release ledger: every change of what is live, and what versions differ in.")
@@ -49,11 +48,10 @@ def models(
 ) -> None:
     """Which model versions are live, since when and by whom: now, or at any instant before."""
     desk = _desk(current())
-    instant = _instant(at)
-    live = desk.ledger.live_all(instant)
-    live = sorted([*live, *desk.ledger.trials(instant)], key=lambda r: (r.product, r.target))
+    live = desk.ledger.live_all(at)
+    live = sorted([*live, *desk.ledger.trials(at)], key=lambda r: (r.product, r.target))
     if target:
-        answers = [desk.routed(product, target, instant) for product in desk.config.products()]
+        answers = [desk.routed(product, target, at) for product in desk.config.products()]
         live = [release for release in answers if release is not None]
     if as_json:
         print_json([r.model_dump(mode="json") for r in live])
@@ -71,7 +69,9 @@ def promote(
     canary: Annotated[
         str | None, typer.Option(help="Only in this share of the stores, e.g. 5%; they are always the same stores.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Although a gate fails; needs --reason.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Release it although the gates refuse it. Say why with --reason.")
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +93,7 @@ def shadow(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask a version beside the one that answers; its decisions are logged and reach nobody."""
+    """Try a version without consequences: it is asked what the live one is asked, and its answers are only logged."""
     desk = _desk(current())
     _change(desk.shadow(product, version, target), desk, by, reason, yes, False, as_json)
 
@@ -116,7 +116,7 @@ def withdraw(
 def rollback(
     product: Product,
     target: Target = CLOUD,
-    to: Annotated[str | None, typer.Option(help="An earlier version (default: the one before).")] = None,
+    version: Annotated[str | None, typer.Option(help="An earlier version (default: the one before).")] = None,
     reason: Reason = "rolled back by hand",
     by: By = None,
     yes: Yes = False,
@@ -124,7 +124,7 @@ def rollback(
 ) -> None:
     """Go back to an earlier version, everywhere or in one store only."""
     desk = _desk(current())
-    _change(desk.rollback(product, target, to), desk, by, reason, yes, False, as_json)
+    _change(desk.rollback(product, target, version), desk, by, reason, yes, False, as_json)
 
 
 @app.command()
@@ -165,7 +165,7 @@ def follow(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """End the release of one target: it answers with what is live on the next wider one again."""
+    """Undo the release of one store, segment or region: it uses the version of its region or of the cloud again."""
     desk = _desk(current())
     _change(desk.follow(product, target), desk, by, reason, yes, False, as_json)
 
@@ -211,7 +211,7 @@ def _change(plan: "Change", desk: "Desk", by: str | None, reason: str, yes: bool
     show_change(plan, errors, force)
     if not yes:
         typer.confirm("Go on?", abort=True, err=True)
-    release = desk.carry_out(plan, by=by or getpass.getuser(), reason=reason, force=force)
+    release = desk.carry_out(plan, by=who(by), reason=reason, force=force)
     _tell_dagster(current(), release)
     if as_json:
         print_json(release.model_dump(mode="json"))
@@ -221,14 +221,15 @@ def _change(plan: "Change", desk: "Desk", by: str | None, reason: str, yes: bool
 
 def show_releases(releases: "list[Release]", console: Console, nothing: str) -> None:
     """Prints rows of the ledger as a table, or the sentence `nothing`."""
-    table = Table("product", "target")
-    for column in ("version", "action", "share", "since", "by"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("reason")
-    for r in releases:
-        since = f"{r.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(r.product, r.target, r.version, r.action, f"{r.share:.0%}", since, r.by, r.reason)
-    console.print(table if releases else nothing)
+    if not releases:
+        console.print(nothing)
+        return
+    columns = ("product", "target", "version", "action", "share", "since", "by", "reason")
+    rows = [
+        (r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M:%S}", r.by, r.reason)
+        for r in releases
+    ]
+    print_table(console, columns, rows, numbers=["share"], long=["reason"])
 
 
 def show_change(change: "Change", console: Console, force: bool) -> None:
@@ -241,27 +242,17 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
         return
-    table = Table("metric", "against", title="Gates (in brackets the bound that confidence asks for)")
-    table.title_justify = "left"
-    for column in ("value", "limit", "passed"):
-        table.add_column(column, justify="right")
+    rows = []
     for c in change.report.comparisons:
-        passed = "yes" if c.passed else "[bold red]no[/]"
         value = _number(c.value) if c.bound is None else f"{_number(c.value)} ({c.bound:.4g})"
-        table.add_row(c.metric, c.side, value, _number(c.limit), passed)
-    console.print(table)
+        rows.append((c.metric, c.side, value, _number(c.limit), "yes" if c.passed else "[bold red]no[/]"))
+    title = "Gates (in brackets: the value at the confidence that the gate asks for)"
+    columns = ("metric", "against", "value", "limit", "passed")
+    print_table(console, columns, rows, title=title, numbers=("value", "limit", "passed"))
     if not change.report.passed:
         for reason in change.report.reasons:
             console.print(f"  {reason}", style="red")
         console.print("The gates do not let it pass" + (", and are overruled." if force else "."), style="red")
-
-
-def _instant(at: datetime | None) -> datetime | None:
-    """UTC unless it says otherwise; what is not yet cannot be known."""
-    instant = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
-    if instant is not None and instant > datetime.now(UTC):
-        raise typer.BadParameter(f"{instant} is not yet, by the clock of this machine", param_hint="--at")
-    return instant
 
 
 def _share(text: str | None) -> float | None:
@@ -279,10 +270,11 @@ def _share(text: str | None) -> float | None:
 
 def show_differences(found: "list[Difference]", one: str, two: str, console: Console) -> None:
     """Prints the differences of two versions as a table."""
-    table = Table("what", "name", one, two)
-    for d in found:
-        table.add_row(d.kind, d.name, _number(d.first), _number(d.second))
-    console.print(table if found else f"{one} and {two} differ in nothing that their manifests record.")
+    if not found:
+        console.print(f"{one} and {two} differ in nothing that their manifests record.")
+        return
+    rows = [(d.kind, d.name, _number(d.first), _number(d.second)) for d in found]
+    print_table(console, ("what", "name", one, two), rows, long=("name", one, two))
 
 
 def _number(value: Any) -> str:

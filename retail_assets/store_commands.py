@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import CENTRE, PROJECT_ROOT, Environment, current
-from retail_assets.terminal import Json, console, print_json
+from retail_assets.terminal import Json, console, print_json, print_table
 
 if TYPE_CHECKING:
     from retail_assets.serving.store_status import StoreReport
 
 CLOUD, STORE = "cloud", "store-"
 LOOPBACK = "127.0.0.1"
+COUNTS = ("p50", "p99", "answers", "errors", "waiting")
 
 app = typer.Typer()
 stores_app = typer.Typer(help="How the stores are doing, and the endpoint that they follow.")
@@ -30,7 +30,7 @@ def serve(
     centre: Annotated[
         str | None, typer.Option(envvar=CENTRE, help="In a store: the URL of `retail stores centre`.")
     ] = None,
-    products: Annotated[str | None, typer.Option(help="Which services, e.g. pricing; without it all.")] = None,
+    product: Annotated[str | None, typer.Option(help="Which services, e.g. pricing; without it all.")] = None,
     port: Annotated[list[str] | None, typer.Option(help="Of a service, e.g. pricing=4002; repeatable.")] = None,
     rate: Annotated[
         float | None, typer.Option(help="Fetch at most so many kilobytes a second: the tills need the line too.")
@@ -52,7 +52,7 @@ def serve(
     os.environ["RETAIL_TARGET"] = target
     environment = current()
     ports = ports_of(port or ())
-    chosen = list(ports) if products is None else _chosen(products, list(ports))
+    chosen = list(ports) if product is None else _chosen(product, list(ports))
     specs = [service_spec(product, environment.home, ports[product], PROJECT_ROOT) for product in chosen]
     specs = [replace(spec, env=dict(spec.env) | {"RETAIL_TARGET": target}) for spec in specs]
     if environment.centre is None:
@@ -143,9 +143,8 @@ def show(reports: "Sequence[StoreReport]") -> None:
     if not reports:
         console.print("No store runs by itself yet: `retail stores token store-<id>`, then `retail serve` there.")
         return
-    table = Table(box=None, header_style="bold")
-    for name in ("store", "health", "heard", "service", "version", "p50", "p99", "answers", "errors", "waiting", "why"):
-        table.add_column(name, justify="right" if name in {"p50", "p99", "answers", "errors", "waiting"} else "left")
+    columns = ("store", "health", "heard", "service", "version", *COUNTS, "why")
+    rows = []
     for found in reports:
         services = sorted(found.status.services.items()) if found.status else []
         heard = f"{found.silent_s:.0f} s ago" if found.silent_s is not None else "never"
@@ -158,8 +157,8 @@ def show(reports: "Sequence[StoreReport]") -> None:
                     str(service.errors), str(service.waiting_decisions),
                 )  # fmt: skip
             why = "; ".join(found.reasons) if number == 0 else ""
-            table.add_row(*(first if number == 0 else ("", "", "")), product, *own, why)
-    console.print(table)
+            rows.append((*(first if number == 0 else ("", "", "")), product, *own, why))
+    print_table(console, columns, rows, numbers=COUNTS, long=["why"])
 
 
 def _ms(value: float | None) -> str:

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from retail_assets.check_status import failed_checks, keep_promises
-from retail_assets.cli import CHECK_FAILED, exit_code
+from retail_assets.cli import exit_code
+from retail_assets.command_line import CHECK_FAILED
 from retail_assets.environments import Environment, Home
 from retail_assets.instance import prepare
 from retail_assets.jobs import REFRESH_JOB_NAME

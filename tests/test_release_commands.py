@@ -87,7 +87,7 @@ def test_as_of_queries_say_what_was_live_then(desk: Desk) -> None:
     assert json.loads(desk.retail("models", "--at", "2020-01-01", "--json").stdout) == []
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert "is not yet" in desk.refused("models", "--at", ahead)
-    assert "valid datetime" in desk.refused("models", "--at", "yesterday")
+    assert "is no instant: write a day" in desk.refused("models", "--at", "yesterday")
 
 
 def test_what_the_gates_refuse_says_why_and_needs_force_with_a_reason(desk: Desk) -> None:

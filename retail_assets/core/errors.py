@@ -1,11 +1,16 @@
 """The base of every error this project raises on purpose."""
 
+from typing import Any
+
 
 class RetailError(Exception):
     """Says what was wrong, where (file, line, column, value) and what to do about it.
 
-    `what` is one sentence; `where` and `todo` are appended on lines of their own when given.
+    `what` is one sentence; `where` and `todo` are appended on lines of their own when given. `report` says what was
+    done all the same, for scripts.
     """
+
+    report: dict[str, Any] | None = None
 
     def __init__(self, what: str, *, where: str | None = None, todo: str | None = None) -> None:
         self.what = what

@@ -155,7 +155,14 @@ def _compare(
     if other is None or not isfinite(other):
         return Comparison(name, side, value, other, False, f"{name} cannot be compared: its {side} is {other}")
     if not isfinite(error):
-        return Comparison(name, side, value, other, False, f"{name} has no standard error to be sure of its {side}")
+        return Comparison(
+            name,
+            side,
+            value,
+            other,
+            False,
+            f"{name} cannot be held to its {side}: too few rows to know its error",
+        )
     limit = other - gain if gate.better == "lower" else other + gain
     margin = NormalDist().inv_cdf(gate.confidence) * error
     bound = value + margin if gate.better == "lower" else value - margin

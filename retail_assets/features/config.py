@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.errors import FeatureError
 
@@ -41,7 +41,4 @@ class FeaturesConfig(_Frozen):
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> Self:
         """Reads and checks `file`; raises FeatureError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise FeatureError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, FeatureError)[0]

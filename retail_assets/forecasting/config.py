@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "forecasting.yaml"
@@ -111,10 +111,7 @@ class ForecastingConfig(_Frozen):
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> Self:
         """Reads and checks `file`; raises ForecastingConfigError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise ForecastingConfigError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, ForecastingConfigError)[0]
 
     @property
     def reach(self) -> int:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.forecasting.config import ForecastingConfigError
 
@@ -77,7 +77,4 @@ class ViewsConfig(_Frozen):
     @classmethod
     def load(cls, file: Path = VIEWS_FILE) -> Self:
         """Reads and checks `file`; raises ForecastingConfigError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise ForecastingConfigError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, ForecastingConfigError)[0]

@@ -1,14 +1,14 @@
 """`retail trace`: from a decision back to the raw rows it rests on."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retail_assets.environments import current
-from retail_assets.terminal import Json, print_json
+from retail_assets.terminal import Json, as_instant, print_json
 
 traces = typer.Typer(help="Follow a decision back to the raw rows it rests on.", no_args_is_help=True)
 
@@ -18,7 +18,10 @@ def trace_price(
     decision: Annotated[str | None, typer.Option(help="The id of a price decision.")] = None,
     store: Annotated[str | None, typer.Option(help="A store, with --sku.")] = None,
     sku: Annotated[str | None, typer.Option(help="A SKU, with --store.")] = None,
-    at: Annotated[datetime | None, typer.Option(help="The price as it was decided by this instant (UTC).")] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(parser=as_instant, metavar="INSTANT", help="The price as it was decided by this instant (UTC)."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
     replay: Annotated[bool, typer.Option("--replay", help="Decide again from the raw rows; 1 if it differs.")] = False,
     as_json: Json = False,
@@ -31,8 +34,7 @@ def trace_price(
 
     if (decision is None) == (store is None or sku is None):
         raise typer.BadParameter("give either --decision, or --store and --sku")
-    instant = at.replace(tzinfo=UTC) if at else None
-    found = find_and_trace(current(), decision, store_id=store, sku=sku, at=instant, replay=replay)
+    found = find_and_trace(current(), decision, store_id=store, sku=sku, at=at, replay=replay)
     if html is not None:
         html.write_text(page(found), encoding="utf-8")
     print_json(found) if as_json else sys.stdout.write(text(found) + "\n")

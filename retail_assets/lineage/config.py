@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "lineage.yaml"
@@ -27,7 +27,4 @@ class LineageConfig(BaseModel):
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> Self:
         """Reads and checks `file`; raises LineageConfigError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise LineageConfigError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, LineageConfigError)[0]

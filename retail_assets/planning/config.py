@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.planning.weekly import WeeklySettings
 
@@ -28,10 +28,7 @@ class Frozen(BaseModel):
     @classmethod
     def read(cls, file: Path) -> Self:
         """Reads and checks `file`; raises PlanningConfigError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise PlanningConfigError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, PlanningConfigError)[0]
 
 
 class LevelsConfig(Frozen):

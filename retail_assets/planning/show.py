@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from retail_assets.forecasting.cold_start import OWN
 from retail_assets.planning.read import quantile_columns
 from retail_assets.resources.lake import Lake
+from retail_assets.terminal import print_table
 
 
 def product_name(lake: Lake, sku: str) -> str:
@@ -44,17 +44,15 @@ def show_forecast(rows: pd.DataFrame, name: str, console: Console) -> None:
     """Prints the days of one series and the sum of each week ahead."""
     first = rows.iloc[0]
     title = f"{name} ({first['sku']}) in {first['store_id']}, units a day"
-    table = Table("day", title=title, title_justify="left")
-    for column in ("expected", "median", "5 % below", "95 % below"):
-        table.add_column(column, justify="right")
-    for row in rows.to_dict("records"):
-        values = (row[column] for column in ("mean", "q50", "q05", "q95"))
-        table.add_row(f"{row['target_date']:%a %d %b %Y}", *(f"{value:.1f}" for value in values))
-        if row["horizon"] % 7 == 0:
-            table.add_section()
-    console.print(table)
-    weeks = rows.groupby((rows["horizon"] - 1) // 7 + 1)["mean"].sum()
-    sums = ", ".join(f"week {week}: {units:.1f}" for week, units in weeks.items())
+    numbers = ("expected", "median", "5 % below", "95 % below")
+    days = [
+        (f"{row['target_date']:%a %d %b %Y}", *(f"{row[column]:.1f}" for column in ("mean", "q50", "q05", "q95")))
+        for row in rows.to_dict("records")
+    ]
+    weeks = [place for place, horizon in enumerate(rows["horizon"]) if horizon % 7 == 0]
+    print_table(console, ("day", *numbers), days, title=title, numbers=numbers, ends=weeks)
+    by_week = rows.groupby((rows["horizon"] - 1) // 7 + 1)["mean"].sum()
+    sums = ", ".join(f"week {week}: {units:.1f}" for week, units in by_week.items())
     console.print(f"{sums}; {len(rows)} days: {rows['mean'].sum():.1f} units", highlight=False)
     console.print(
         f"from {first['origin_date']} by model {first['model_version']}, made from: {rung_of(rows)}", highlight=False

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from retail_assets.planning.what_if import Answer, WhatIfError
+from retail_assets.terminal import print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,15 +55,14 @@ def answer_document(answer: Answer) -> dict[str, Any]:
 def show_answer(answer: Answer, console: Console) -> None:
     """Prints the days, the totals and what the answer rests on."""
     title = f"{answer.sku} in {answer.store_id}, units a day"
-    table = Table("day", title=title, title_justify="left")
-    for column in ("planned price", "changed price", "planned", "changed", "95 % from", "to"):
-        table.add_column(column, justify="right")
+    numbers = ("planned price", "changed price", "planned", "changed", "95 % from", "to")
+    rows: list[tuple[str, ...]] = []
     for row in answer.days.to_dict("records"):
         prices = (f"{row[name]:.2f}" for name in ("planned_price", "changed_price"))
         units = (f"{row[name]:.1f}" for name in ("planned", "changed", "low", "high"))
-        style = "bold" if row["changed"] != row["planned"] else None
-        table.add_row(f"{row['target_date']:%a %d %b %Y}", *prices, *units, style=style)
-    console.print(table)
+        cells = (f"{row['target_date']:%a %d %b %Y}", *prices, *units)
+        rows.append(cells if row["changed"] == row["planned"] else tuple(f"[bold]{text}[/]" for text in cells))
+    print_table(console, ("day", *numbers), rows, title=title, numbers=numbers)
     found = totals(answer)
     for name, unit in (("units", None), ("revenue", answer.currency), ("margin", answer.currency)):
         if f"planned_{name}" in found:

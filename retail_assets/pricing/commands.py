@@ -9,10 +9,9 @@ import typer
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import current
 from retail_assets.resources.lake import Lake
+from retail_assets.terminal import By, Json, who
 
 SHOWN = 20
-Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
-By = Annotated[str, typer.Option("--by", help="Who decides this.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 Store = Annotated[str | None, typer.Option("--store", help="A store.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch, as `retail prices pending` names it.")]
@@ -67,19 +66,19 @@ def pending(
 
 
 @prices.command()
-def approve(batch: BatchId, by: By, store: Store = None, reason: Reason = "", as_json: Json = False) -> None:
+def approve(batch: BatchId, store: Store = None, reason: Reason = "", by: By = None, as_json: Json = False) -> None:
     """Publish a pending batch in a store, or in every store where it is pending."""
     _answer("approve", batch, store, by, reason, as_json)
 
 
 @prices.command()
-def reject(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json: Json = False) -> None:
+def reject(batch: BatchId, reason: Reason, store: Store = None, by: By = None, as_json: Json = False) -> None:
     """Refuse a batch, or withdraw a published one: the last good prices count again."""
     _answer("reject", batch, store, by, reason, as_json)
 
 
 @prices.command()
-def release(batch: BatchId, by: By, reason: Reason, store: Store = None, as_json: Json = False) -> None:
+def release(batch: BatchId, reason: Reason, store: Store = None, by: By = None, as_json: Json = False) -> None:
     """Publish a batch that the circuit breaker withheld; whoever does answers for it."""
     _answer("release", batch, store, by, reason, as_json)
 
@@ -89,8 +88,8 @@ def correct(
     store: Annotated[str, typer.Option("--store", help="The store.")],
     sku: Annotated[str, typer.Option("--sku", help="The SKU.")],
     price: Annotated[str, typer.Option("--price", help="The price instead, in the store's currency.")],
-    by: By,
     reason: Reason,
+    by: By = None,
     insist: Annotated[
         bool, typer.Option("--insist", help="Although a rule stands against it. A cap by law holds all the same.")
     ] = False,
@@ -108,7 +107,7 @@ def correct(
     _require_known(environment.lake, store, sku)
     models = ModelStore.at(environment.home.models)
     made, decision = make(
-        environment.lake, models, load_config(), store, sku, price, by=by, reason=reason, insist=insist
+        environment.lake, models, load_config(), store, sku, price, by=who(by), reason=reason, insist=insist
     )
     files = write_price_files(environment.lake, environment.home, store)
     shown = format_minor(decision.price, decision.inputs.currency)
@@ -128,7 +127,12 @@ def correct(
 
 @prices.command()
 def stop(
-    by: By, reason: Reason, store: Store = None, category: Category = None, chain: Chain = False, as_json: Json = False
+    reason: Reason,
+    store: Store = None,
+    category: Category = None,
+    chain: Chain = False,
+    by: By = None,
+    as_json: Json = False,
 ) -> None:
     """Stop new prices of a store, a category or the chain; the published ones stay."""
     _turn("stop", store, category, chain, by, reason, as_json)
@@ -136,7 +140,12 @@ def stop(
 
 @prices.command()
 def resume(
-    by: By, reason: Reason, store: Store = None, category: Category = None, chain: Chain = False, as_json: Json = False
+    reason: Reason,
+    store: Store = None,
+    category: Category = None,
+    chain: Chain = False,
+    by: By = None,
+    as_json: Json = False,
 ) -> None:
     """Let new prices out again; the next batch is published, one that was stopped can be approved."""
     _turn("resume", store, category, chain, by, reason, as_json)
@@ -190,13 +199,18 @@ def _written(written: bool) -> str:
 
 
 def _answer(
-    action: Literal["approve", "reject", "release"], batch: str, store: str | None, by: str, reason: str, as_json: bool
+    action: Literal["approve", "reject", "release"],
+    batch: str,
+    store: str | None,
+    by: str | None,
+    reason: str,
+    as_json: bool,
 ) -> None:
     from retail_assets.pricing.approval import settle
     from retail_assets.pricing.price_files import write_price_files
 
     environment = current()
-    made = settle(environment.lake, action, batch, store, by=by, reason=reason)
+    made = settle(environment.lake, action, batch, store, by=who(by), reason=reason)
     files = [file for row in made for file in write_price_files(environment.lake, environment.home, row.store_id)]
     lines = [f"{row.batch_id} {row.store_id}: {row.status} by {row.by}" for row in made]
     lines += [f"wrote {file.path}" for file in files if file.written]
@@ -209,7 +223,7 @@ def _turn(
     store: str | None,
     category: str | None,
     chain: bool,
-    by: str,
+    by: str | None,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -221,7 +235,7 @@ def _turn(
     if len(given) != 1:
         raise typer.BadParameter("give one of --store, --category and --chain")
     scope, name = given[0]
-    row = turn(current().lake, action, scope, name, by=by, reason=reason)
+    row = turn(current().lake, action, scope, name, by=who(by), reason=reason)
     done = "stopped" if action == "stop" else "resumed"
     _print(row.model_dump(mode="json"), [f"price changes of {row.place} are {done}"], as_json)
 

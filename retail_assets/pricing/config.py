@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "pricing.yaml"
@@ -352,10 +352,4 @@ class PricingConfig(PricingPolicy):
 
 def load_config(path: Path = CONFIG_FILE) -> PricingConfig:
     """Reads and checks a pricing configuration; raises PricingConfigError that names the file and every bad key."""
-    try:
-        return PricingConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PricingConfigError(found, where=str(path), todo="correct these keys") from error
-    except yaml.YAMLError as error:
-        raise PricingConfigError(f"not YAML: {error}", where=str(path)) from error
+    return read_model(path, PricingConfig, PricingConfigError)[0]

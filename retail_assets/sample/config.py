@@ -2,12 +2,12 @@
 
 from datetime import date
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "sample.yaml"
@@ -92,21 +92,30 @@ class SampleConfig(_Frozen):
     brands: list[str]
 
 
+class _File(SampleConfig):
+    """All of configs/sample.yaml; a scale is named by its key."""
+
+    scales: dict[str, Scale]
+
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _named(cls, scales: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: {"name": name, **values} for name, values in scales.items()}
+
+
 @cache
-def _read() -> tuple[SampleConfig, dict[str, Scale]]:
-    raw = yaml.safe_load(CONFIG_FILE.read_text(encoding="utf-8"))
-    scales = {name: Scale(name=name, **values) for name, values in raw.pop("scales").items()}
-    return SampleConfig(**raw), scales
+def _read() -> _File:
+    return read_model(CONFIG_FILE, _File, SampleError)[0]
 
 
 def load_config() -> SampleConfig:
-    """The sample retailer's configuration; raises pydantic's ValidationError for unknown or impossible values."""
-    return _read()[0]
+    """The sample retailer's configuration; raises SampleError for unknown or impossible values."""
+    return _read()
 
 
 def scale_named(name: str) -> Scale:
     """The scale of that name in configs/sample.yaml; raises SampleError for any other name."""
-    scales = _read()[1]
+    scales = _read().scales
     if name not in scales:
         raise SampleError(f"{name!r} is not a scale", where=str(CONFIG_FILE), todo=f"use one of {', '.join(scales)}")
     return scales[name]

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "serving.yaml"
@@ -54,5 +54,5 @@ class ServingConfig(BaseModel):
 
     @classmethod
     def load_file(cls) -> "ServingConfig":
-        """Reads configs/serving.yaml; raises pydantic's ValidationError for a key that is unknown or out of range."""
-        return cls.model_validate(yaml.safe_load(CONFIG_FILE.read_text(encoding="utf-8")))
+        """Reads configs/serving.yaml; raises SettingsError for a key that is unknown or out of range."""
+        return read_model(CONFIG_FILE, cls)[0]

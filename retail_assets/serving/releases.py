@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate
+from retail_assets.core.settings import read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.fitness import evidence
@@ -38,10 +38,7 @@ class ReleaseConfig(BaseModel):
     @classmethod
     def load(cls, file: Path = CONFIG_FILE) -> "ReleaseConfig":
         """Reads and checks `file`; raises ReleaseConfigError that names the key and the value."""
-        try:
-            return cls.model_validate(yaml.safe_load(file.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise ReleaseConfigError(str(error), where=str(file), todo="correct the file") from error
+        return read_model(file, cls, ReleaseConfigError)[0]
 
     def gates(self, product: str) -> list[Gate]:
         """The gates of `product`; raises ReleaseConfigError for a product without any."""

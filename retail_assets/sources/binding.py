@@ -11,13 +11,14 @@ from pathlib import Path
 
 import duckdb
 
+from retail_assets.core.settings import Lines, Location, did_you_mean
 from retail_assets.sources.contract import Contract, Feed, Mapping
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.sampling import NotDerived, file_layouts
 from retail_assets.sources.staging import quoted
 from retail_assets.sources.values import sql_type
-from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, did_you_mean
 
 UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
 SHOWN = 5

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import Lines
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.binding import Claims, check_claims
 from retail_assets.sources.config import MAPPINGS_DIR, read_mapping
@@ -16,7 +17,6 @@ from retail_assets.sources.contract import Contract, Feed
 from retail_assets.sources.imports import Remembered, remembered
 from retail_assets.sources.load import mapped_contracts
 from retail_assets.sources.staging import literal
-from retail_assets.sources.yaml_files import Lines
 
 Waiting = dict[str, dict[str, int]]
 """Quarantined rows by the prefix (`<mapping>/`, or nothing) and the name of the feed that brought them."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 
+from retail_assets.core.settings import Lines, Location, did_you_mean, read_model
 from retail_assets.sources.contract import (
     COMMON_COLUMNS,
     IMPLAUSIBLE_DATE,
@@ -17,7 +18,7 @@ from retail_assets.sources.contract import (
     Mapping,
     Rule,
 )
-from retail_assets.sources.yaml_files import Lines, Location, SourceConfigError, did_you_mean, read_model
+from retail_assets.sources.errors import SourceConfigError
 
 __all__ = [
     "MAPPINGS_DIR",
@@ -31,6 +32,7 @@ __all__ = [
     "read_mapping",
 ]
 
+KEYS = "correct the line; docs/add-a-source.md lists every key"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCES_DIR = PROJECT_ROOT / "configs" / "sources"
 MAPPINGS_DIR = PROJECT_ROOT / "configs" / "mappings"
@@ -42,7 +44,7 @@ def load_contracts(config_dir: Path | None = None) -> dict[str, Contract]:
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise SourceConfigError("there is no source contract", where=str(folder), todo="add <source>.yaml")
-    read = {file.stem: read_model(file, Contract) for file in files}
+    read = {file.stem: read_model(file, Contract, SourceConfigError, KEYS) for file in files}
     contracts = {name: contract for name, (contract, _) in read.items()}
     for name, (contract, lines) in read.items():
         _raise_first(_contract_problems(name, contract, contracts), lines)
@@ -56,7 +58,7 @@ def load_mapping(file: Path, contracts: dict[str, Contract]) -> Mapping:
 
 def read_mapping(file: Path, contracts: dict[str, Contract]) -> tuple[Mapping, Lines]:
     """The mapping in `file`, checked against `contracts`, and the lines of everything in it."""
-    mapping, lines = read_model(file, Mapping)
+    mapping, lines = read_model(file, Mapping, SourceConfigError, KEYS)
     _raise_first(_mapping_problems(mapping, contracts), lines)
     return mapping, lines
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.headers import NoHeader, header_of, read_header
 from retail_assets.sources.lines import BOM, LINE_LIMIT
 from retail_assets.sources.raw import ROWS_PER_SLICE, RawFile, Slice, arrow_layout, beginning, typed_slice, unreadable
 from retail_assets.sources.staging import literal, quoted
-from retail_assets.sources.yaml_files import SourceConfigError
 
 READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
 MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.state import State
-from retail_assets.sources.yaml_files import SourceConfigError
 
 DELIVERY_STAMP = re.compile(r"_d(\d{8}T\d{6}Z)")
 

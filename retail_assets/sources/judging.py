@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from retail_assets.core.settings import Location
 from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
 from retail_assets.sources.values import from_text, sql_type, to_local, to_utc
-from retail_assets.sources.yaml_files import Location
 
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
 

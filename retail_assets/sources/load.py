@@ -16,13 +16,13 @@ from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
 from retail_assets.sources.contract import Contract, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.imports import refuse_second, remember
 from retail_assets.sources.quality import empty_feeds
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
 from retail_assets.sources.tables import ensure_bronze
-from retail_assets.sources.yaml_files import SourceConfigError
 
 BATCH_BYTES = 96 << 20
 PARQUET_WEIGHT = 6

@@ -14,12 +14,12 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Contract
 from retail_assets.sources.discover import last_instant
 from retail_assets.sources.duplicates import Keys
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups
 from retail_assets.sources.raw import Layout, RawFile, Slice
 from retail_assets.sources.staging import quoted, release, stage
 from retail_assets.sources.tables import append_bronze, append_quarantine
-from retail_assets.sources.yaml_files import SourceConfigError
 
 START = """
     DROP TABLE IF EXISTS part;

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -50,7 +51,7 @@ class EmptyFeed(Frozen):
 class NothingLoaded(RetailError):
     """Rows were read and every one of them is in quarantine."""
 
-    def __init__(self, feeds: Sequence[EmptyFeed]) -> None:
+    def __init__(self, feeds: Sequence[EmptyFeed], report: dict[str, Any] | None = None) -> None:
         sources = dict.fromkeys(feed.source for feed in feeds)
         replays = ", then ".join(f"`retail replay {source}`" for source in sources)
         super().__init__(
@@ -58,6 +59,7 @@ class NothingLoaded(RetailError):
             where=", ".join(f"quarantine/{source}" for source in sources),
             todo=f"correct what the commonest reason names, then {replays}; the rows are kept until then",
         )
+        self.report = report
 
 
 class SourceReport(Frozen):

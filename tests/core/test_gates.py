@@ -167,7 +167,7 @@ def test_confidence_asks_for_proof_or_gives_the_benefit_of_the_doubt(
 
 def test_without_its_error_a_metric_is_not_sure() -> None:
     report = evaluate([SURE], {"ratio": 0.5})
-    assert report.reasons == ("ratio has no standard error to be sure of its floor",)
+    assert report.reasons == ("ratio cannot be held to its floor: too few rows to know its error",)
     live = {"ratio": 0.5}
     assert not evaluate([SURE], {"ratio": 0.5, "ratio_error": 0.0}, live).passed
 

@@ -139,9 +139,8 @@ def _expected(sold: int, mean: float) -> float:
 
 def test_too_little_history_is_a_named_error(planted: Callable, config: PricingConfig) -> None:
     retailer = planted(days=14)
-    panel = read_panel(retailer.lake, retailer.last_day, config.response, gold_versions(retailer.lake))
-    with pytest.raises(ResponseDataError, match="15 days with a sale"):
-        frame_of(panel, config.response)
+    with pytest.raises(ResponseDataError, match="cannot be learnt: .* 0 of them on 15 days"):
+        train(retailer.lake, config, gold_versions(retailer.lake), retailer.last_day)
 
 
 def test_too_few_weeks_to_hold_back_is_a_named_error(planted: Callable, config: PricingConfig) -> None:

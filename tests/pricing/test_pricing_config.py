@@ -50,7 +50,7 @@ def test_a_mistake_is_named_with_its_file(tmp_path: Path, path: str, value: obje
 def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "pricing.yaml"
     file.write_text("defaults: [", encoding="utf-8")
-    with pytest.raises(PricingConfigError, match="not YAML"):
+    with pytest.raises(PricingConfigError, match="not valid YAML"):
         load_config(file)
 
 

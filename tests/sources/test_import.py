@@ -12,10 +12,10 @@ import pytest
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import MAPPINGS_DIR
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.load import import_retailer
 from retail_assets.sources.replay import replay
 from retail_assets.sources.report import LoadReport
-from retail_assets.sources.yaml_files import SourceConfigError
 
 needs_real_data = pytest.mark.skipif(
     not os.environ.get("RETAIL_REAL_DATA"), reason="RETAIL_REAL_DATA is not set: real data tests are skipped"

@@ -10,8 +10,8 @@ import pytest
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import load_contracts, load_mapping
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.load import import_retailer
-from retail_assets.sources.yaml_files import SourceConfigError
 
 MAPPING = """\
 mapping: shop

@@ -12,9 +12,9 @@ from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources import quality, reread
 from retail_assets.sources.chosen import MappingNeeded
+from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.load import import_retailer
 from retail_assets.sources.replay import replay
-from retail_assets.sources.yaml_files import SourceConfigError
 
 SALES = """\
 invoice,time,item,qty,price

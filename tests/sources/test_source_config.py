@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from retail_assets.core.settings import SettingsError, read_yaml
 from retail_assets.sources.assets import SOURCES
 from retail_assets.sources.config import MAPPINGS_DIR, SOURCES_DIR, load_contracts, load_mapping
-from retail_assets.sources.yaml_files import SourceConfigError, read_yaml
+from retail_assets.sources.errors import SourceConfigError
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_mistake_is_named_by_file_and_line(configs: Path, old: str, new: str, 
 def test_a_repeated_key_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "twice.yaml"
     file.write_text("a: 1\nb: 2\na: 3\n")
-    with pytest.raises(SourceConfigError, match="given twice") as raised:
+    with pytest.raises(SettingsError, match="given twice") as raised:
         read_yaml(file)
     assert raised.value.where == f"{file}:3"
 

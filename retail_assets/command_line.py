@@ -1,0 +1,110 @@
+"""How the `retail` command ends and what it takes: exit codes, errors as JSON, and options by their older names.
+
+Exit codes: DONE; FAILED, a named error; WRONG_ARGUMENTS; CHECK_FAILED, what `retail run --strict` says of a check.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from retail_assets.core.errors import RetailError
+from retail_assets.terminal import errors, print_json
+
+DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, STOPPED = 0, 1, 2, 3, 130
+CODES = {
+    DONE: "done",
+    FAILED: "a named error: what was wrong, where, and what to do; also `trace price --replay` where the price differs",
+    WRONG_ARGUMENTS: "wrong arguments",
+    CHECK_FAILED: "`run --strict`: everything was done, and a check failed that is more than a warning",
+    STOPPED: "stopped by Ctrl-C",
+}
+RENAMED: dict[tuple[str, ...], dict[str, str]] = {
+    ("backtest", "forecasting"): {"--target": "--units", "--known": "--covariates"},
+    ("backtest", "pricing"): {"--controls": "--covariates"},
+    ("forecast", "what-if"): {"--plot": "--html"},
+    ("rollback",): {"--to": "--version"},
+    ("serve",): {"--products": "--product"},
+}
+"""Options of commands by an older name. One thing has one name in every command."""
+POSITIONAL = {("replay",): "--mapping"}
+"""Options that have become arguments."""
+
+
+def run(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit code; with `--json` every error is one JSON document on standard output."""
+    given = by_new_names(arguments)
+    as_json = "--json" in given
+    try:
+        return int(app(given, standalone_mode=not as_json) or DONE)
+    except SystemExit as end:  # how a command ends that speaks to a person
+        return int(end.code or DONE)
+    except RetailError as error:
+        errors.print(f"[bold red]error:[/] {error}", highlight=False)
+        if as_json:
+            _print(code_of(error), error.what, error.where, error.todo, error.report)
+        return FAILED
+    except typer.Abort:
+        _print("aborted", "nothing was done: it was not confirmed", None, "--yes answers for scripts")
+        return FAILED
+    except typer.TyperException as error:
+        _print("wrong_arguments", _said(error), None, f"see `{_path(error)} --help`")
+        return WRONG_ARGUMENTS
+
+
+def code_of(error: RetailError) -> str:
+    """A stable name of the kind of an error: its class in snake case (`unknown_decision`)."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+def _print(code: str, message: str, where: str | None, todo: str | None, report: dict[str, Any] | None = None) -> None:
+    print_json({"error": {"code": code, "message": message, "where": where, "todo": todo}} | (report or {}))
+
+
+def _said(error: typer.TyperException) -> str:
+    said: Any = getattr(error, "format_message", None)
+    return str(said() if said else error)
+
+
+def _path(error: typer.TyperException) -> str:
+    context: Any = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "retail"
+
+
+def by_new_names(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with options by the names they have now; says so where an older one was used."""
+    given = list(arguments)
+    for command, names in RENAMED.items():
+        if tuple(given[: len(command)]) == command:
+            given = [_renamed(word, names) for word in given]
+    for command, option in POSITIONAL.items():
+        if tuple(given[: len(command)]) == command and any(word.split("=")[0] == option for word in given):
+            given = _positional(given, option)
+    return given
+
+
+def _renamed(word: str, names: dict[str, str]) -> str:
+    name, equals, value = word.partition("=")
+    if name not in names:
+        return word
+    _warn(f"{name} is now called {names[name]}")
+    return f"{names[name]}{equals}{value}"
+
+
+def _positional(words: list[str], option: str) -> list[str]:
+    _warn(f"{option} is an argument now: give it last, without {option}")
+    kept: list[str] = []
+    values: list[str] = []
+    follows = False
+    for word in words:
+        if follows or word.startswith(f"{option}="):
+            values.append(word.removeprefix(f"{option}="))
+        elif word != option:
+            kept.append(word)
+        follows = word == option
+    return [*kept, *values]
+
+
+def _warn(said: str) -> None:
+    errors.print(f"[yellow]warning:[/] {said}; the old name still works", highlight=False)
