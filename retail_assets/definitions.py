@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from retail_assets import left_behind
 from retail_assets.environments import Environment, current
 from retail_assets.features import assets as features_assets
 from retail_assets.features import checks as features_checks
@@ -70,7 +71,7 @@ def resources(environment: Environment) -> dict[str, object]:
 defs = dg.Definitions(
     assets=[asset for domain in ASSETS for asset in domain.ASSETS],
     asset_checks=[check for domain in CHECKS for check in domain.CHECKS],
-    sensors=[*sources_sensors.SENSORS, *serving_sensors.SENSORS],
+    sensors=[*sources_sensors.SENSORS, *serving_sensors.SENSORS, *left_behind.SENSORS],
     schedules=tier_assets.SCHEDULES,
     jobs=[refresh],
     resources=resources(current()),

@@ -12,17 +12,22 @@ from typing import Final
 import dagster as dg
 from dagster import DagsterEventType
 
+from retail_assets.jobs import REFRESH_JOB_NAME, refresh
+
 FOUNDATION: Final = ("bronze", "warehouse", "gold", "features")  # nobody goes on without them
+STARTED_HERE: Final = {"retail/started_by": "retail run"}  # the tag of a run that `retail run` executes and continues
 CONTINUES: Final = "retail/continues"  # the tag of a run that does what another one left behind
 
 
-def left_behind(job: dg.JobDefinition, events: Sequence[dg.DagsterEvent]) -> set[dg.AssetKey]:
+def left_behind(
+    job: dg.JobDefinition, events: Sequence[dg.DagsterEvent], selection: Set[dg.AssetKey] | None = None
+) -> set[dg.AssetKey]:
     """Assets of a run that waited for a failed step of another product; none where the data itself failed.
 
-    `events` are those of the run. What stands behind a failed blocking check stays left: there the data is wrong, not
-    absent.
+    `events` are those of the run, `selection` what it was to make (by default all of the job). What stands behind a
+    failed blocking check stays left: there the data is wrong, not absent.
     """
-    asked = set(job.asset_layer.selected_asset_keys)
+    asked = set(job.asset_layer.selected_asset_keys if selection is None else selection)
     failed, wrong = failures(job, events)
     if not failed | wrong or any(key.path[0] in FOUNDATION for key in failed | wrong):
         return set()
@@ -57,3 +62,27 @@ def _downstream(job: dg.JobDefinition, keys: Set[dg.AssetKey]) -> set[dg.AssetKe
         frontier = children - found
         found |= children
     return found
+
+
+@dg.run_failure_sensor(
+    monitored_jobs=[refresh],
+    request_job=refresh,
+    minimum_interval_seconds=30,
+    description="Runs what a refresh left behind because another product failed. `retail run` does it by itself.",
+)
+def a_failed_product_stops_no_other(context: dg.RunFailureSensorContext) -> dg.RunRequest | dg.SkipReason:
+    """Once for each failed run that nobody continues."""
+    from retail_assets.definitions import defs
+
+    run = context.dagster_run
+    if CONTINUES in run.tags or STARTED_HERE.items() <= run.tags.items():
+        return dg.SkipReason("it is continued already")
+    entries = context.instance.all_logs(run.run_id)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event is not None]
+    left = left_behind(defs.resolve_job_def(REFRESH_JOB_NAME), events, run.asset_selection)
+    if not left:
+        return dg.SkipReason("nothing waits for another product")
+    return dg.RunRequest(run_key=f"rest-{run.run_id}", asset_selection=sorted(left), tags={CONTINUES: run.run_id})
+
+
+SENSORS = [a_failed_product_stops_no_other]

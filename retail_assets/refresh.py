@@ -23,10 +23,9 @@ from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment, Home
 from retail_assets.jobs import REFRESH_JOB_NAME
-from retail_assets.left_behind import CONTINUES, left_behind, rest_of
+from retail_assets.left_behind import CONTINUES, STARTED_HERE, left_behind, rest_of
 
 POLL_SECONDS = 0.25
-STARTED_HERE = {"retail/started_by": "retail run"}
 LOCK = "refresh.lock"  # in the folder of the Dagster instance; held by the process that executes the job
 BUSY = 75  # the exit code of a child that found another one at work (EX_TEMPFAIL of sysexits.h)
 

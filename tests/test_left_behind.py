@@ -6,8 +6,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retail_assets.jobs import REFRESH_JOB_NAME
-from retail_assets.left_behind import FOUNDATION, left_behind
+from retail_assets.environments import Environment, Home
+from retail_assets.jobs import REFRESH_JOB_NAME, refresh
+from retail_assets.left_behind import (
+    CONTINUES,
+    FOUNDATION,
+    STARTED_HERE,
+    a_failed_product_stops_no_other,
+    left_behind,
+)
+from retail_assets.resources.lake import Lake
+from retail_assets.serving.ledger import Ledger
 
 GRAPH = {
     "gold/sales": [],
@@ -76,6 +85,29 @@ def test_nobody_goes_on_with_what_a_blocking_check_refused() -> None:
     made, left = run(refused="forecasting/forecasts")
     assert "forecasting/forecasts" in made and left == set()
     assert run("planning/orders", refused="pricing/model")[1] == set()
+
+
+def test_a_run_of_the_scheduler_is_continued_once(home: Home) -> None:
+    """Forecasts fail for real (this home has no features), and prices, which waited for them, are asked for."""
+    from retail_assets.definitions import ASSETS, resources
+
+    lake = Lake.at(home.lake)
+    given = resources(Environment(name="test", home=home, lake=lake))
+    assets = [asset for domain in ASSETS for asset in domain.ASSETS]
+    job = dg.Definitions(assets, jobs=[refresh], resources=given).resolve_job_def(REFRESH_JOB_NAME)
+    chosen = [dg.AssetKey(["forecasting", "forecasts"]), dg.AssetKey(["pricing", "price_decisions"])]
+    Ledger(lake).promote("forecasting", "v1", by="test", reason="test")
+    for tags, asked in (({}, {chosen[1]}), (STARTED_HERE, set()), ({CONTINUES: "another"}, set())):
+        with dg.DagsterInstance.ephemeral() as instance:
+            failed = job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=chosen, tags=tags)
+            context = dg.build_run_status_sensor_context(
+                "a_failed_product_stops_no_other",
+                failed.get_run_failure_event(),
+                instance,
+                failed.dagster_run,
+            ).for_run_failure()
+            told = a_failed_product_stops_no_other(context)
+        assert (set(told.asset_selection) if isinstance(told, dg.RunRequest) else set()) == asked
 
 
 @pytest.fixture(scope="module")

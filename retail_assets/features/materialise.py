@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.point_in_time import EVENT, ViewQuery, latest_rows
 from retail_assets.features.registry import gold_table, repository
+from retail_assets.features.sqlite_rows import can_write, write_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,11 +127,13 @@ def _materialise_view(
     known = servable_rows(features, db, view, state.gold_version)[0] if state else None
     changed = f"({wanted}) except ({known})" if known else wanted
     rows = db.execute(f"select * from ({changed}) order by {EVENT}").to_arrow_table()
-    writer = get_provider(features.open().config)  # FeatureStore's own way drops rows whose features are all null
-    days = 0
-    for day in _by_day(rows):
-        writer.ingest_df(features.open().get_feature_view(view.name), day.to_pandas())
-        days += 1
+    days = len(pc.unique(pc.cast(rows[EVENT], pa.date32())))
+    if features.redis is None and can_write(view):
+        write_rows(features.open(), view, rows)
+    else:
+        writer = get_provider(features.open().config)  # FeatureStore's own way drops rows whose features are all null
+        for day in _by_day(rows):
+            writer.ingest_df(features.open().get_feature_view(view.name), day.to_pandas())
     return Materialised(view.name, table, version, "changed" if state else "full", rows.num_rows, days, until)
 
 

@@ -8,6 +8,7 @@ those of the mixture of theirs. How launches come up is learnt from the launches
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -29,6 +30,7 @@ RAMP_WEEKS = 4
 SETTLED = (28, 56)  # ages in days at which a launch has come up
 PRICE_BAND = 0.35  # log price: at this distance a SKU counts 61 % of one with the same price
 MUCH_BETTER = 0.05
+NOWHERE: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 SAME_BRAND = 3.0  # how much more a SKU of the same brand counts
 WEIGHTINGS = {"": (False, False), " of like price": (True, False), " of the brand": (False, True),
               " of like price and brand": (True, True)}  # fmt: skip
@@ -139,15 +141,44 @@ def with_new_items(
     made = made.assign(rung=OWN)
     if new.empty or made.empty:
         return made
-    known = made.merge(products, on="sku", how="left")
-    weighting = best_weighting(known)
+    known = Known.of(made.merge(products, on="sku", how="left"))
+    weighting = best_weighting(known.rows)
     parts = [made]
     for item in new.merge(products, on="sku", how="left").to_dict("records"):
         found, rung = _analogues(known, item, weighting)
         if not found.empty:
-            version = known.loc[known["store_id"] == item["store_id"], "model_version"].iloc[0]
+            version = known.of_store(item["store_id"])["model_version"].iloc[0]
             parts.append(_forecast(found, item, ramp, levels).assign(rung=rung, model_version=version))
     return pd.concat(parts, ignore_index=True)[made.columns]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Forecast rows with the attributes of their SKUs, and the places of each store, category, and both."""
+
+    rows: pd.DataFrame
+    stores: Mapping[Any, Any]
+    categories: Mapping[Any, Any]
+    shelves: Mapping[Any, Any]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "Known":
+        """From rows with store_id and category (NaN is in no category)."""
+        places = (rows.groupby(keys, sort=False).indices for keys in ("store_id", "category", ["store_id", "category"]))
+        return cls(rows, *places)
+
+    def of_store(self, store: str) -> pd.DataFrame:
+        """The rows of a store, in their order."""
+        return self.rows.iloc[self.stores.get(store, NOWHERE)]
+
+    def of_shelf(self, store: str, category: Any) -> pd.DataFrame:
+        """The rows of a category in a store."""
+        return self.rows.iloc[self.shelves.get((store, category), NOWHERE)]
+
+    def elsewhere(self, store: str, category: Any) -> pd.DataFrame:
+        """The rows of a category in the other stores."""
+        others = np.setdiff1d(self.categories.get(category, NOWHERE), self.shelves.get((store, category), NOWHERE))
+        return self.rows.iloc[others]
 
 
 def best_weighting(known: pd.DataFrame) -> str:
@@ -187,23 +218,24 @@ def _weights(targets: pd.DataFrame, analogues: pd.DataFrame, weighting: str) -> 
     return weight
 
 
-def _analogues(known: pd.DataFrame, item: Mapping[Hashable, Any], weighting: str) -> tuple[pd.DataFrame, str]:
+def _analogues(known: Known, item: Mapping[Hashable, Any], weighting: str) -> tuple[pd.DataFrame, str]:
     """Forecast rows with a `weight` and a `scale`, of the first rung of the ladder that has enough of them."""
-    in_store, in_category = known["store_id"] == item["store_id"], known["category"] == item["category"]
-    here = known[in_store & in_category]
+    store, category = item["store_id"], item["category"]
+    here = known.of_shelf(store, category)
     if here["sku"].nunique() >= FEWEST_ANALOGUES:
         unique = here.drop_duplicates("sku")
         weight = dict(zip(unique["sku"], _weights(pd.DataFrame([item]), unique, weighting)[0], strict=True))
         return here.assign(weight=here["sku"].map(weight), scale=1.0), ANALOGUES
-    elsewhere = known[~in_store & in_category]
-    if elsewhere["sku"].nunique() >= FEWEST_ANALOGUES and in_store.any():
-        return elsewhere.assign(weight=1.0, scale=_store_scale(known, in_store)), CATEGORY
-    return known[in_store].assign(weight=1.0, scale=1.0), STORE
+    elsewhere = known.elsewhere(store, category)
+    if elsewhere["sku"].nunique() >= FEWEST_ANALOGUES and store in known.stores:
+        return elsewhere.assign(weight=1.0, scale=_store_scale(known, store)), CATEGORY
+    return known.of_store(store).assign(weight=1.0, scale=1.0), STORE
 
 
-def _store_scale(known: pd.DataFrame, in_store: pd.Series) -> float:
+def _store_scale(known: Known, store: str) -> float:
     """How much the store sells of a SKU next to the other stores that sell it."""
-    ours, theirs = known[in_store].groupby("sku")["mean"].mean(), known[~in_store].groupby("sku")["mean"].mean()
+    in_store = known.rows["store_id"] == store
+    ours, theirs = (known.rows[rows].groupby("sku")["mean"].mean() for rows in (in_store, ~in_store))
     both = ours.index.intersection(theirs.index)
     whole = float(theirs[both].sum())
     return float(ours[both].sum()) / whole if whole > 0 else 1.0

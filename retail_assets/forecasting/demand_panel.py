@@ -26,17 +26,23 @@ DIGITS = 6  # a sum over many rows differs in its last bits from run to run
 CELLS = f"""
 create temp table cells as
 with sales as (
-    select store_id, sku, business_date, gross_units, coalesce(is_stocked_out, false) as is_stocked_out,
-           avg(gross_units) filter (not coalesce(is_stocked_out, false)) over (
-               partition by store_id, sku, isodow(business_date) order by business_date
-               range between interval {USUAL_DAYS} days preceding and interval 1 day preceding) as usual
+    select store_id, sku, business_date, gross_units, coalesce(is_stocked_out, false) as is_stocked_out
     from {{sales}} where business_date <= date '{{until}}'
+),
+before as (
+    select store_id, sku, business_date, unnest(range(7, {USUAL_DAYS} + 1, 7)) as back from sales where is_stocked_out
+),
+usual as (
+    select b.store_id, b.sku, b.business_date, avg(s.gross_units) as usual
+    from before b join sales s on s.store_id = b.store_id and s.sku = b.sku
+        and s.business_date = b.business_date - b.back::integer and not s.is_stocked_out
+    group by all
 )
 select s.store_id, st.country, p.department, p.category, s.sku, s.business_date as day,
-       sum(greatest(s.gross_units, case when s.is_stocked_out then coalesce(s.usual, 0) else 0 end)) as units
-from sales s join {{products}} p on p.sku = s.sku join {{stores}} st on st.store_id = s.store_id
-where st.country is not null and p.department is not null and p.category is not null
-group by all;
+       greatest(s.gross_units, coalesce(u.usual, 0)) as units
+from sales s left join usual u using (store_id, sku, business_date)
+join {{products}} p on p.sku = s.sku join {{stores}} st on st.store_id = s.store_id
+where st.country is not null and p.department is not null and p.category is not null;
 
 create temp table open_days as
 with span as (select store_id, country, min(day) as first_day from cells group by all),

@@ -4,6 +4,7 @@ The model that is proven has seen nothing of the proving window, nor of the cali
 intervals come from. The final model is then trained on everything, with intervals from both windows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
@@ -11,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from retail_assets.core import accuracy
 from retail_assets.core.errors import RetailError
@@ -107,8 +109,9 @@ def train(
     """
     learn = fit or _fit
     origins = _training_origins(features, gold.until, config)
-    first = min(origins["business_date"].to_pylist())
+    first = pc.min(origins["business_date"]).as_py()
     windows = plan_windows(first, gold.until, config)
+    features = _around(features, (windows.calibrate, windows.prove), config)  # the rest is memory from here on
     past, _ = learn(gold, origins, windows.calibrate, names, config)
     calibration = _window(gold, features, windows.calibrate, windows.days, config)
     proof = _window(gold, features, windows.prove, windows.days, config)
@@ -125,6 +128,12 @@ def train(
 def _training_origins(features: pa.Table, newest: date, config: ForecastingConfig) -> pa.Table:
     age = (np.datetime64(newest, "D") - features["business_date"].to_numpy().astype("datetime64[D]")).astype(int)
     return features.filter(pa.array(age % config.training.origin_every == 0))
+
+
+def _around(features: pa.Table, origins: Sequence[date], config: ForecastingConfig) -> pa.Table:
+    """The rows from which series are forecast at one of `origins`."""
+    days = {origin - timedelta(days=back) for origin in origins for back in range(config.series.origin_days)}
+    return features.filter(pc.is_in(features["business_date"], value_set=pa.array(sorted(days), pa.date32())))
 
 
 def _fit(

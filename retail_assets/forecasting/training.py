@@ -82,10 +82,9 @@ def run_training(
 ) -> Training:
     """Trains (by `fit`, else from scratch) and proves a forecaster on gold at `versions`; `span` is `feature_span`."""
     names = source.features(SERVICE)
-    features = features_of(source, origin_days(*span, config), versions, config)
     gold = Gold(lake, span[1], versions)
-    try:
-        return train(gold, features, names, config, fit)
+    try:  # nobody but the training holds the features, so that it can let go of them
+        return train(gold, features_of(source, origin_days(*span, config), versions, config), names, config, fit)
     finally:
         gold.close()
 

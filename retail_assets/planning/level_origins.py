@@ -15,7 +15,7 @@ from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.frames import Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.training import TrainingSource, features_of
-from retail_assets.planning.levels import DIMENSIONS, LOWEST, WEEK, at_levels
+from retail_assets.planning.levels import DIMENSIONS, UPPER, WEEK, at_levels
 from retail_assets.resources.lake import Lake
 
 TABLE = "forecast_level_origins"
@@ -56,8 +56,8 @@ def rolling_sums(
             gold.learn_baseline(origin, config.reach)
             frame = gold.examples(crossed(gold.at_origin(features, origin, config.series), config.horizon, origin))
             rows = frame.assign(mean=model.mean(frame, config.threads))
-            sums = at_levels(rows[rows["units"].notna()], ["units", "mean"])
-            parts.append(sums[sums["level"] != LOWEST].assign(origin_date=origin))
+            sums = at_levels(rows[rows["units"].notna()], ["units", "mean"], levels=UPPER)
+            parts.append(sums.assign(origin_date=origin))
     finally:
         gold.close()
     made = pd.concat(parts, ignore_index=True)

@@ -14,6 +14,7 @@ from retail_assets.planning.levels import (
     DIMENSIONS,
     LEVELS,
     LOWEST,
+    UPPER,
     LevelIntervals,
     at_levels,
     on_grid,
@@ -102,8 +103,7 @@ def _errors_of(proof: pd.DataFrame, earlier: pd.DataFrame | None) -> pd.DataFram
     """Units and mean of each group above the store-SKUs on days that its forecast had not seen."""
     if earlier is not None:
         return earlier
-    sums = at_levels(proof, PROVEN)
-    return sums[sums["level"] != LOWEST].reset_index(drop=True)
+    return at_levels(proof, PROVEN, levels=UPPER)
 
 
 def level_scores(proof: pd.DataFrame, earlier: pd.DataFrame | None, quantile_levels: Sequence[float]) -> pd.DataFrame:

@@ -32,6 +32,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "sku_store": DIMENSIONS,
 }
 LOWEST = "sku_store"
+UPPER = tuple(level for level in LEVELS if level != LOWEST)
 DAYS = ("target_date", "horizon")
 GRID = 2.0**-20
 UNKNOWN = "unknown"
@@ -46,16 +47,22 @@ def on_grid(mean: Floats) -> Floats:
 
 
 def at_levels(
-    rows: pd.DataFrame, sums: Sequence[str], keys: Sequence[str] = ("target_date", "horizon")
+    rows: pd.DataFrame,
+    sums: Sequence[str],
+    keys: Sequence[str] = ("target_date", "horizon"),
+    levels: Sequence[str] = tuple(LEVELS),
 ) -> pd.DataFrame:
-    """`rows` (DIMENSIONS, `keys` and the columns `sums`, one per store-SKU and `keys`) summed at every level.
+    """`rows` (DIMENSIONS, `keys` and the columns `sums`, one per store-SKU and `keys`) summed at each of `levels`.
 
     Dimensions that a level does not have are None. An unknown country, department or category is a group of its own.
     """
-    rows = rows.assign(**{name: rows[name].astype(object).fillna(UNKNOWN) for name in DIMENSIONS})
+    named = {name: rows[name].astype(object).fillna(UNKNOWN) for name in DIMENSIONS}
+    rows = rows[[*keys, *sums]].assign(**{name: values.astype("category") for name, values in named.items()})
     parts = []
-    for level, columns in LEVELS.items():
-        part = rows.groupby([*columns, *keys], as_index=False, sort=True)[list(sums)].sum()
+    for level in levels:
+        columns = LEVELS[level]
+        part = rows.groupby([*columns, *keys], as_index=False, sort=True, observed=True)[list(sums)].sum()
+        part = part.astype(dict.fromkeys(columns, object))
         parts.append(part.assign(level=level, **{name: None for name in DIMENSIONS if name not in columns}))
     return pd.concat(parts, ignore_index=True)[["level", *DIMENSIONS, *keys, *sums]]
 

@@ -4,6 +4,7 @@ A plain class, so that services and the command line open tables without importi
 """
 
 import os
+import tempfile
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
 DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
+MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
 
 
@@ -216,7 +218,14 @@ class Lake(BaseModel):
 def _duckdb_with_delta() -> "duckdb.DuckDBPyConnection":
     import duckdb
 
-    connection = duckdb.connect(config={"enable_external_file_cache": False})  # memory is for the work at hand
+    connection = duckdb.connect(
+        config={
+            "enable_external_file_cache": False,  # memory is for the work at hand
+            "allocator_background_threads": True,  # what was freed goes back to the system within seconds
+            "memory_limit": os.environ.get(MEMORY, "3GB"),  # its default, most of the machine, is never given back
+            "temp_directory": f"{tempfile.gettempdir()}/retail-duckdb-{os.getpid()}",  # beyond it, work is spilled
+        }
+    )
     connection.execute("LOAD delta")
     return connection
 

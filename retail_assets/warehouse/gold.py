@@ -1,7 +1,7 @@
-"""How the rows of a mart get from DuckDB into its gold Delta table: an Arrow stream, a bounded number of days at once.
+"""How the rows of a mart get from DuckDB into its gold Delta table: an Arrow stream, a bounded number of rows at once.
 
-A Delta writer keeps buffers for every partition it has seen: 400 days of 50 columns are three gigabytes. A whole mart
-is therefore written in several commits; each day is complete in each of them.
+A Delta writer keeps buffers for every partition it has seen: 400 days of 50 columns are three gigabytes, and rows are
+sorted before they are written. A whole mart is therefore written in several commits; each day is complete in each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
 BATCH_ROWS = 65_536
-DAYS_AT_ONCE = 100
+DAYS_AT_ONCE, ROWS_AT_ONCE = 100, 1_500_000
 KEYS = ("business_date", "store_id", "sku", "receipt_id", "session_id", "payment_id", "customer_id")
 
 
@@ -54,8 +54,8 @@ class GoldTable:
         built = self._built_days()
         if not built or not self._fits():
             return self.write_table(["business_date"])
-        gone = self._published_days() - set(built)
-        return sum(self.write_days(days) for days in _chunks(sorted(gone.union(built))))
+        rows = dict.fromkeys(self._published_days(), 0) | built
+        return sum(self.write_days(days) for days in chunks(rows))
 
     def write_days(self, days: Sequence[date]) -> int:
         """Replaces these days in one commit; returns the rows written."""
@@ -83,9 +83,10 @@ class GoldTable:
         found: Any = self.connection.execute(f"SELECT count(*) FROM marts.{self.mart} WHERE {where}").fetchone()
         return int(found[0])
 
-    def _built_days(self) -> list[date]:
-        found = self.connection.execute(f"SELECT DISTINCT business_date FROM marts.{self.mart}").fetchall()
-        return sorted(row[0] for row in found)
+    def _built_days(self) -> dict[date, int]:
+        """Rows of each day."""
+        sql = f"SELECT business_date, count(*) FROM marts.{self.mart} GROUP BY business_date"
+        return dict(self.connection.execute(sql).fetchall())
 
     def _published_days(self) -> set[date]:
         if not self.lake.exists("gold", self.mart):
@@ -102,8 +103,16 @@ class GoldTable:
         return [(f.name, str(f.type)) for f in published] == [(f.name, str(f.type)) for f in built]
 
 
-def _chunks(days: Sequence[date]) -> Iterator[Sequence[date]]:
-    return (days[first : first + DAYS_AT_ONCE] for first in range(0, len(days), DAYS_AT_ONCE))
+def chunks(rows: Mapping[date, int]) -> Iterator[list[date]]:
+    """Days in their order, at most DAYS_AT_ONCE and, unless it is one day, at most ROWS_AT_ONCE together."""
+    chunk: list[date] = []
+    for day in sorted(rows):
+        if chunk and (len(chunk) == DAYS_AT_ONCE or sum(rows[one] for one in [*chunk, day]) > ROWS_AT_ONCE):
+            yield chunk
+            chunk = []
+        chunk.append(day)
+    if chunk:
+        yield chunk
 
 
 def count_rows(lake: Lake, mart: str) -> int:
