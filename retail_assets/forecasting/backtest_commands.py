@@ -17,6 +17,11 @@ class Freq(StrEnum):
 
     day = "D"
     week = "W"
+    two_weeks = "2W"
+    four_weeks = "4W"
+    month = "M"
+    quarter = "Q"
+    fiscal = "4-4-5"
 
 
 class Gaps(StrEnum):

@@ -24,7 +24,6 @@ Floats = npt.NDArray[np.float64]
 Masks = dict[str, npt.NDArray[np.bool_]]
 
 CYCLES = 4
-NEW_PERIODS = {"D": 56, "W": 13}
 SPARSE, INTERMITTENT = 0.8, 0.3
 
 
@@ -190,8 +189,8 @@ def seasonal_naive(panel: Panel) -> Floats:
 def recent_mean(panel: Panel) -> Floats:
     """The mean of the last four of the same weekday, of weeks the mean of the last eight, (S, horizon)."""
     past = panel.target[:, : panel.until]
-    if panel.freq == "W" or panel.until < CYCLES * 7:
-        return np.repeat(_recent(past[:, -8:])[:, None], panel.horizon, axis=1)
+    if panel.freq != "D" or panel.until < CYCLES * 7:
+        return np.repeat(_recent(past[:, -panel.frequency.recent :])[:, None], panel.horizon, axis=1)
     weeks = np.nan_to_num(past[:, -CYCLES * 7 :]).reshape(len(past), CYCLES, 7).mean(axis=1)
     return weeks[:, np.arange(panel.horizon) % 7]
 
@@ -204,7 +203,7 @@ def _recent(past: npt.NDArray[np.float32]) -> Floats:
 def _cycle(panel: Panel) -> int:
     if panel.freq == "D":
         return 7
-    return 52 if panel.until >= 52 else 1
+    return panel.frequency.year if panel.until >= panel.frequency.year else 1
 
 
 def _level_scores(panel: Panel, levels: list[Level], mean: Floats, made: Forecast) -> list[LevelScore]:
@@ -270,7 +269,7 @@ def segments_of(panel: Panel) -> Masks:
     past = panel.target[:, : panel.until]
     recent = np.nan_to_num(past[:, -112:])
     seen = (~np.isnan(past)).sum(axis=1)
-    new = seen < NEW_PERIODS[panel.freq]
+    new = seen < panel.frequency.new
     volume = recent.sum(axis=1) / np.maximum((~np.isnan(past[:, -112:])).sum(axis=1), 1)
     low, high = np.quantile(volume[~new], (1 / 3, 2 / 3)) if (~new).any() else (0.0, 0.0)
     sold = (recent > 0).sum(axis=1) / np.maximum((~np.isnan(past[:, -112:])).sum(axis=1), 1)
@@ -282,7 +281,7 @@ def segments_of(panel: Panel) -> Masks:
         f"sells on {1 - INTERMITTENT:.0%} of periods or more": ~new & (none <= INTERMITTENT),
         f"sells on {1 - SPARSE:.0%} to {1 - INTERMITTENT:.0%}": ~new & (none > INTERMITTENT) & (none <= SPARSE),
         f"sells on less than {1 - SPARSE:.0%}": ~new & (none > SPARSE),
-        f"new: under {NEW_PERIODS[panel.freq]} periods": new,
+        f"new: under {panel.frequency.new} periods": new,
     }
 
 

@@ -63,7 +63,7 @@ def setting_of(panel: Panel) -> Setting:
     season = season_level(levels, len(panel.keys))
     own = [level for level in levels if len(level.columns) == 1 and level.columns[0] in panel.keys]
     groups = [season, *(level for level in own if level is not season and level is not levels[-1])]
-    dated = panel.freq == "D" and not isinstance(panel.time[0], int)
+    dated = panel.freq == "D" and panel.dated
     upper = upper_levels(levels, season) if dated and season.size <= intervals.FEW_NODES else None
     return Setting(levels, season, groups, upper)
 
