@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from retail_assets.core.errors import RetailError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 DELIMITERS = ",;\t|"
+PLAIN_NUMBER = r"^(0|-?[1-9]\d{0,17})$"
 
 
 def read_table_file(path: Path, error: type[RetailError], text: Collection[str] = ()) -> pa.Table:
@@ -50,6 +52,22 @@ def read_table_file(path: Path, error: type[RetailError], text: Collection[str] 
     if not table.num_rows:
         raise error("the file has no rows", where=str(path))
     return table
+
+
+def read_keyed_file(path: Path, error: type[RetailError], names: Collection[str]) -> pa.Table:
+    """`read_table_file` with the keys and times of `names` as they are written, plain whole numbers as numbers."""
+    table = read_table_file(path, error, names)
+    for at, name in enumerate(table.column_names if path.suffix.lower() == ".csv" else ()):
+        if name in names and _plain_numbers(table[name]):
+            table = table.set_column(at, name, table[name].cast(pa.int64()))
+    return table
+
+
+def _plain_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether a column of text holds whole numbers only, none with a zero in front."""
+    if not pa.types.is_string(column.type) or len(column) == column.null_count:
+        return False
+    return bool(pc.all(pc.match_substring_regex(column, PLAIN_NUMBER)).as_py())
 
 
 def _query(

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.calendar import Calendar, read_calendar
-from retail_assets.forecasting.panel.frequency import FREQUENCIES, Freq, Frequency
-from retail_assets.forecasting.panel.keys import attributes_of, places_of, refuse_repeats, series_of
-from retail_assets.forecasting.panel.known import fields_of, known_values, missing_known, read_future
-from retail_assets.forecasting.panel.moments import Time
-from retail_assets.forecasting.panel.table import PanelError, numbers, read_table, refuse, require
-from retail_assets.forecasting.panel.timeline import Timeline, timeline_of
+from retail_assets.forecasting.panel.reading.calendar import Calendar, read_calendar
+from retail_assets.forecasting.panel.reading.frequency import FREQUENCIES, Freq, Frequency
+from retail_assets.forecasting.panel.reading.keys import attributes_of, places_of, refuse_repeats, series_of
+from retail_assets.forecasting.panel.reading.known import fields_of, known_values, missing_known, read_future
+from retail_assets.forecasting.panel.reading.moments import Time
+from retail_assets.forecasting.panel.reading.table import PanelError, numbers, read_table, refuse, require
+from retail_assets.forecasting.panel.reading.timeline import Timeline, timeline_of
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
@@ -69,6 +69,12 @@ class Panel:
     def frequency(self) -> Frequency:
         """The step of time."""
         return FREQUENCIES[self.freq]
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole units are sold."""
+        known = self.target[~np.isnan(self.target)]
+        return bool((known == np.rint(known)).all())
 
     @property
     def actual(self) -> Singles:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retail_assets.forecasting.panel.panel import Columns, Panel, Rules, read_panel
-from retail_assets.forecasting.panel.table import PanelError
+from retail_assets.forecasting.panel.reading.table import PanelError
 from tests.forecasting.panel.simulated import COLUMNS, DAYS, HORIZON, Chain
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

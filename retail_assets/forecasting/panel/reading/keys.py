@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.table import PanelError, codes, read_table, refuse
+from retail_assets.forecasting.panel.reading.table import PanelError, codes, read_table, refuse
+from retail_assets.resources.table_files import PLAIN_NUMBER
 
 Ints = npt.NDArray[np.int64]
 
@@ -80,7 +81,7 @@ def _like(path: Path, table: pa.Table, name: str, sold: "pd.Series[Any]") -> "pd
     if sold.dtype == object and values.dtype.kind in "iu":
         return values.astype(str)
     if sold.dtype.kind in "iu" and values.dtype == object:
-        strange = ~values.astype(str).str.fullmatch(r"0|-?[1-9]\d{0,17}").to_numpy()
+        strange = ~values.astype(str).str.fullmatch(PLAIN_NUMBER).to_numpy()
         refuse(path, table, name, strange, "is no whole number, as in the sales", "write keys in both in the same way")
         return values.astype(sold.dtype)
     what = f"{name} holds {values.dtype}, but {sold.dtype} in the sales"

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.core.calendar import fiscal_year_of, fiscal_year_start, weeks_in_fiscal_year
-from retail_assets.forecasting.panel.frequency import FISCAL, as_date, day_in_month, months_of
-from retail_assets.forecasting.panel.moments import EPOCH
+from retail_assets.forecasting.panel.reading.frequency import FISCAL, as_date, day_in_month, months_of
+from retail_assets.forecasting.panel.reading.moments import EPOCH
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
-from retail_assets.resources.table_files import read_table_file
+from retail_assets.resources.table_files import read_keyed_file
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
@@ -22,23 +22,9 @@ class PanelError(RetailError):
 def read_table(path: Path, names: Collection[str] = ()) -> pa.Table:
     """A Parquet or CSV file; raises PanelError where it cannot be read.
 
-    The columns of a CSV file that are keys or times, given by `names`, come as they are written: 007 is not 7. Whole
-    numbers written plainly (no zero in front) are numbers.
+    The columns of a CSV file that are keys or times, given by `names`, come as they are written: 007 is not 7.
     """
-    table = read_table_file(path, PanelError, names)
-    if path.suffix.lower() != ".csv":
-        return table
-    for at, name in enumerate(table.column_names):
-        if name in names and _plain_numbers(table[name]):
-            table = table.set_column(at, name, table[name].cast(pa.int64()))
-    return table
-
-
-def _plain_numbers(column: pa.ChunkedArray) -> bool:
-    if not pa.types.is_string(column.type):
-        return False
-    plain = pc.match_substring_regex(column, r"^(0|-?[1-9]\d{0,17})$")
-    return bool(pc.all(plain).as_py()) and len(column) > column.null_count
+    return read_keyed_file(path, PanelError, names)
 
 
 def require(path: Path, table: pa.Table, names: list[str]) -> None:

@@ -19,8 +19,8 @@ from retail_assets.core.written_times import (
     likeliest,
     spelling_of,
 )
-from retail_assets.forecasting.panel.frequency import as_date
-from retail_assets.forecasting.panel.table import PanelError, refuse
+from retail_assets.forecasting.panel.reading.frequency import as_date
+from retail_assets.forecasting.panel.reading.table import PanelError, refuse
 
 Ints = npt.NDArray[np.int64]
 Time = date | int | str

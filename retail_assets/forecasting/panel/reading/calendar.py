@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.table import PanelError, read_table, refuse, require
-from retail_assets.forecasting.panel.timeline import Timeline
+from retail_assets.forecasting.panel.reading.table import PanelError, read_table, refuse, require
+from retail_assets.forecasting.panel.reading.timeline import Timeline
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]

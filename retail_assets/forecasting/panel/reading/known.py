@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.keys import refuse_repeats, series_of
-from retail_assets.forecasting.panel.table import PanelError, numbers, read_table, require
-from retail_assets.forecasting.panel.timeline import Timeline
+from retail_assets.forecasting.panel.reading.keys import refuse_repeats, series_of
+from retail_assets.forecasting.panel.reading.table import PanelError, numbers, read_table, require
+from retail_assets.forecasting.panel.reading.timeline import Timeline
 
 Singles = npt.NDArray[np.float32]
 Known = dict[str, Singles]
@@ -71,7 +71,6 @@ def missing_known(known: Known, until: int) -> list[str]:
     for name, values in known.items():
         absent = int(np.isnan(values[:, until:]).sum())
         if absent:
-            found.append(
-                f"{name} is not known for {absent:,} of {values[:, until:].size:,} forecasts: give them by --future FILE"
-            )
+            asked = values[:, until:].size
+            found.append(f"{name} is not known for {absent:,} of {asked:,} forecasts: give them by --future FILE")
     return found

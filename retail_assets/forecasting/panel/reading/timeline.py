@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from retail_assets.core.written_times import COMPACT_MONTH, COMPACT_WEEK, spelling_of
-from retail_assets.forecasting.panel import frequency
-from retail_assets.forecasting.panel.frequency import FISCAL, FISCAL_DAYS, FREQUENCIES, Frequency
-from retail_assets.forecasting.panel.moments import Moments, Time, asked, moments
-from retail_assets.forecasting.panel.steps import Fiscal, Fixed, Monthly, Steps, fiscal
-from retail_assets.forecasting.panel.table import PanelError, refuse
+from retail_assets.forecasting.panel.reading import frequency
+from retail_assets.forecasting.panel.reading.frequency import FISCAL, FISCAL_DAYS, FREQUENCIES, Frequency
+from retail_assets.forecasting.panel.reading.moments import Moments, Time, asked, moments
+from retail_assets.forecasting.panel.reading.steps import Fiscal, Fixed, Monthly, Steps, fiscal
+from retail_assets.forecasting.panel.reading.table import PanelError, refuse
 
 Ints = npt.NDArray[np.int64]
 
