@@ -120,12 +120,12 @@ def backtest(
     files = [_write(series, out)]
     if columns.item_key is not None:
         files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
-    if columns.controls:
-        key = columns.item_key or columns.series[0]
-        files.append(_write(controls.rename(columns={"of": key}), _beside(out, "controls")))
     if train_until:
         forecast = final.forecast(test) if others is None or forecast_by == kept else others.forecast
         files.append(_write(_forecast_table(test, forecast, columns), _beside(out, "forecasts")))
+    if columns.controls:
+        key = columns.item_key or columns.series[0]
+        files.append(_write(controls.rename(columns={"of": key}), _beside(out, "controls")))
     return Backtest(
         rows=len(history.units),
         series=len(history.keys),

@@ -16,7 +16,8 @@ from retail_assets.forecasting.panel.spread import Sample
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
-NEWEST = 0.7
+# The share of the windows held back beside cheap forecasts before them, with so many periods in them.
+NEWEST, ENOUGH = 0.7, 12
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ def _few(
     biased: bool,
 ) -> dict[str, Few]:
     rolled = _rolled(panel, levels, upper, weights)
-    share = NEWEST / len(windows)
+    newest = NEWEST * min(1.0, len(windows) * panel.horizon / ENOUGH)
+    share = newest / len(windows)
     held_back = [[_sample(level, window, share) for window in windows] for level in levels]
     factor = rolling.likeness(rolled, [samples[0] for samples in held_back])
     both = [
-        [*samples, *rolling.samples(pairs, factor, 1 - NEWEST)]
+        [*samples, *rolling.samples(pairs, factor, 1 - newest)]
         for samples, pairs in zip(held_back, rolled, strict=True)
     ]
     made = intervals.few(both, [level.sums(mean).mean(axis=1) for level in levels], biased=biased) if levels else []

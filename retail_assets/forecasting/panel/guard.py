@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ONE = np.ones((1, 1))
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ def guarded(mean: Floats, naive: Floats, shares: Shares, season: Level) -> Float
 
 
 def _least(windows: list[Tried], levels: list[Level], season: Level, loss: str, tried: list[Shares]) -> Shares:
-    """The first of `tried` that is no worse than the naive at the levels; the first of all where none is."""
+    """The first of `tried` that is no worse than the naive at the levels; the best of all where none is."""
     naive = np.mean([_error(window, window.parts[1], levels, loss) for window in windows])
+    errors = []
     for shares in tried:
         made = [guarded(window.parts[0], window.parts[1], shares, season) for window in windows]
-        error = np.mean([_error(window, mean, levels, loss) for window, mean in zip(windows, made, strict=True)])
-        if error <= naive:
-            return shares
-    return tried[0]
+        errors.append(np.mean([_error(*both, levels, loss) for both in zip(windows, made, strict=True)]))
+        if errors[-1] <= naive * (1 + ROUNDING):
+            break
+    return tried[int(np.argmin(errors))] if errors[-1] > naive * (1 + ROUNDING) else tried[len(errors) - 1]
 
 
 def _error(window: Tried, mean: Floats, levels: list[Level], loss: str) -> float:

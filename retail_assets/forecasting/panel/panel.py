@@ -1,6 +1,7 @@
 """Anybody's sales as a matrix of series and periods, with their attributes, calendar and what is known ahead."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -70,7 +71,7 @@ class Panel:
         """The step of time."""
         return FREQUENCIES[self.freq]
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether only whole units are sold."""
         known = self.target[~np.isnan(self.target)]

@@ -12,6 +12,7 @@ from retail_assets.forecasting.panel.simple import NAMES
 from retail_assets.forecasting.panel.trees import Settings
 
 FIRST_GUESS = 12
+ALIKE = 1e-3
 WAYS = {
     "bottom_up": "bottom-up",
     "middle_out": "middle-out",
@@ -72,13 +73,19 @@ def _averaged(found: ForecastBacktest) -> str:
 
 def _best(found: ForecastBacktest) -> str:
     """Which column to take for which error, as scored."""
-    columns = (("mean", found.absolute, found.wrmsse), ("q50", found.absolute_median, found.wrmsse_median))
-    absolute, squared = (min(columns, key=lambda column: column[at])[0] for at in (1, 2))
+    absolute = _nearer(found.absolute, found.absolute_median)
+    squared = _nearer(found.wrmsse, found.wrmsse_median)
     return (
-        f"least absolute error: {absolute} (per unit sold mean {found.absolute:.4f}, q50 {found.absolute_median:.4f}, "
-        f"seasonal naive {found.absolute_seasonal_naive:.4f}); least squared error: {squared} "
-        f"(mean {found.wrmsse:.4f}, q50 {found.wrmsse_median:.4f})"
+        f"least absolute error: {absolute} (per unit sold mean {_number(found.absolute)}, "
+        f"q50 {_number(found.absolute_median)}, seasonal naive {_number(found.absolute_seasonal_naive)}); "
+        f"least squared error: {squared} (mean {_number(found.wrmsse)}, q50 {_number(found.wrmsse_median)})"
     )
+
+
+def _nearer(mean: float, median: float) -> str:
+    if math.isclose(mean, median, rel_tol=ALIKE) or math.isnan(mean):
+        return "mean or q50"
+    return "mean" if mean < median else "q50"
 
 
 def _levels(found: ForecastBacktest) -> Table:
