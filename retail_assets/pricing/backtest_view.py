@@ -20,8 +20,6 @@ NAMES = {
     "with_others": "the better of these, with the prices of other items",
 }
 
-SOURCES = {"own": "its own prices", "item": "its item", "others": "other items", "none": "nothing"}
-
 
 def backtest_with_progress(
     path: Path, columns: Columns, out: Path, train_until: str | None, console: Console
@@ -78,10 +76,10 @@ def _series(found: Backtest) -> Table:
     table = Table("series", title="own-price elasticity of each series", title_justify="left")
     for column in ("elasticity", "95 % from", "to", "least squares", "own share", "rows"):
         table.add_column(column, justify="right")
-    table.add_column("rests on")
+    table.add_column("source")
     for row in found.own:
         figures = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
-        table.add_row(row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", SOURCES[row.source])
+        table.add_row(row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", row.source)
     return table
 
 
@@ -90,11 +88,11 @@ def _items(found: Backtest) -> Table:
     heads = ("elasticity", "95 % from", "to", "least squares", "series", "theirs from", "to", "others' prices")
     for column in (*heads, "95 % from", "to"):
         table.add_column(column, justify="right")
-    table.add_column("rests on")
+    table.add_column("source")
     for row in found.items[:MOST_SHOWN]:
         own = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
         rest = (row.lowest, row.highest, row.others, row.others_lo, row.others_hi)
-        table.add_row(row.item, *own, f"{row.series:,}", *map(_figure, rest), SOURCES[row.source])
+        table.add_row(row.item, *own, f"{row.series:,}", *map(_figure, rest), row.source)
     return table
 
 

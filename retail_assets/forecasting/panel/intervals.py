@@ -48,7 +48,7 @@ NEARER = (0.01, 0.03)
 # A median that is moved takes the quantiles beside it along, the tails hardly.
 NEAR_MEDIAN = np.array([4 * q * (1 - q) for q in QUANTILES])
 BIAS = (0.5, 2.0)
-OUTWARDS = 0.25
+OUTWARDS = 0.15
 
 
 def quantile_name(level: float) -> str:
