@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from forecast_peers import data_folder
 
-from retail_assets.forecasting.panel.backtest import seasonal_naive
+from retail_assets.forecasting.panel.baseline import seasonal_naive
 from retail_assets.forecasting.panel.engine import forecast
 from retail_assets.forecasting.panel.panel import Columns, Panel, Rules, read_panel
 from retail_assets.forecasting.panel.trees import Settings

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,18 @@ class Freq(StrEnum):
 
     day = "D"
     week = "W"
+    two_weeks = "2W"
+    four_weeks = "4W"
+    month = "M"
+    quarter = "Q"
+    fiscal = "4-4-5"
+    fiscal_454 = "4-5-4"
+    fiscal_544 = "5-4-4"
+
+    @property
+    def step(self) -> Any:
+        """Its name in a panel: the order of long and short fiscal months is the file's own."""
+        return "4-4-5" if self in (Freq.fiscal_454, Freq.fiscal_544) else self.value
 
 
 class Gaps(StrEnum):
@@ -44,8 +56,11 @@ class Loss(StrEnum):
 @backtests.command(name="forecasting")
 def backtest_forecasting(
     sales: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per series and period.")],
-    series: Annotated[str, typer.Option(help="Key columns, e.g. item_id,store_id.")],
-    time: Annotated[str, typer.Option(help="Column of dates, or of whole numbers that count periods.")],
+    series: Annotated[str, typer.Option(help="Columns that together name a series, e.g. item_id,store_id.")],
+    time: Annotated[
+        str,
+        typer.Option(help="Column of dates, months (2024-03), quarters (2024Q1), or numbers of periods."),
+    ],
     target: Annotated[str, typer.Option(help="Column of what was sold.")],
     out: Annotated[Path, typer.Option(help="Forecasts (.parquet or .csv); those of the levels above go beside it.")],
     attributes: Annotated[
@@ -62,10 +77,14 @@ def backtest_forecasting(
         Path | None, typer.Option(help="File with keys, time and the known columns of periods after the sales.")
     ] = None,
     train_until: Annotated[
-        str | None, typer.Option(help="Last period to learn from; the last of the file if not given.")
+        str | None,
+        typer.Option(help="Last period to learn from, as the file writes it; else the last of the file."),
     ] = None,
     horizon: Annotated[int, typer.Option(min=1, help="Periods to forecast.")] = 28,
-    freq: Annotated[Freq, typer.Option(help="A period is a day or a week.")] = Freq.day,
+    freq: Annotated[
+        Freq,
+        typer.Option(help="How far apart periods are: days, weeks, 2 or 4 weeks, months, quarters, fiscal months."),
+    ] = Freq.day,
     gaps: Annotated[
         Gaps, typer.Option(help="A period without a row, after a series' first: nothing sold, or unknown.")
     ] = (Gaps.zero),
@@ -73,7 +92,8 @@ def backtest_forecasting(
         Returns, typer.Option(help="Targets below zero: an error, or scored as they are, learnt as 0.")
     ] = (Returns.refuse),
     loss: Annotated[
-        Loss, typer.Option(help="The error `mean` keeps small; with squared it is the expectation.")
+        Loss,
+        typer.Option(help="The error that `mean` keeps small: squared makes it the expectation."),
     ] = Loss.squared,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same file, same forecasts.")] = 7,
@@ -91,7 +111,7 @@ def backtest_forecasting(
 
     files = Files(sales, out, attributes, calendar, future)
     columns = Columns(_names(series), time, target, _names(known))
-    rules = Rules(freq.value, gaps.value, returns.value)
+    rules = Rules(freq.step, gaps.value, returns.value)
     settings = Settings(loss=loss.value, threads=threads, seed=seed)
     told = errors if as_json else console
     found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, told)

@@ -10,10 +10,23 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.pricing import history_model as models
+from retail_assets.pricing.backtest_tables import (
+    ITEM,
+    NONE,
+    OTHERS,
+    OWN,
+    ControlEffect,
+    ItemElasticity,
+    SeriesElasticity,
+    control_table,
+    cross_table,
+    item_table,
+    rows_of,
+    series_table,
+)
 from retail_assets.pricing.evaluation import poisson_deviance
 from retail_assets.pricing.history import Columns, History, HistoryError, moment, read_history
 from retail_assets.pricing.history_model import Learnt
-from retail_assets.pricing.shrinkage import truncate
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -31,7 +44,7 @@ FAMILIES = {"shrunken_log": "log", "shrunken_count": "count"}
 MODELS = tuple(FAMILIES)
 WITH_OTHERS = "with_others"
 STEPS = len(CONTENDERS) + 4
-NORMAL_95 = 1.96
+MOST_SHOWN = 40
 
 
 class Score(BaseModel):
@@ -47,32 +60,13 @@ class Score(BaseModel):
     mape: float
 
 
-class ItemElasticity(BaseModel):
-    """The elasticity of an item's average series with its 95 % interval, and what least squares alone says.
-
-    `others` is what its units answer to the mean price of the other items in the same place, with its 95 % interval;
-    None where there are none.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    item: str
-    elasticity: float
-    lo: float
-    hi: float
-    ols: float
-    series: int
-    others: float | None = None
-    others_lo: float | None = None
-    others_hi: float | None = None
-
-
 class Backtest(BaseModel):
     """What a backtest found. `scores` are of the rows after `--train-until`, without it of the last 15 % of periods.
 
     `kept` is the model with the lower deviance on the last periods of training, `beaten_by` the baselines that were
     better than it on the scored rows; `notes` say what is particular about the history. Forecasts are those of `kept`,
     or of `with_others` (the same, with the prices of the other items in the same place) where that was better there.
+    `items` are the items' average series, `own` the series themselves where they are few enough to be shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +81,8 @@ class Backtest(BaseModel):
     scored_after: str
     beaten_by: list[str]
     items: list[ItemElasticity]
+    own: list[SeriesElasticity]
+    controls: list[ControlEffect]
     notes: list[str]
     files: list[str]
 
@@ -117,14 +113,19 @@ def backtest(
     learnt_from = train if train_until else history
     progress(f"learning from {len(learnt_from.units):,} rows")
     final = CONTENDERS[kept](learnt_from)
-    series, items = _series_table(final, learnt_from, ceiling), _item_table(final, learnt_from, ceiling)
+    series = series_table(final, learnt_from, ceiling)
+    items = item_table(final, learnt_from, series, ceiling)
     items = items if others is None else items.assign(**others.items)
+    controls = control_table(final, learnt_from)
     files = [_write(series, out)]
     if columns.item_key is not None:
         files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
     if train_until:
         forecast = final.forecast(test) if others is None or forecast_by == kept else others.forecast
         files.append(_write(_forecast_table(test, forecast, columns), _beside(out, "forecasts")))
+    if columns.controls:
+        key = columns.item_key or columns.series[0]
+        files.append(_write(controls.rename(columns={"of": key}), _beside(out, "controls")))
     return Backtest(
         rows=len(history.units),
         series=len(history.keys),
@@ -133,10 +134,12 @@ def backtest(
         forecast_by=forecast_by,
         scores=scores,
         scored_rows=len(test.units),
-        scored_after=str(train.time.max()),
+        scored_after=history.shown(train.time.max()),
         beaten_by=[n for n in CONTENDERS if n not in MODELS and scores[n].deviance < scores[kept].deviance],
-        items=_found(items),
-        notes=_notes(final, learnt_from, ceiling),
+        items=_items(items) if columns.item_key is not None else [],
+        own=_series(series, columns.series) if len(series) <= MOST_SHOWN else [],
+        controls=[ControlEffect.model_validate(row) for row in rows_of(controls.astype({"of": str}))],
+        notes=_notes(final, learnt_from, series, ceiling),
         files=files,
     )
 
@@ -157,17 +160,15 @@ def _with_others(
     history: History, columns: Columns, path: Path, train_until: str | None, kept: str
 ) -> _WithOthers | None:
     """None where no item has others in its place."""
-    wide, told = models.with_others(history, columns.item_key), len(history.names)
+    wide = models.with_others(history, columns.item_key)
     if wide is None:
         return None
     train, test = _split(wide, path, train_until)
     inner, check = _last(train, path) if train_until else (train, test)
-    learnt = models.shrunken(train, FAMILIES[kept], told)
-    found = learnt if train_until else models.shrunken(wide, FAMILIES[kept], told)
-    reach = NORMAL_95 * np.sqrt(found.item_variance)
-    ends = {"others_lo": found.item_mean - reach, "others_hi": found.item_mean + reach}
+    learnt = models.shrunken(train, FAMILIES[kept])
+    found = learnt if train_until else models.shrunken(wide, FAMILIES[kept])
     trial = _score(CONTENDERS[kept](inner), check)
-    return _WithOthers(trial, _score(learnt, test), learnt.forecast(test), {"others": found.item_mean, **ends})
+    return _WithOthers(trial, _score(learnt, test), learnt.forecast(test), cross_table(found, wide))
 
 
 def _split(history: History, path: Path, train_until: str | None) -> tuple[History, History]:
@@ -203,46 +204,35 @@ def _score(learnt: Learnt, test: History) -> Score:
     )
 
 
-def _series_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
-    elasticity, _, lo, hi = truncate(learnt.theta[:, 0], np.sqrt(learnt.variance), ceiling)
-    rows = np.bincount(history.series, minlength=len(history.keys))
-    return history.keys.assign(elasticity=elasticity, lo=lo, hi=hi, weight=learnt.weight, rows=rows)
+def _items(table: pd.DataFrame) -> list[ItemElasticity]:
+    return [ItemElasticity.model_validate(row) for row in rows_of(table.assign(item=table["item"].astype(str)))]
 
 
-def _item_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
-    elasticity, _, lo, hi = truncate(learnt.item_mean, np.sqrt(learnt.item_variance), ceiling)
-    first = np.unique(history.item_of_series, return_index=True)[1]
-    ols = models.pooled_ols(history).theta[first, 0]
-    series = np.bincount(history.item_of_series, minlength=len(history.items))
-    return pd.DataFrame(
-        {"item": history.items, "elasticity": elasticity, "lo": lo, "hi": hi, "ols": ols, "series": series}
-    )
-
-
-def _found(items: pd.DataFrame) -> list[ItemElasticity]:
-    rows = items.assign(item=items["item"].astype(str)).to_dict("records")
-    return [ItemElasticity.model_validate(row) for row in rows]
+def _series(table: pd.DataFrame, keys: tuple[str, ...]) -> list[SeriesElasticity]:
+    named = table.assign(series=[", ".join(map(str, row)) for row in table[list(keys)].itertuples(index=False)])
+    return [SeriesElasticity.model_validate(row) for row in rows_of(named.drop(columns=list(keys)))]
 
 
 def _forecast_table(test: History, forecast: Floats, columns: Columns) -> pd.DataFrame:
     rows = test.keys.iloc[test.series].reset_index(drop=True)
-    rows[columns.time] = test.time.to_numpy()
+    rows[columns.time] = test.written().to_numpy()
     return rows.assign(units=test.units, forecast=forecast)
 
 
-def _notes(learnt: Learnt, history: History, ceiling: float) -> list[str]:
-    series, sold = len(history.keys), np.bincount(history.series, history.units, len(history.keys)) > 0
-    constant = int((learnt.weight[sold] == 0).sum())
-    rising = int((learnt.theta[sold, 0] > ceiling).sum())
+def _notes(learnt: Learnt, history: History, series: pd.DataFrame, ceiling: float) -> list[str]:
+    count, sold = len(history.keys), np.bincount(history.series, history.units, len(history.keys)) > 0
+    source = series["source"].to_numpy()
+    if (source == NONE).all():
+        return ["no price ever moved: nothing can be learnt of prices, every elasticity is left empty"]
+    rising = (source == OWN) & sold & (learnt.theta[:, 0] > ceiling)
+    which = "the other series have" if len(history.items) == 1 else "their item has"
     facts = [
-        (int((~sold).sum()), "of {n} series sold nothing in training: they get their item's elasticity, no forecast"),
-        (constant, "of {n} series never changed their price: they get their item's elasticity"),
-        (
-            rising,
-            "of {n} series seem to sell no less at a higher price: cut off at {c}, look for missing controls",
-        ),
+        (int((~sold).sum()), f"sold nothing in training: they get the elasticity that {which}, no forecast"),
+        (int((sold & (source == ITEM)).sum()), f"never changed their price: they get the elasticity that {which}"),
+        (int((sold & (source == OTHERS)).sum()), "are of items whose price never changed: they get what others have"),
+        (int(rising.sum()), f"seem to sell no less at a higher price: cut off at {ceiling}, look for missing controls"),
     ]
-    return [f"{count} {text.format(n=series, c=ceiling)}" for count, text in facts if count]
+    return [f"{number} of {count} series {text}" for number, text in facts if number]
 
 
 def _beside(out: Path, name: str) -> Path:

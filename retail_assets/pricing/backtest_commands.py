@@ -13,18 +13,36 @@ backtests = typer.Typer(no_args_is_help=True, help="What the models would have s
 @backtests.command(name="pricing")
 def backtest_pricing(
     sales: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per series and time.")],
-    series: Annotated[str, typer.Option(help="Key columns, e.g. store,brand; the last one names the item.")],
-    time: Annotated[str, typer.Option(help="Column of whole numbers, dates or instants; gaps are fine.")],
-    price: Annotated[str, typer.Option(help="Column, or price{brand}: the column named after the key's value.")],
-    out: Annotated[Path, typer.Option(help="Elasticities (.parquet or .csv); forecasts and items go beside it.")],
+    series: Annotated[
+        str,
+        typer.Option(help="Columns that name a series, e.g. store,brand; the last one is the item."),
+    ],
+    time: Annotated[str, typer.Option(help="Column of dates, times or whole numbers; missing periods are fine.")],
+    price: Annotated[str, typer.Option(help="Column of prices, or price{brand}: for brand 7 the column price7.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Elasticities (.parquet or .csv); items, controls, forecasts go beside."),
+    ],
     units: Annotated[str | None, typer.Option(help="Column of units sold.")] = None,
     log_units: Annotated[str | None, typer.Option(help="Column of their natural logarithm instead.")] = None,
-    controls: Annotated[str, typer.Option(help="Columns that also move demand, e.g. deal,feat.")] = "",
-    item: Annotated[str | None, typer.Option(help="The key whose series share what is known, if not the last.")] = None,
-    train_until: Annotated[str | None, typer.Option(help="Learn up to this time, forecast the rows after it.")] = None,
+    controls: Annotated[
+        str,
+        typer.Option(help="Columns that also change demand, e.g. deal,feat."),
+    ] = "",
+    item: Annotated[
+        str | None,
+        typer.Option(help="Which of --series is the item, if not the last."),
+    ] = None,
+    train_until: Annotated[
+        str | None,
+        typer.Option(help="Last time to learn from, as the file writes it."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Price elasticities of any sales history with 95 % intervals, proven on rows held back."""
+    """Price elasticities of any sales history with 95 % intervals, scored on rows that were held back.
+
+    A series whose price never moved has none of its own: `source` says what its figure rests on.
+    """
     from retail_assets.pricing.backtest_view import backtest_with_progress, show_backtest
     from retail_assets.pricing.history import Columns
 

@@ -1,16 +1,16 @@
 """A backtest as a person sees it: what is being done, then who won and the elasticities."""
 
+import math
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from retail_assets.pricing.backtest import STEPS, Backtest, backtest
+from retail_assets.pricing.backtest import MOST_SHOWN, STEPS, Backtest, backtest
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.history import Columns
 
-MOST_ITEMS = 40
 NAMES = {
     "no_response": "no answer to prices",
     "pooled_ols": "log-log least squares per item",
@@ -39,7 +39,7 @@ def backtest_with_progress(
 
 
 def show_backtest(found: Backtest, console: Console) -> None:
-    """Prints the contenders' errors, the elasticity of each item, what was particular, and the files written."""
+    """Prints the contenders' errors, elasticities, controls, what was particular, and the files written."""
     title = f"{found.scored_rows:,} rows after {found.scored_after}, held back from {found.rows:,}"
     scores = Table("held-back rows", title=title, title_justify="left")
     for column in ("deviance per unit", "absolute error per unit", "MAPE"):
@@ -49,18 +49,65 @@ def show_backtest(found: Backtest, console: Console) -> None:
         scores.add_row(label, f"{score.deviance:.4f}", f"{score.wape:.4f}", f"{score.mape:.4f}")
     console.print(scores)
     console.print(f"forecasts: {NAMES[found.forecast_by]}", highlight=False)
-    items = Table("item", title="own-price elasticity of an item's average series", title_justify="left")
-    for column in ("elasticity", "95 % from", "to", "least squares", "others' prices", "95 % from", "to", "series"):
-        items.add_column(column, justify="right")
-    for row in found.items[:MOST_ITEMS]:
-        values = (row.elasticity, row.lo, row.hi, row.ols, row.others, row.others_lo, row.others_hi)
-        items.add_row(row.item, *("" if v is None else f"{v:.2f}" for v in values), f"{row.series:,}")
-    console.print(items)
-    if len(found.items) > MOST_ITEMS:
-        console.print(f"and {len(found.items) - MOST_ITEMS:,} more items in the files")
+    if found.own:
+        console.print(_series(found))
+    if found.items and not _alone(found):
+        console.print(_items(found))
+    if len(found.items) > MOST_SHOWN:
+        console.print(f"and {len(found.items) - MOST_SHOWN:,} more items in the files")
+    if not found.own and not found.items:
+        console.print(f"{found.series:,} series: their elasticities are in the first file", highlight=False)
+    if found.controls:
+        console.print(_controls(found))
     for name in found.beaten_by:
         console.print(f"[yellow]{NAMES[name]} was better on these rows[/]: look for controls that are missing")
     for note in found.notes:
         console.print(note, highlight=False)
     for file in found.files:
         console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+
+
+def _alone(found: Backtest) -> bool:
+    """Whether every item has one series, which is shown already."""
+    return bool(found.own) and all(row.series == 1 and row.others is None for row in found.items)
+
+
+def _series(found: Backtest) -> Table:
+    table = Table("series", title="own-price elasticity of each series", title_justify="left")
+    for column in ("elasticity", "95 % from", "to", "least squares", "own share", "rows"):
+        table.add_column(column, justify="right")
+    table.add_column("source")
+    for row in found.own:
+        figures = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
+        table.add_row(row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", row.source)
+    return table
+
+
+def _items(found: Backtest) -> Table:
+    table = Table("item", title="own-price elasticity of each item's average series", title_justify="left")
+    heads = ("elasticity", "95 % from", "to", "least squares", "series", "theirs from", "to", "others' prices")
+    for column in (*heads, "95 % from", "to"):
+        table.add_column(column, justify="right")
+    table.add_column("source")
+    for row in found.items[:MOST_SHOWN]:
+        own = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
+        rest = (row.lowest, row.highest, row.others, row.others_lo, row.others_hi)
+        table.add_row(row.item, *own, f"{row.series:,}", *map(_figure, rest), row.source)
+    return table
+
+
+def _controls(found: Backtest) -> Table:
+    of = "average series of" if found.items else "series"
+    table = Table(of, "control", title="change of ln units for one more of a control", title_justify="left")
+    for column in ("effect", "95 % from", "to", "units"):
+        table.add_column(column, justify="right")
+    for row in found.controls[:MOST_SHOWN]:
+        units = "" if row.effect is None else f"{math.expm1(min(row.effect, 50.0)):+.0%}"
+        table.add_row(row.of, row.control, *map(_figure, (row.effect, row.lo, row.hi)), units)
+    if len(found.controls) > MOST_SHOWN:
+        table.caption = f"and {len(found.controls) - MOST_SHOWN:,} more in the files"
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

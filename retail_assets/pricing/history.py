@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from retail_assets.core.errors import RetailError
-from retail_assets.resources.table_files import read_table_file
+from retail_assets.core.written_times import EXAMPLES, ISO, Spelling, spelling_of
+from retail_assets.resources.table_files import read_keyed_file
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,7 +49,8 @@ class History:
     """Rows sorted by series and time, arrays of shape (rows,); `features` is (rows, k): log price, then the controls.
 
     `keys` has a row per series (its key columns), `item_of_series` the code of its item (0 where there is only one
-    key), `items` the values of those codes. `time` is as in the file, `period` its rank.
+    key), `items` the values of those codes. `time` are whole numbers or points in time, `period` their rank, `spelling`
+    how the file writes points in time as text.
     """
 
     units: Floats
@@ -60,6 +62,7 @@ class History:
     keys: pd.DataFrame
     item_of_series: Ints
     items: list[Any]
+    spelling: Spelling | None = None
 
     @property
     def item(self) -> Ints:
@@ -69,19 +72,35 @@ class History:
     def where(self, rows: npt.NDArray[np.bool_]) -> "History":
         """The rows of the mask; every code keeps its meaning."""
         picked = (self.units[rows], self.features[rows], self.names, self.series[rows], self.period[rows])
-        return History(*picked, self.time[rows], self.keys, self.item_of_series, self.items)
+        return History(*picked, self.time[rows], self.keys, self.item_of_series, self.items, self.spelling)
+
+    def written(self) -> "pd.Series[Any]":
+        """The time of each row as the file has it: dates as dates, instants with their time of day."""
+        if pd.api.types.is_integer_dtype(self.time):
+            return self.time
+        if self.spelling is not None and self.spelling.name != ISO.name:
+            return self.time.map(self.spelling.write)
+        return self.time.dt.date if (self.time == self.time.dt.normalize()).all() else self.time
+
+    def shown(self, at: Any) -> str:
+        """One time as the file writes it."""
+        if isinstance(at, int | np.integer):
+            return str(at)
+        if self.spelling is not None and self.spelling.name != ISO.name:
+            return self.spelling.write(at)
+        return str(at.date() if at == at.normalize() else at)
 
 
 def read_history(path: Path, columns: Columns) -> History:
     """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
-    table = duckdb.from_arrow(read_table_file(path, HistoryError)).df()
+    table = duckdb.from_arrow(read_keyed_file(path, HistoryError, [*columns.series, columns.time])).df()
     needed = [*columns.series, columns.time, columns.units, *columns.controls]
     _require(path, table, needed)
     if table.empty:
         raise HistoryError("the history has no rows", where=str(path))
     for name in (*columns.series, columns.time):
         _refuse(path, table, name, table[name].isna().to_numpy(), "is empty")
-    time = _time(path, table, columns.time)
+    time, spelling = _time(path, table, columns.time)
     units = _units(path, table, columns)
     price = _price(path, table, columns)
     controls = [_numbers(path, table, name) for name in columns.controls]
@@ -101,20 +120,30 @@ def read_history(path: Path, columns: Columns) -> History:
         keys=known,
         item_of_series=item_of_series,
         items=items,
+        spelling=spelling,
     )
 
 
 def moment(text: str, history: History, path: Path) -> Any:
     """`text` (of --train-until) as a time of this history; raises HistoryError where it is none, or splits nothing."""
-    try:
-        whole = pd.api.types.is_integer_dtype(history.time)
-        at = int(text) if whole else pd.Timestamp(text, tz=history.time.dt.tz)
-    except ValueError as error:
-        raise HistoryError(f"--train-until {text!r} is not a time like {history.time[0]}", where=str(path)) from error
     first, last = history.time.min(), history.time.max()
+    span = f"{history.shown(first)} to {history.shown(last)}"
+    try:
+        at = _asked(text, history)
+    except ValueError as error:
+        what = f"--train-until {text!r} is not a time like {history.shown(first)}"
+        raise HistoryError(what, where=str(path), todo=f"write it as in the file: {span}") from error
     if not first <= at < last:
-        raise HistoryError(f"--train-until {text} leaves no rows on one side of it: {first} to {last}", where=str(path))
+        what = f"--train-until {text} leaves no rows on one side of it"
+        raise HistoryError(what, where=str(path), todo=f"give a time of {span}")
     return at
+
+
+def _asked(text: str, history: History) -> Any:
+    if pd.api.types.is_integer_dtype(history.time):
+        return int(text)
+    own = history.spelling.parse(text) if history.spelling is not None else None
+    return pd.Timestamp(own if own is not None else text, tz=history.time.dt.tz)
 
 
 def _require(path: Path, table: pd.DataFrame, names: list[str]) -> None:
@@ -173,16 +202,25 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _time(path: Path, table: pd.DataFrame, name: str) -> "pd.Series[Any]":
-    """Whole numbers as they are, everything else as points in time."""
+def _time(path: Path, table: pd.DataFrame, name: str) -> "tuple[pd.Series[Any], Spelling | None]":
+    """Whole numbers as they are, everything else as points in time, with the spelling of text."""
     values = table[name]
     if pd.api.types.is_numeric_dtype(values):
         whole = values.to_numpy(dtype=np.float64)
         _refuse(path, table, name, whole != np.round(whole), "is not a whole number")
-        return values.astype(np.int64)
+        return values.astype(np.int64), None
+    if values.dtype == object and isinstance(values.iloc[0], str):
+        found = spelling_of(values.unique())
+        if len(found) > 1:
+            both = " and ".join(str(spelling.parse(values.iloc[0])) for spelling in found)
+            _refuse(path, table, name, np.arange(len(values)) == 0, f"may be {both}")
+        if found and found[0].name != ISO.name:
+            return pd.to_datetime(values.map(found[0].parse)), found[0]
+        strange = ~values.str.match(r"\s*\d{4}-\d{2}-\d{2}").to_numpy(dtype=bool)
+        _refuse(path, table, name, strange, f"is neither a whole number nor a date (write {EXAMPLES})")
     points = pd.to_datetime(values, errors="coerce")
     _refuse(path, table, name, points.isna().to_numpy(), "is neither a whole number nor a date")
-    return points
+    return points, None
 
 
 def _refuse_repeats(path: Path, table: pd.DataFrame, keys: list[str], name: str, time: "pd.Series[Any]") -> None:

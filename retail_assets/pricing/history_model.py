@@ -32,9 +32,9 @@ LEAST_SPREAD = 1e-9
 class Learnt:
     """Coefficients (series, k) of one contender, the level of each series, and units sold per unit predicted, by item.
 
-    `variance` is the elasticity's per series, `item_mean` and `item_variance` the elasticity of each item's average
-    series; `weight` the share of a series' own sales in its elasticity, 0 to 1 (or those of another coefficient that
-    was asked for). Baselines know no variance: NaN.
+    `variance` is (series, k), `item_mean` and `item_variance` (items, k) are of each item's average series; `weight` is
+    the share of a series' own sales in each coefficient, 0 to 1, (series, k), 0 where nothing moved. Baselines know no
+    variance: NaN.
     """
 
     theta: Floats
@@ -71,11 +71,8 @@ def series_ols(history: History) -> Learnt:
     return _finish(history, theta, "log")
 
 
-def shrunken(history: History, family: str, told: int = 0) -> Learnt:
-    """Coefficients of each series between its own and its item's, by how much its sales say.
-
-    `told` is the feature whose coefficient is told with its variance, 0 for the price.
-    """
+def shrunken(history: History, family: str) -> Learnt:
+    """Coefficients of each series between its own and its item's, by how much its sales say."""
     item, scaled = history.item_of_series, replace(history, features=history.features / _spread(history))
     k = history.features.shape[1]
     prior = Prior.start(
@@ -91,14 +88,16 @@ def shrunken(history: History, family: str, told: int = 0) -> Learnt:
         change, theta = float(np.abs(found.mean - theta).max()), found.mean
         if change < CONVERGED:
             break
-    shared = _Step.of(scaled, family, theta).shared_variance(scaled, theta, told)
+    shared = _Step.of(scaled, family, theta).shared_variance(scaled, theta)
     spread = _spread(history)
+    moved = np.einsum("sii->si", step.bread) > SMALL_MOVE
+    own = np.stack([found.own_weight(item, coefficient) for coefficient in range(k)], axis=1)
     return replace(
         _finish(history, theta / spread, family),
-        variance=(found.covariance[:, told, told] + shared[item]) / spread[told] ** 2,
-        item_mean=found.prior.mean[:, told] / spread[told],
-        item_variance=(found.prior.mean_variance[:, told] + shared) / spread[told] ** 2,
-        weight=np.where(step.bread[:, told, told] > SMALL_MOVE, found.own_weight(item, told), 0.0),
+        variance=(np.einsum("sii->si", found.covariance) + shared[item]) / spread**2,
+        item_mean=found.prior.mean / spread,
+        item_variance=(found.prior.mean_variance + shared) / spread**2,
+        weight=np.where(moved, own, 0.0),
     )
 
 
@@ -166,8 +165,8 @@ class _Step:
         freedom = rows - np.bincount(history.item_of_series, 1 + moved.sum(axis=1), items)
         return np.asarray(np.maximum(square, SMALL_MOVE) / np.maximum(freedom, 1.0), dtype=np.float64)
 
-    def shared_variance(self, history: History, theta: Floats, told: int) -> Floats:
-        """Variance of each item's coefficient `told`: errors are shared by its series and last over periods."""
+    def shared_variance(self, history: History, theta: Floats) -> Floats:
+        """Variance of each item's coefficients (items, k): errors are shared by its series and last over periods."""
         items, periods, k = len(history.items), int(history.period.max()) + 1, self.x.shape[1]
         residual = (self.z - np.einsum("nk,nk->n", self.x, theta[history.series])) * self.weight
         score = _sums(self.x * residual[:, None], history.item * periods + history.period, items * periods)
@@ -178,9 +177,9 @@ class _Step:
             product = np.einsum("bti,btj->bij", score[:, lag:], score[:, :-lag]) * (1 - lag / (lags + 1))
             meat += product + product.transpose(0, 2, 1)
         bread = _sums(self.bread, history.item_of_series, items)
-        row = np.linalg.pinv(bread, hermitian=True)[:, told]
-        variance = np.einsum("bi,bij,bj->b", row, meat, row)
-        return np.where(bread[:, told, told] > SMALL_MOVE, np.maximum(variance, 0.0), 0.0)
+        inverse = np.linalg.pinv(bread, hermitian=True)
+        variance = np.einsum("bki,bij,bkj->bk", inverse, meat, inverse)
+        return np.where(np.einsum("bii->bi", bread) > SMALL_MOVE, np.maximum(variance, 0.0), 0.0)
 
 
 def _logs(history: History) -> tuple[Floats, Floats]:
@@ -210,8 +209,8 @@ def _finish(history: History, theta: Floats, family: str) -> Learnt:
             expected = np.bincount(history.series, np.exp(np.clip(response, -50, 50)), groups)
             total = np.bincount(history.series, history.units, groups)
             level = np.where(total > 0, np.log(total / expected), np.nan)
-    nothing = np.full(groups, np.nan)
-    plain = Learnt(theta, level, np.ones(items), nothing, np.full(items, np.nan), np.full(items, np.nan), nothing)
+    nothing, nothing_of_items = np.full(theta.shape, np.nan), np.full((items, theta.shape[1]), np.nan)
+    plain = Learnt(theta, level, np.ones(items), nothing, nothing_of_items, nothing_of_items, nothing)
     mean = np.nan_to_num(plain.forecast(history))
     predicted = np.bincount(history.item, mean, items)
     sales = np.bincount(history.item, history.units, items)

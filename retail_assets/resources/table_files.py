@@ -1,18 +1,32 @@
 """Parquet and CSV files that a person hands to a command."""
 
 import csv
+import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
 
 from retail_assets.core.errors import RetailError
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 DELIMITERS = ",;\t|"
+PLAIN_NUMBER = r"^(0|-?[1-9]\d{0,17})$"
 
 
-def read_table_file(path: Path, error: type[RetailError]) -> pa.Table:
-    """Every row of the file. Raises `error` where it is absent, of another kind, unreadable, torn or empty."""
+def read_table_file(path: Path, error: type[RetailError], text: Collection[str] = ()) -> pa.Table:
+    """Every row of the file. Raises `error` where it is absent, of another kind, unreadable, torn or empty.
+
+    A CSV file does not say what its columns hold: those named in `text` come as they are written, so that 007 stays
+    itself and 30.01.23 is not taken for a day of 2030; the others are read as what they look like. Instants of a
+    Parquet file keep their zone.
+    """
     import duckdb
 
     reader = READERS.get(path.suffix.lower())
@@ -24,7 +38,9 @@ def read_table_file(path: Path, error: type[RetailError]) -> pa.Table:
     try:
         with duckdb.connect() as connection:
             connection.execute("set enable_progress_bar = false")
-            table: pa.Table = connection.execute(f"select * from {reader}(?)", [str(path)]).to_arrow_table()
+            connection.execute("set TimeZone = 'UTC'")
+            query, values = _query(path, reader, text, connection)
+            table = _typed(path, connection.execute(query, values).to_arrow_table())
     except duckdb.Error as raised:
         if path.suffix.lower() == ".csv":
             _refuse_other_encodings(path, error)
@@ -36,6 +52,62 @@ def read_table_file(path: Path, error: type[RetailError]) -> pa.Table:
     if not table.num_rows:
         raise error("the file has no rows", where=str(path))
     return table
+
+
+def read_keyed_file(path: Path, error: type[RetailError], names: Collection[str]) -> pa.Table:
+    """`read_table_file` with the keys and times of `names` as they are written, plain whole numbers as numbers."""
+    table = read_table_file(path, error, names)
+    for at, name in enumerate(table.column_names if path.suffix.lower() == ".csv" else ()):
+        if name in names and _plain_numbers(table[name]):
+            table = table.set_column(at, name, table[name].cast(pa.int64()))
+    return table
+
+
+def _plain_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether a column of text holds whole numbers only, none with a zero in front."""
+    if not pa.types.is_string(column.type) or len(column) == column.null_count:
+        return False
+    return bool(pc.all(pc.match_substring_regex(column, PLAIN_NUMBER)).as_py())
+
+
+def _query(
+    path: Path, reader: str, text: Collection[str], connection: "DuckDBPyConnection"
+) -> tuple[str, list[str | dict[str, str]]]:
+    """The query for all rows, and its parameters; brackets in a file's name are no pattern."""
+    name = re.sub(r"([\[*?])", r"[\1]", str(path))
+    if path.suffix.lower() != ".csv":
+        return f"select * from {reader}(?)", [name]
+    header = [column for column, *_ in connection.execute(f"describe from {reader}(?)", [name]).fetchall()]
+    kept = {column: "VARCHAR" for column in header if column in text}
+    if not kept:
+        return f"select * from {reader}(?)", [name]
+    return f"select * from {reader}(?, types = ?, header = true)", [name, kept]
+
+
+def _typed(path: Path, table: pa.Table) -> pa.Table:
+    """The table with the zones that a Parquet file names (DuckDB gives every instant in UTC), and text where some
+    writers leave it as bytes.
+    """
+    if path.suffix.lower() != ".parquet":
+        return table
+    for field in parquet.read_schema(path):
+        at = table.schema.get_field_index(field.name)
+        if at < 0:
+            continue
+        column = table.column(at)
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            table = table.set_column(at, field.name, column.cast(pa.timestamp(column.type.unit, field.type.tz)))
+        elif pa.types.is_binary(column.type) and _is_text(column):
+            table = table.set_column(at, field.name, column.cast(pa.string()))
+    return table
+
+
+def _is_text(column: pa.ChunkedArray) -> bool:
+    try:
+        column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _refuse_other_encodings(path: Path, error: type[RetailError]) -> None:

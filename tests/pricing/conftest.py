@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -296,3 +298,14 @@ def _random_inputs(rows: int, seed: int) -> pa.Table:
     columns |= {f"{name}_at": day for name in ("previous_price", "unit_cost", "base_demand")}
     absent = {n: pa.nulls(rows, INPUTS.field(n).type) for n in INPUTS.names if n not in columns}
     return pa.table(columns | absent).select(INPUTS.names).cast(INPUTS)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
+    """Writes a table as Parquet and says where."""
+
+    def write(table: pd.DataFrame) -> Path:
+        table.to_parquet(tmp_path / "sales.parquet")
+        return tmp_path / "sales.parquet"
+
+    return write

@@ -10,45 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.pricing.backtest import CONTENDERS, Backtest, backtest
+from retail_assets.pricing.backtest import CONTENDERS, backtest
 from retail_assets.pricing.history import Columns, HistoryError, read_history
 from retail_assets.pricing.history_model import pooled_ols, series_ols, shrunken
+from tests.pricing.simulated_history import COLUMNS, run, simulate
 
 REFERENCE = [-2.48, -1.40, -2.78, -3.20, -2.35, -1.77, -2.27, -2.03, -3.28, -2.81, -1.12]
-COLUMNS = Columns(("store", "brand"), "week", "units", "price", ("deal",))
-
-History = Callable[..., pd.DataFrame]
-
-
-def simulate(stores: int = 8, brands: int = 5, weeks: int = 60, seed: int = 1, base: float = 5.0) -> pd.DataFrame:
-    """Weekly sales with an elasticity per store and brand (column `truth`), deals, and weeks missing at random."""
-    rng = np.random.default_rng(seed)
-    store, brand, week = (
-        x.ravel() for x in np.meshgrid(range(stores), range(brands), range(100, 100 + weeks), indexing="ij")
-    )
-    own = rng.normal(-2.2, 0.5, brands)[None, :] + rng.normal(0, 0.3, (stores, brands))
-    price = np.exp(rng.normal(0, 0.15, (brands, weeks)))[brand, week - 100] * (1 + brand)
-    deal = (rng.random((brands, weeks)) < 0.3)[brand, week - 100].astype(int)
-    level = base + rng.normal(0, 0.4, (stores, brands))[store, brand]
-    mean = np.exp(level + own[store, brand] * np.log(price / (1 + brand)) + 0.4 * deal)
-    units = rng.poisson(mean * rng.gamma(20, 1 / 20, len(mean)))
-    table = pd.DataFrame({"store": store, "brand": brand, "week": week, "units": units, "price": price, "deal": deal})
-    return table.assign(truth=own[store, brand])[rng.random(len(table)) < 0.95].reset_index(drop=True)
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
-    """Writes a table as Parquet and says where."""
-
-    def write(table: pd.DataFrame) -> Path:
-        table.to_parquet(tmp_path / "sales.parquet")
-        return tmp_path / "sales.parquet"
-
-    return write
-
-
-def run(path: Path, columns: Columns = COLUMNS, until: str | None = None) -> Backtest:
-    return backtest(path, columns, path.with_name("e.parquet"), until, -0.1, lambda step: None)
 
 
 @pytest.mark.parametrize("family", ["log", "count"])
@@ -69,14 +36,14 @@ def test_intervals_cover_what_was_planted(family: str, written: Callable) -> Non
         table = simulate(seed=seed)
         truth = table.groupby(["store", "brand"])["truth"].first().to_numpy()
         found = shrunken(read_history(written(table), COLUMNS), family)
-        inside.append(np.abs(found.theta[:, 0] - truth) < 1.96 * np.sqrt(found.variance))
+        inside.append(np.abs(found.theta[:, 0] - truth) < 1.96 * np.sqrt(found.variance[:, 0]))
     assert 0.92 < np.mean(inside) < 0.985
 
 
 def test_an_elasticity_lies_between_its_own_and_its_items(written: Callable) -> None:
     history = read_history(written(simulate(weeks=25)), Columns(("store", "brand"), "week", "units", "price"))
     found, own = shrunken(history, "log"), series_ols(history).theta[:, 0]
-    item = found.item_mean[history.item_of_series]
+    item = found.item_mean[history.item_of_series, 0]
     assert (found.theta[:, 0] >= np.minimum(own, item) - 1e-6).all()
     assert (found.theta[:, 0] <= np.maximum(own, item) + 1e-6).all()
     assert ((found.weight > 0) & (found.weight < 1)).all()
@@ -103,9 +70,11 @@ def test_forecasts_of_the_rows_held_back_and_elasticities_are_written(written: C
     table = simulate()
     path = written(table)
     found = run(path, until="150")
-    elasticities, items, forecasts = (pd.read_parquet(file) for file in found.files)
+    elasticities, items, forecasts, controls = (pd.read_parquet(file) for file in found.files)
     assert list(elasticities)[:5] == ["store", "brand", "elasticity", "lo", "hi"]
     assert list(items)[:4] == ["brand", "elasticity", "lo", "hi"]
+    assert list(controls) == ["brand", "control", "effect", "lo", "hi"]
+    assert len(controls) == 5
     assert len(elasticities) == 40
     assert (elasticities["hi"] < 0).all()
     assert (elasticities["lo"] < elasticities["elasticity"]).all()

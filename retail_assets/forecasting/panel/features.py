@@ -28,18 +28,26 @@ KERNEL_PERIODS, KERNEL_HALF_LIFE, KERNEL_WEIGHT = 60, 40, 0.3
 
 @dataclass(frozen=True)
 class Spans:
-    """Lengths in periods: windows of means, the cycle whose strength `base` has, and the year."""
+    """Lengths in periods: windows of means of the sales, and of `known` columns, the cycle whose strength `base` has,
+    and the year.
+    """
 
     windows: tuple[int, ...]
     level: tuple[int, int]
+    known: tuple[int, int, int]
     cycle: int
     cycles: int
     year: int
 
 
 SPANS = {
-    "D": Spans(windows=(7, 14, 28, 56, 112), level=(28, 56), cycle=7, cycles=12, year=364),
-    "W": Spans(windows=(4, 8, 13, 26, 52), level=(8, 26), cycle=1, cycles=12, year=52),
+    "D": Spans(windows=(7, 14, 28, 56, 112), level=(28, 56), known=(4, 26, 52), cycle=7, cycles=12, year=364),
+    "W": Spans(windows=(4, 8, 13, 26, 52), level=(8, 26), known=(4, 26, 52), cycle=1, cycles=12, year=52),
+    "2W": Spans(windows=(2, 4, 7, 13, 26), level=(4, 13), known=(2, 13, 26), cycle=1, cycles=12, year=26),
+    "4W": Spans(windows=(2, 3, 6, 13, 26), level=(3, 6), known=(2, 6, 13), cycle=1, cycles=12, year=13),
+    "M": Spans(windows=(2, 3, 6, 12, 24), level=(3, 6), known=(2, 6, 12), cycle=1, cycles=12, year=12),
+    "Q": Spans(windows=(1, 2, 4, 8, 12), level=(2, 4), known=(1, 2, 4), cycle=1, cycles=12, year=4),
+    "4-4-5": Spans(windows=(2, 3, 6, 12, 24), level=(3, 6), known=(2, 6, 12), cycle=1, cycles=12, year=12),
 }
 
 
@@ -226,7 +234,7 @@ class Features:
             now = values[series, at]
             found[name] = now
             count, total = self._known[name]
-            for window in (4, 26, 52):
+            for window in self.spans.known:
                 begin = max(origin - window, 0)
                 known = count[:, origin] - count[:, begin]
                 mean = (total[:, origin] - total[:, begin]) / np.where(known > 0, known, np.nan)
@@ -234,7 +242,7 @@ class Features:
             for lag in (1, 2):
                 before = np.where(at >= lag, values[series, np.maximum(at - lag, 0)], np.nan)
                 found[f"{name} step {lag}"] = now - before
-            recent = values[:, max(origin - 26, 0) : origin]
+            recent = values[:, max(origin - self.spans.known[1], 0) : origin]
             found[f"{name} less lowest"] = now - np.fmin.reduce(recent, axis=1)[series]
             for group in self.groups:
                 found |= self._neighbours(name, group, origin, series, at)
@@ -246,7 +254,7 @@ class Features:
     ) -> dict[str, npt.NDArray[np.generic]]:
         values = self.panel.known[name]
         count, total = self._known[name]
-        begin = max(origin - 26, 0)
+        begin = max(origin - self.spans.known[1], 0)
         known = count[:, origin] - count[:, begin]
         usual = (total[:, origin] - total[:, begin]) / np.where(known > 0, known, np.nan)
         shift, place = np.full(len(at), np.nan), np.full(len(at), np.nan)

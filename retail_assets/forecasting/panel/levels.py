@@ -4,6 +4,8 @@ A key and the attributes that follow from it (item, department, category) form o
 of each dimension. Two keys of M5 (item: dept, cat; store: state) give its 12 levels.
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -85,23 +87,39 @@ def _level(columns: tuple[str, ...], frame: pd.DataFrame) -> Level:
     return Level(columns, node, frame.iloc[first][list(columns)].reset_index(drop=True))
 
 
-def scaled_errors(past: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """RMSSE of each node and its weight: units of the last 28 periods; 0 where nothing scales it.
+def scales(past: Floats) -> tuple[Floats, Floats]:
+    """Mean squared step of each node (nodes,) since its first sale, and its weight: units of the last 28 periods.
 
-    `past` (nodes, T) and `error` (nodes, H); the scale is the mean squared step since the first sale (Makridakis et
-    al., The M5 accuracy competition, 2022), with units as weights, as prices may not be known.
+    A node that never changes has nothing that scales its errors: its scale is 1, its weight 0 (Makridakis et al., The
+    M5 accuracy competition, 2022, with units as weights, as prices may not be known).
     """
     steps = np.diff(past, axis=1) ** 2
     live = (np.cumsum(past > 0, axis=1) > 0)[:, :-1]
     scale = (steps * live).sum(axis=1) / np.maximum(live.sum(axis=1), 1)
-    weight = np.where(scale > 0, past[:, -28:].sum(axis=1), 0.0)
-    return np.sqrt((error**2).mean(axis=1) / np.where(scale > 0, scale, 1.0)), weight
+    return np.where(scale > 0, scale, 1.0), np.where(scale > 0, past[:, -28:].sum(axis=1), 0.0)
+
+
+def scaled_errors(past: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """RMSSE of each node and its weight; `past` (nodes, T) and `error` (nodes, H)."""
+    scale, weight = scales(past)
+    return np.sqrt((error**2).mean(axis=1) / scale), weight
+
+
+def weighted_mean(values: Floats, weight: Floats) -> float:
+    """The mean of `values`; NaN where nothing has a weight."""
+    total = float(weight.sum())
+    return float((values * weight).sum() / total) if total > 0 else float("nan")
+
+
+def mean_known(values: Iterable[float]) -> float:
+    """The mean of those that are known; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else float("nan")
 
 
 def wrmsse(levels: list[Level], past: Singles, actual: Singles, forecast: npt.NDArray[np.floating]) -> dict[str, float]:
     """Weighted RMSSE at each level; the score of M5 is their mean. Range 0 to infinity, lower is better."""
     found, error = {}, np.nan_to_num(actual) - np.where(np.isnan(actual), 0.0, forecast)
     for level in levels:
-        each, weight = scaled_errors(level.sums(past), level.sums(error))
-        found[level.name] = float((each * weight).sum() / weight.sum()) if weight.sum() else float("nan")
+        found[level.name] = weighted_mean(*scaled_errors(level.sums(past), level.sums(error)))
     return found

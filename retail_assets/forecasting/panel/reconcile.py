@@ -49,13 +49,14 @@ def reconcile(way: str, bottom: Floats, nodes: Floats, upper: Upper) -> Floats:
     sums = np.concatenate([level.sums(bottom) for level in upper.levels])
     middle = upper.nodes[-1]
     if way == "middle_out":
-        return _scaled(bottom, sums[middle], nodes[middle], upper.middle)
+        return scaled(bottom, sums[middle], nodes[middle], upper.middle)
     mean = (sums + nodes) / 2
     target = mean[middle] if way == "combined" else _least_squares(mean, upper)
-    return _scaled(bottom, sums[middle], target, upper.middle)
+    return scaled(bottom, sums[middle], target, upper.middle)
 
 
-def _scaled(bottom: Floats, sums: Floats, target: Floats, middle: Level) -> Floats:
+def scaled(bottom: Floats, sums: Floats, target: Floats, middle: Level) -> Floats:
+    """Series (S, H) with those of each node scaled from its `sums` to its `target`, (nodes, H)."""
     factor = np.where(sums > 0, target / np.maximum(sums, 1e-12), 1.0)
     return bottom * np.maximum(factor, 0.0)[middle.node]
 

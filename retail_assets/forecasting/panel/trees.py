@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.forecasting.panel.features import Features
-from retail_assets.forecasting.panel.table import PanelError
+from retail_assets.forecasting.panel.reading.table import PanelError
 from retail_assets.resources.openmp import sleep_while_waiting
 
 if TYPE_CHECKING:

@@ -1,20 +1,25 @@
 """A backtest of forecasts as a person sees it: what is being done, then accuracy by level and segment."""
 
+import math
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, backtest
 from retail_assets.forecasting.panel.panel import Columns, Rules
+from retail_assets.forecasting.panel.simple import NAMES
 from retail_assets.forecasting.panel.trees import Settings
 
-OTHER_STEPS = 10
+FIRST_GUESS = 12
+ALIKE = 1e-3
 WAYS = {
     "bottom_up": "bottom-up",
     "middle_out": "middle-out",
     "combined": "middle-out to the mean of both",
     "mint": "least squares over the upper levels",
 }
+PARTS = NAMES | {"naive": "the seasonal naive"}
 
 
 def backtest_with_progress(
@@ -27,15 +32,17 @@ def backtest_with_progress(
     console: Console,
 ) -> ForecastBacktest:
     """Backtests with one bar over its steps; raises PanelError for unusable input."""
-    steps = OTHER_STEPS + settings.members
     with Progress(TextColumn("{task.description:<42}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
-        task = progress.add_task("starting", total=steps)
+        task = progress.add_task("starting", total=FIRST_GUESS)
 
         def on_step(step: str) -> None:
             progress.update(task, description=step, advance=1)
 
-        found = backtest(files, columns, rules, train_until, horizon, settings, on_step)
-        progress.update(task, description="done", completed=steps)
+        def on_read(steps: int) -> None:
+            progress.update(task, total=1 + steps)
+
+        found = backtest(files, columns, rules, train_until, horizon, settings, on_step, on_read)
+        progress.update(task, description="done")
     return found
 
 
@@ -43,8 +50,10 @@ def show_backtest(found: ForecastBacktest, console: Console) -> None:
     """Prints accuracy by level and segment, how it was reconciled, what is particular, cost and files."""
     console.print(_levels(found))
     console.print(_segments(found))
+    console.print(_averaged(found), highlight=False)
     tried = ", ".join(f"{WAYS[name]} {error:.4f}" for name, error in found.ways.items())
     console.print(f"reconciled: {WAYS[found.way]} (on the window before: {tried})", highlight=False)
+    console.print(_best(found), highlight=False)
     rungs = ", ".join(f"{count:,} {name}" for name, count in found.rungs.items())
     console.print(f"series by what their forecast rests on: {rungs}", highlight=False)
     for note in found.notes:
@@ -55,16 +64,48 @@ def show_backtest(found: ForecastBacktest, console: Console) -> None:
         console.print(f"wrote {file}", highlight=False, soft_wrap=True)
 
 
+def _averaged(found: ForecastBacktest) -> str:
+    """What was averaged, the largest share first."""
+    shares = sorted(found.blend.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{PARTS[name]} {share:.0%}" for name, share in shares if round(share, 2) > 0)
+    return f"averaged, as was best on the windows before: {shown}"
+
+
+def _best(found: ForecastBacktest) -> str:
+    """Which column to take for which error, as scored."""
+    absolute = _nearer(found.absolute, found.absolute_median)
+    squared = _nearer(found.wrmsse, found.wrmsse_median)
+    return (
+        f"least absolute error: {absolute} (per unit sold mean {_number(found.absolute)}, "
+        f"q50 {_number(found.absolute_median)}, seasonal naive {_number(found.absolute_seasonal_naive)}); "
+        f"least squared error: {squared} (mean {_number(found.wrmsse)}, q50 {_number(found.wrmsse_median)})"
+    )
+
+
+def _nearer(mean: float, median: float) -> str:
+    if math.isclose(mean, median, rel_tol=ALIKE) or math.isnan(mean):
+        return "mean or q50"
+    return "mean" if mean < median else "q50"
+
+
 def _levels(found: ForecastBacktest) -> Table:
-    table = Table("level", title=f"weighted RMSSE, {found.scored}", title_justify="left")
-    for column in ("nodes", "forecast", "seasonal naive", "recent mean", "pinball", "baseline's", "90 % covers"):
+    title = f"weighted RMSSE, pinball loss and absolute error per unit, {found.scored}"
+    table = Table("level", title=title, title_justify="left")
+    for column in ("nodes", "RMSSE", "naive's", "recent mean's", "pinball", "naive's", "mean", "q50", "90 % covers"):
         table.add_column(column, justify="right")
     for row in found.levels:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.pinball, row.pinball_baseline)
-        table.add_row(row.level, f"{row.nodes:,}", *(f"{value:.4f}" for value in values), f"{row.coverage:.1%}")
+        errors = (row.absolute, row.absolute_median)
+        shown = (_number(value) for value in (*values, *errors))
+        table.add_row(row.level, f"{row.nodes:,}", *shown, f"{row.coverage:.1%}")
     means = (found.wrmsse, found.wrmsse_seasonal_naive, found.wrmsse_recent_mean, found.wspl, found.wspl_baseline)
-    table.add_row("[bold]mean of levels[/]", "", *(f"[bold]{value:.4f}[/]" for value in means), "")
+    shown = (f"[bold]{_number(value)}[/]" for value in (*means, found.absolute, found.absolute_median))
+    table.add_row("[bold]mean of levels[/]", "", *shown, "")
     return table
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def _segments(found: ForecastBacktest) -> Table:
@@ -73,5 +114,5 @@ def _segments(found: ForecastBacktest) -> Table:
         table.add_column(column, justify="right")
     for row in found.segments:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.wape, row.share_of_sold)
-        table.add_row(row.segment, f"{row.series:,}", *(f"{value:.4f}" for value in values))
+        table.add_row(row.segment, f"{row.series:,}", *map(_number, values))
     return table

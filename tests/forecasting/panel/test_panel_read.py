@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retail_assets.forecasting.panel.panel import Columns, Panel, Rules, read_panel
-from retail_assets.forecasting.panel.table import PanelError
+from retail_assets.forecasting.panel.reading.table import PanelError
 from tests.forecasting.panel.simulated import COLUMNS, DAYS, HORIZON, Chain
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -147,7 +147,7 @@ def test_known_columns_of_the_horizon_come_from_a_file_or_are_missed(tmp_path: P
     assert np.allclose(panel.known["price{item}"][:, -1], [1.3, 2.3])
     assert panel.notes == []
     without = read(tmp_path, weeks(), WEEKLY, Rules("W"), horizon=1)
-    assert "deal is not known for 2 of 2 forecasts: give --future FILE" in without.notes
+    assert "deal is not known for 2 of 2 forecasts: give them by --future FILE" in without.notes
     pd.concat([later, later]).to_csv(tmp_path / "twice.csv", index=False)
     with pytest.raises(PanelError, match="item a, week 43 is there twice"):
         read(tmp_path, weeks(), WEEKLY, Rules("W"), horizon=1, future=tmp_path / "twice.csv")

@@ -1,6 +1,6 @@
 """Files of a panel, read and checked column by column, so that a wrong value is named and never repaired."""
 
-from datetime import date, timedelta
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +9,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
-from retail_assets.resources.table_files import read_table_file
+from retail_assets.resources.table_files import read_keyed_file
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
-STEPS = {"D": 1, "W": 7}
-EPOCH = date(1970, 1, 1)
 
 
 class PanelError(RetailError):
     """A panel that cannot be used as it is; names the file, row, column and value."""
 
 
-def read_table(path: Path) -> pa.Table:
-    """A Parquet or CSV file; raises PanelError where it cannot be read."""
-    return read_table_file(path, PanelError)
+def read_table(path: Path, names: Collection[str] = ()) -> pa.Table:
+    """A Parquet or CSV file; raises PanelError where it cannot be read.
+
+    The columns of a CSV file that are keys or times, given by `names`, come as they are written: 007 is not 7.
+    """
+    return read_keyed_file(path, PanelError, names)
 
 
 def require(path: Path, table: pa.Table, names: list[str]) -> None:
@@ -70,47 +71,3 @@ def codes(path: Path, table: pa.Table, name: str) -> tuple[Ints, pa.Array]:
         raise PanelError(f"{name} holds {column.type}: text or numbers are needed", where=f"{path}, column {name}")
     encoded = column.dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
-
-
-def periods(path: Path, table: pa.Table, name: str, freq: str) -> tuple[Ints, bool]:
-    """A time column in steps of `freq`, and whether it holds dates (steps since 1970-01-01) or whole numbers."""
-    column = table[name].combine_chunks()
-    refuse(path, table, name, column.is_null().to_numpy(zero_copy_only=False), "is empty", "every row needs a time")
-    if pa.types.is_integer(column.type):
-        return column.to_numpy().astype(np.int64), False
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        looks = pc.match_substring_regex(column, r"^\d{4}-\d{2}-\d{2}").to_numpy(zero_copy_only=False)
-        refuse(path, table, name, ~looks, "is not a date", "write dates as 2016-03-27")
-        days = pc.utf8_slice_codeunits(column, 0, 10)
-        real = pc.strptime(days, "%Y-%m-%d", "s", error_is_null=True).is_valid().to_numpy(zero_copy_only=False)
-        refuse(path, table, name, ~real, "is not a date", "write dates as 2016-03-27")
-        column = _dated(path, name, days)
-    if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
-        raise PanelError(
-            f"{name} holds {column.type}: dates or whole numbers are needed", where=f"{path}, column {name}"
-        )
-    days = _dated(path, name, column).cast(pa.int32()).to_numpy().astype(np.int64)
-    step = STEPS[freq]
-    off = (days - days[0]) % step != 0
-    refuse(path, table, name, off, f"is no whole number of weeks from {table[name][0].as_py()}", "or give --freq D")
-    return days // step, True
-
-
-def _dated(path: Path, name: str, column: pa.Array) -> pa.Array:
-    try:
-        return column.cast(pa.date32(), safe=False) if not pa.types.is_date32(column.type) else column
-    except pa.ArrowInvalid as error:
-        raise PanelError(f"{name} has a value that is no date: {error}", where=f"{path}, column {name}") from error
-
-
-def day_of(period: int, freq: str, phase: int) -> date:
-    """The date of a period; `phase` is the weekday of weekly data (days after 1970-01-01 modulo 7)."""
-    return EPOCH + timedelta(days=period * STEPS[freq] + phase)
-
-
-def phase_of(table: pa.Table, name: str, freq: str) -> int:
-    """Days that the dates of a weekly column stand after a multiple of 7; 0 for whole numbers and daily data."""
-    first = table[name][0].as_py()
-    if freq == "D" or isinstance(first, int):
-        return 0
-    return (date.fromisoformat(str(first)[:10]) - EPOCH).days % STEPS[freq]

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.panel.table import STEPS, PanelError, periods, read_table, refuse, require
+from retail_assets.forecasting.panel.reading.table import PanelError, read_table, refuse, require
+from retail_assets.forecasting.panel.reading.timeline import Timeline
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
@@ -30,38 +31,42 @@ class Calendar:
     notes: list[str] = field(default_factory=list)
 
 
-def read_calendar(
-    path: Path | None, time: str, freq: str, start: int, size: int, dated: bool, attributes: pd.DataFrame
-) -> Calendar:
-    """The calendar of `size` periods from `start`; without a file only what dates say. Raises PanelError.
+def read_calendar(path: Path | None, time: str, timeline: Timeline, span: Ints, attributes: pd.DataFrame) -> Calendar:
+    """The calendar of the periods numbered `span`; without a file only what dates say. Raises PanelError.
 
     Flags are columns of 0/1 or true/false, events columns of text that repeats; other columns are named in `notes`.
     """
-    weekday = day_of_month = day_of_year = np.zeros(size, dtype=np.int64)
-    if dated:
-        days = pd.to_datetime((start + np.arange(size)) * STEPS[freq], unit="D")
-        weekday, day_of_month, day_of_year = (x.to_numpy(np.int64) for x in (days.dayofweek, days.day, days.dayofyear))
-    else:
-        day_of_year = (start + np.arange(size)) % 52 * 7
-    empty = Calendar(weekday, day_of_month, day_of_year, {}, {}, {})
+    empty = Calendar(*_dates(timeline, span), {}, {}, {})
     if path is None:
         return empty
-    table = read_table(path)
+    table = read_table(path, [time])
     require(path, table, [time])
-    at, _ = periods(path, table, time, freq)
+    at = timeline.numbers(path, table, time)
     twice = pd.Series(at).duplicated().to_numpy()
     refuse(path, table, time, twice, "is there twice", "keep one row per period")
-    row = np.full(size, -1)
-    inside = (at >= start) & (at < start + size)
-    row[at[inside] - start] = np.flatnonzero(inside)
+    row = np.full(len(span), -1)
+    inside = (at >= span[0]) & (at <= span[-1])
+    row[at[inside] - span[0]] = np.flatnonzero(inside)
     if (row < 0).any():
         first = int(np.argmax(row < 0))
         raise PanelError(
-            f"{int((row < 0).sum()):,} of {size:,} periods are missing, the first is number {first + 1}",
+            f"{int((row < 0).sum()):,} of {len(span):,} periods are missing, the first is number {first + 1}"
+            f" ({timeline.label(int(span[first]))})",
             where=f"{path}, column {time}",
             todo="the calendar must cover the history and the horizon",
         )
     return _columns(table.take(pa.array(row)), time, empty, attributes)
+
+
+def _dates(timeline: Timeline, span: Ints) -> tuple[Ints, Ints, Ints]:
+    """Weekday, day of the month and day of the year of each period; without dates only its place in a year."""
+    known, year = timeline.days(span), timeline.frequency.year
+    if known is None:
+        nothing = np.zeros(len(span), dtype=np.int64)
+        return nothing, nothing, span % year * 364 // year
+    days = pd.to_datetime(known, unit="D")
+    weekday, day, day_of_year = (x.to_numpy(np.int64) for x in (days.dayofweek, days.day, days.dayofyear))
+    return weekday, day, day_of_year
 
 
 def _columns(table: pa.Table, time: str, calendar: Calendar, attributes: pd.DataFrame) -> Calendar:

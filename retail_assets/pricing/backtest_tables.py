@@ -1,0 +1,154 @@
+"""What a pricing backtest has learnt as tables: each series, each item's average series, the controls."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from retail_assets.pricing import history_model as models
+from retail_assets.pricing.history import History
+from retail_assets.pricing.history_model import Learnt
+from retail_assets.pricing.shrinkage import truncate
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+NORMAL_95 = 1.96
+OWN, ITEM, OTHERS, NONE = "own", "item", "others", "none"
+
+
+class Estimate(BaseModel):
+    """An elasticity with its 95 % interval, what least squares alone says, and what it rests on.
+
+    `source`: the `own` sales, the `item`'s other series (the price never moved), `others` (none of its item's moved),
+    or `none`: no price ever moved, and the figures are None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    elasticity: float | None
+    lo: float | None
+    hi: float | None
+    ols: float | None
+    source: str
+
+
+class SeriesElasticity(Estimate):
+    """That of one series, named by its keys; `weight` is the share of its own sales in it, `rows` how many it has."""
+
+    series: str
+    weight: float
+    rows: int
+
+
+class ItemElasticity(Estimate):
+    """That of an item's average series (the series' own where it is alone); its series lie between `lowest` and
+    `highest`.
+
+    `others` is what its units answer to the mean price of the other items in the same place, with its 95 % interval;
+    None where there are none, or their prices never moved.
+    """
+
+    item: str
+    series: int
+    lowest: float | None
+    highest: float | None
+    others: float | None = None
+    others_lo: float | None = None
+    others_hi: float | None = None
+
+
+class ControlEffect(BaseModel):
+    """What a control does to an item's average series (or the series, where there is one key): the change of ln units
+    for one more of it, with its 95 % interval. None where it never moved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: str
+    control: str
+    effect: float | None
+    lo: float | None
+    hi: float | None
+
+
+def series_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
+    """A row per series: keys, elasticity, lo, hi, weight, rows, ols, source."""
+    elasticity, _, lo, hi = truncate(learnt.theta[:, 0], np.sqrt(learnt.variance[:, 0]), ceiling)
+    moved, rows = learnt.weight[:, 0] > 0, np.bincount(history.series, minlength=len(history.keys))
+    source = _sources(moved, _any(moved, history)[history.item_of_series])
+    found = history.keys.assign(elasticity=elasticity, lo=lo, hi=hi, weight=learnt.weight[:, 0], rows=rows)
+    found["ols"] = np.where(moved, models.series_ols(history).theta[:, 0], np.nan)
+    return _without_figures(found.assign(source=source), source == NONE)
+
+
+def item_table(learnt: Learnt, history: History, series: pd.DataFrame, ceiling: float) -> pd.DataFrame:
+    """A row per item: item, elasticity, lo, hi, ols, series, lowest, highest, source; `series` is `series_table`."""
+    elasticity, _, lo, hi = truncate(learnt.item_mean[:, 0], np.sqrt(learnt.item_variance[:, 0]), ceiling)
+    moved = _any(learnt.weight[:, 0] > 0, history)
+    first = np.unique(history.item_of_series, return_index=True)[1]
+    ols = np.where(moved, models.pooled_ols(history).theta[first, 0], np.nan)
+    count = np.bincount(history.item_of_series, minlength=len(history.items))
+    source = _sources(moved, moved)
+    found = pd.DataFrame({"item": history.items, "elasticity": elasticity, "lo": lo, "hi": hi, "ols": ols})
+    of_item = series["elasticity"].groupby(history.item_of_series)
+    found = found.assign(series=count, lowest=of_item.min(), highest=of_item.max(), source=source)
+    alone = (count == 1) & moved
+    for name in ("elasticity", "lo", "hi"):
+        found[name] = np.where(alone, series[name].to_numpy()[first], found[name])
+    return _without_figures(found, source == NONE)
+
+
+def cross_table(learnt: Learnt, history: History) -> dict[str, Floats]:
+    """Columns of the cross-elasticity, the last coefficient, per item; NaN where the others' prices never moved."""
+    moved = _any(learnt.weight[:, -1] > 0, history)
+    mean, reach = learnt.item_mean[:, -1], NORMAL_95 * np.sqrt(learnt.item_variance[:, -1])
+    columns = {"others": mean, "others_lo": mean - reach, "others_hi": mean + reach}
+    return {name: np.where(moved, values, np.nan) for name, values in columns.items()}
+
+
+def control_table(learnt: Learnt, history: History) -> pd.DataFrame:
+    """A row per control and item's average series, or per series where they are all there is: effect, lo, hi."""
+    single = len(history.keys.columns) == 1
+    moved = learnt.weight > 0
+    if single:
+        names, mean, variance = history.keys.iloc[:, 0].to_numpy(), learnt.theta, learnt.variance
+    else:
+        names, mean, variance = np.array(history.items, dtype=object), learnt.item_mean, learnt.item_variance
+        moved = np.stack([_any(column, history) for column in moved.T], axis=1)
+    parts = []
+    for at, control in enumerate(history.names[1:], start=1):
+        effect, reach = np.where(moved[:, at], mean[:, at], np.nan), NORMAL_95 * np.sqrt(variance[:, at])
+        parts.append(
+            pd.DataFrame(
+                {"of": names, "control": control, "effect": effect, "lo": effect - reach, "hi": effect + reach}
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["of", "control", "effect"])
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows; what is not known is None."""
+    rows = table.to_dict("records")
+    return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows]
+
+
+def _any(moved: Mask, history: History) -> Mask:
+    """Which items have a series of the mask."""
+    return np.asarray(np.bincount(history.item_of_series, moved, minlength=len(history.items)) > 0)
+
+
+def _sources(own: Mask, of_item: Mask) -> "npt.NDArray[np.object_]":
+    """What the elasticities of series or items rest on."""
+    if not own.any():
+        return np.full(len(own), NONE, dtype=object)
+    return np.where(own, OWN, np.where(of_item, ITEM, OTHERS)).astype(object)
+
+
+def _without_figures(table: pd.DataFrame, rows: Mask) -> pd.DataFrame:
+    """The table without the elasticities of rows that have learnt nothing."""
+    for name in {"elasticity", "lo", "hi", "lowest", "highest"} & set(table.columns):
+        table[name] = np.where(rows, np.nan, table[name])
+    return table
