@@ -4,11 +4,11 @@
     python benchmarks/forecast_sets.py --data FOLDER --only walmart_8 orange_juice --loss absolute
     python benchmarks/forecast_sets.py --data FOLDER --earlier 2
 
-FOLDER has walmart_store_sales, dominicks_oj, online_retail, completejourney and m5. Each set is forecast for its last
-window; `--earlier` also forecasts windows before it, one horizon apart, on which choices may be made. Printed per level:
-weighted RMSSE and pinball loss as shares of those of the seasonal naive (a year where there is one), coverage of the
-90 % intervals, and absolute error per unit of `mean`, `q50` and the naive. 1 if the pinball loss of a level is above
-the naive's on a last window.
+FOLDER has walmart_store_sales, dominicks_oj, online_retail, completejourney and m5. Each set is forecast for its
+last window; `--earlier` also forecasts windows before it, one horizon apart, on which choices may be made. Printed
+per level: weighted RMSSE and pinball loss as shares of those of the seasonal naive (a year where there is one),
+coverage of the 90 % intervals, and absolute error per unit of `mean`, `q50` and the naive. 1 if the pinball loss of a
+level is above the naive's on a last window.
 """
 
 import argparse

@@ -75,7 +75,7 @@ def measure(home: Home, target: str, question: bytes, rounds: int) -> dict[str, 
     ledger = Ledger(Lake.at(home.lake))
     old, new = another(home)
     found: dict[str, list[float]] = {"command": [], "commit": []}
-    command = [*RETAIL, "rollback", "pricing", "--target", target, "--to", old, "--yes", "--by", "benchmark"]
+    command = [*RETAIL, "rollback", "pricing", "--target", target, "--version", old, "--yes", "--by", "benchmark"]
     for _ in range(rounds):
         ledger.promote("pricing", new, by="benchmark", reason="round", target=target, wider=["cloud"])
         until(question, new)
@@ -109,7 +109,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{CENTRE}"
         centre = ["stores", "centre", "--port", str(CENTRE)]
         stack.enter_context(running(home, Path(folder) / "centre.log", centre, f"{url}/livez"))
-        serve = ["serve", "--target", target, "--centre", url, "--products", "pricing", "--pricing-port", str(PRICING)]
+        serve = ["serve", "--target", target, "--centre", url, "--product", "pricing", "--pricing-port", str(PRICING)]
         up = f"http://127.0.0.1:{PRICING}/readyz"
         stack.enter_context(running(store, Path(folder) / "store.log", serve, up, RETAIL_STORE_TOKEN=token))
         found = measure(home, target, json.dumps(pair).encode(), options.rounds)

@@ -125,7 +125,7 @@ def test_a_change_is_said_and_asked_first(desk: Desk) -> None:
         (("shadow", "pricing", "0000"), "is not stored"),
         (("withdraw", "pricing"), "no canary and no shadow"),
         (("rollback", "pricing"), "versions to go back to: none"),
-        (("rollback", "pricing", "--to", "0000"), "is not stored"),
+        (("rollback", "pricing", "--version", "0000"), "is not stored"),
         (("rollback", "forecasting"), "cannot be rolled back"),
         (("pin", "forecasting"), "nothing live"),
         (("unpin", "pricing"), "is not pinned"),

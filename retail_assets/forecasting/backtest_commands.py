@@ -61,7 +61,7 @@ def backtest_forecasting(
         str,
         typer.Option(help="Column of dates, months (2024-03), quarters (2024Q1), or numbers of periods."),
     ],
-    target: Annotated[str, typer.Option(help="Column of what was sold.")],
+    units: Annotated[str, typer.Option(help="Column of units sold.")],
     out: Annotated[Path, typer.Option(help="Forecasts (.parquet or .csv); those of the levels above go beside it.")],
     attributes: Annotated[
         Path | None, typer.Option(help="File with keys and what follows from them (department, state): the levels.")
@@ -70,7 +70,7 @@ def backtest_forecasting(
         Path | None,
         typer.Option(help="File with a row per period: flags (snap_CA: of series whose state is CA), events."),
     ] = None,
-    known: Annotated[
+    covariates: Annotated[
         str, typer.Option(help="Columns known ahead, e.g. deal,price{brand}: the column named after the key's value.")
     ] = "",
     future: Annotated[
@@ -110,7 +110,7 @@ def backtest_forecasting(
     from retail_assets.forecasting.panel.view import backtest_with_progress, show_backtest
 
     files = Files(sales, out, attributes, calendar, future)
-    columns = Columns(_names(series), time, target, _names(known))
+    columns = Columns(_names(series), time, units, _names(covariates))
     rules = Rules(freq.step, gaps.value, returns.value)
     settings = Settings(loss=loss.value, threads=threads, seed=seed)
     told = errors if as_json else console

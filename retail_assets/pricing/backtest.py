@@ -15,10 +15,10 @@ from retail_assets.pricing.backtest_tables import (
     NONE,
     OTHERS,
     OWN,
-    ControlEffect,
+    CovariateEffect,
     ItemElasticity,
     SeriesElasticity,
-    control_table,
+    covariate_table,
     cross_table,
     item_table,
     rows_of,
@@ -82,7 +82,7 @@ class Backtest(BaseModel):
     beaten_by: list[str]
     items: list[ItemElasticity]
     own: list[SeriesElasticity]
-    controls: list[ControlEffect]
+    covariates: list[CovariateEffect]
     notes: list[str]
     files: list[str]
 
@@ -116,16 +116,16 @@ def backtest(
     series = series_table(final, learnt_from, ceiling)
     items = item_table(final, learnt_from, series, ceiling)
     items = items if others is None else items.assign(**others.items)
-    controls = control_table(final, learnt_from)
+    covariates = covariate_table(final, learnt_from)
     files = [_write(series, out)]
     if columns.item_key is not None:
         files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
     if train_until:
         forecast = final.forecast(test) if others is None or forecast_by == kept else others.forecast
         files.append(_write(_forecast_table(test, forecast, columns), _beside(out, "forecasts")))
-    if columns.controls:
+    if columns.covariates:
         key = columns.item_key or columns.series[0]
-        files.append(_write(controls.rename(columns={"of": key}), _beside(out, "controls")))
+        files.append(_write(covariates.rename(columns={"of": key}), _beside(out, "covariates")))
     return Backtest(
         rows=len(history.units),
         series=len(history.keys),
@@ -138,7 +138,7 @@ def backtest(
         beaten_by=[n for n in CONTENDERS if n not in MODELS and scores[n].deviance < scores[kept].deviance],
         items=_items(items) if columns.item_key is not None else [],
         own=_series(series, columns.series) if len(series) <= MOST_SHOWN else [],
-        controls=[ControlEffect.model_validate(row) for row in rows_of(controls.astype({"of": str}))],
+        covariates=[CovariateEffect.model_validate(row) for row in rows_of(covariates.astype({"of": str}))],
         notes=_notes(final, learnt_from, series, ceiling),
         files=files,
     )
@@ -230,7 +230,10 @@ def _notes(learnt: Learnt, history: History, series: pd.DataFrame, ceiling: floa
         (int((~sold).sum()), f"sold nothing in training: they get the elasticity that {which}, no forecast"),
         (int((sold & (source == ITEM)).sum()), f"never changed their price: they get the elasticity that {which}"),
         (int((sold & (source == OTHERS)).sum()), "are of items whose price never changed: they get what others have"),
-        (int(rising.sum()), f"seem to sell no less at a higher price: cut off at {ceiling}, look for missing controls"),
+        (
+            int(rising.sum()),
+            f"seem to sell no less at a higher price: cut off at {ceiling}, find what else moves sales",
+        ),
     ]
     return [f"{number} of {count} series {text}" for number, text in facts if number]
 

@@ -21,17 +21,17 @@ def backtest_pricing(
     price: Annotated[str, typer.Option(help="Column of prices, or price{brand}: for brand 7 the column price7.")],
     out: Annotated[
         Path,
-        typer.Option(help="Elasticities (.parquet or .csv); items, controls, forecasts go beside."),
+        typer.Option(help="Elasticities (.parquet or .csv); items, covariates, forecasts go beside."),
     ],
     units: Annotated[str | None, typer.Option(help="Column of units sold.")] = None,
     log_units: Annotated[str | None, typer.Option(help="Column of their natural logarithm instead.")] = None,
-    controls: Annotated[
+    covariates: Annotated[
         str,
         typer.Option(help="Columns that also change demand, e.g. deal,feat."),
     ] = "",
     item: Annotated[
         str | None,
-        typer.Option(help="Which of --series is the item, if not the last."),
+        typer.Option(help="The column of --series that names the item, where that is not its last one."),
     ] = None,
     train_until: Annotated[
         str | None,
@@ -48,7 +48,7 @@ def backtest_pricing(
 
     if (units is None) == (log_units is None):
         raise typer.BadParameter("give either --units or --log-units")
-    columns = Columns(_names(series), time, units or log_units or "", price, _names(controls), units is None, item)
+    columns = Columns(_names(series), time, units or log_units or "", price, _names(covariates), units is None, item)
     found = backtest_with_progress(sales, columns, out, train_until, errors if as_json else console)
     print_json(found) if as_json else show_backtest(found, console)
 

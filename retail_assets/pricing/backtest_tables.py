@@ -1,4 +1,4 @@
-"""What a pricing backtest has learnt as tables: each series, each item's average series, the controls."""
+"""What a pricing backtest has learnt as tables: each series, each item's average series, the covariates."""
 
 from typing import Any
 
@@ -60,15 +60,15 @@ class ItemElasticity(Estimate):
     others_hi: float | None = None
 
 
-class ControlEffect(BaseModel):
-    """What a control does to an item's average series (or the series, where there is one key): the change of ln units
+class CovariateEffect(BaseModel):
+    """What a covariate does to an item's average series (or the series, where there is one key): the change of ln units
     for one more of it, with its 95 % interval. None where it never moved.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     of: str
-    control: str
+    covariate: str
     effect: float | None
     lo: float | None
     hi: float | None
@@ -109,8 +109,8 @@ def cross_table(learnt: Learnt, history: History) -> dict[str, Floats]:
     return {name: np.where(moved, values, np.nan) for name, values in columns.items()}
 
 
-def control_table(learnt: Learnt, history: History) -> pd.DataFrame:
-    """A row per control and item's average series, or per series where they are all there is: effect, lo, hi."""
+def covariate_table(learnt: Learnt, history: History) -> pd.DataFrame:
+    """A row per covariate and item's average series, or per series where they are all there is: effect, lo, hi."""
     single = len(history.keys.columns) == 1
     moved = learnt.weight > 0
     if single:
@@ -119,14 +119,14 @@ def control_table(learnt: Learnt, history: History) -> pd.DataFrame:
         names, mean, variance = np.array(history.items, dtype=object), learnt.item_mean, learnt.item_variance
         moved = np.stack([_any(column, history) for column in moved.T], axis=1)
     parts = []
-    for at, control in enumerate(history.names[1:], start=1):
+    for at, covariate in enumerate(history.names[1:], start=1):
         effect, reach = np.where(moved[:, at], mean[:, at], np.nan), NORMAL_95 * np.sqrt(variance[:, at])
         parts.append(
             pd.DataFrame(
-                {"of": names, "control": control, "effect": effect, "lo": effect - reach, "hi": effect + reach}
+                {"of": names, "covariate": covariate, "effect": effect, "lo": effect - reach, "hi": effect + reach}
             )
         )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["of", "control", "effect"])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["of", "covariate", "effect"])
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

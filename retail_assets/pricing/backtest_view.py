@@ -4,12 +4,13 @@ import math
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from retail_assets.pricing.backtest import MOST_SHOWN, STEPS, Backtest, backtest
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.history import Columns
+from retail_assets.terminal import print_table
 
 NAMES = {
     "no_response": "no answer to prices",
@@ -39,28 +40,27 @@ def backtest_with_progress(
 
 
 def show_backtest(found: Backtest, console: Console) -> None:
-    """Prints the contenders' errors, elasticities, controls, what was particular, and the files written."""
+    """Prints the contenders' errors, elasticities, covariates, what was particular, and the files written."""
     title = f"{found.scored_rows:,} rows after {found.scored_after}, held back from {found.rows:,}"
-    scores = Table("held-back rows", title=title, title_justify="left")
-    for column in ("deviance per unit", "absolute error per unit", "MAPE"):
-        scores.add_column(column, justify="right")
+    figures = ("deviance per unit", "absolute error per unit", "MAPE")
+    rows = []
     for name, score in found.scores.items():
         label = f"[bold]{NAMES[name]} (kept)[/]" if name == found.kept else NAMES[name]
-        scores.add_row(label, f"{score.deviance:.4f}", f"{score.wape:.4f}", f"{score.mape:.4f}")
-    console.print(scores)
+        rows.append((label, f"{score.deviance:.4f}", f"{score.wape:.4f}", f"{score.mape:.4f}"))
+    print_table(console, ("held-back rows", *figures), rows, title=title, numbers=figures)
     console.print(f"forecasts: {NAMES[found.forecast_by]}", highlight=False)
     if found.own:
-        console.print(_series(found))
+        _show_series(found, console)
     if found.items and not _alone(found):
-        console.print(_items(found))
+        _show_items(found, console)
     if len(found.items) > MOST_SHOWN:
         console.print(f"and {len(found.items) - MOST_SHOWN:,} more items in the files")
     if not found.own and not found.items:
         console.print(f"{found.series:,} series: their elasticities are in the first file", highlight=False)
-    if found.controls:
-        console.print(_controls(found))
+    if found.covariates:
+        _show_covariates(found, console)
     for name in found.beaten_by:
-        console.print(f"[yellow]{NAMES[name]} was better on these rows[/]: look for controls that are missing")
+        console.print(f"[yellow]{NAMES[name]} was better on these rows[/]: look for covariates that are missing")
     for note in found.notes:
         console.print(note, highlight=False)
     for file in found.files:
@@ -72,41 +72,39 @@ def _alone(found: Backtest) -> bool:
     return bool(found.own) and all(row.series == 1 and row.others is None for row in found.items)
 
 
-def _series(found: Backtest) -> Table:
-    table = Table("series", title="own-price elasticity of each series", title_justify="left")
-    for column in ("elasticity", "95 % from", "to", "least squares", "own share", "rows"):
-        table.add_column(column, justify="right")
-    table.add_column("source")
+def _show_series(found: Backtest, console: Console) -> None:
+    heads = ("elasticity", "95 % from", "to", "least squares", "own share", "rows")
+    rows = []
     for row in found.own:
         figures = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
-        table.add_row(row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", row.source)
-    return table
+        rows.append((escape(row.series), *figures, f"{row.weight:.2f}", f"{row.rows:,}", escape(row.source)))
+    title = "own-price elasticity of each series"
+    print_table(console, ("series", *heads, "source"), rows, title=title, numbers=heads, long=["source"])
 
 
-def _items(found: Backtest) -> Table:
-    table = Table("item", title="own-price elasticity of each item's average series", title_justify="left")
-    heads = ("elasticity", "95 % from", "to", "least squares", "series", "theirs from", "to", "others' prices")
-    for column in (*heads, "95 % from", "to"):
-        table.add_column(column, justify="right")
-    table.add_column("source")
+def _show_items(found: Backtest, console: Console) -> None:
+    own_heads = ("elasticity", "95 % from", "to", "least squares", "series", "theirs from", "to")
+    heads = (*own_heads, "others' prices", "95 % from", "to")
+    rows = []
     for row in found.items[:MOST_SHOWN]:
         own = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
         rest = (row.lowest, row.highest, row.others, row.others_lo, row.others_hi)
-        table.add_row(row.item, *own, f"{row.series:,}", *map(_figure, rest), row.source)
-    return table
+        rows.append((escape(row.item), *own, f"{row.series:,}", *map(_figure, rest), escape(row.source)))
+    title = "own-price elasticity of each item's average series"
+    print_table(console, ("item", *heads, "source"), rows, title=title, numbers=heads, long=["source"])
 
 
-def _controls(found: Backtest) -> Table:
+def _show_covariates(found: Backtest, console: Console) -> None:
     of = "average series of" if found.items else "series"
-    table = Table(of, "control", title="change of ln units for one more of a control", title_justify="left")
-    for column in ("effect", "95 % from", "to", "units"):
-        table.add_column(column, justify="right")
-    for row in found.controls[:MOST_SHOWN]:
+    figures = ("effect", "95 % from", "to", "units")
+    rows = []
+    for row in found.covariates[:MOST_SHOWN]:
         units = "" if row.effect is None else f"{math.expm1(min(row.effect, 50.0)):+.0%}"
-        table.add_row(row.of, row.control, *map(_figure, (row.effect, row.lo, row.hi)), units)
-    if len(found.controls) > MOST_SHOWN:
-        table.caption = f"and {len(found.controls) - MOST_SHOWN:,} more in the files"
-    return table
+        rows.append((escape(row.of), escape(row.covariate), *map(_figure, (row.effect, row.lo, row.hi)), units))
+    title = "change of ln units for one more of a covariate"
+    print_table(console, (of, "covariate", *figures), rows, title=title, numbers=figures)
+    if len(found.covariates) > MOST_SHOWN:
+        console.print(f"and {len(found.covariates) - MOST_SHOWN:,} more in the files")
 
 
 def _figure(value: float | None) -> str:

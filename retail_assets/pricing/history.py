@@ -34,7 +34,7 @@ class Columns:
     time: str
     units: str
     price: str
-    controls: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
     logarithm: bool = False
     item: str | None = None
 
@@ -46,7 +46,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class History:
-    """Rows sorted by series and time, arrays of shape (rows,); `features` is (rows, k): log price, then the controls.
+    """Rows sorted by series and time, arrays of shape (rows,); `features` is (rows, k): log price, then the covariates.
 
     `keys` has a row per series (its key columns), `item_of_series` the code of its item (0 where there is only one
     key), `items` the values of those codes. `time` are whole numbers or points in time, `period` their rank, `spelling`
@@ -94,7 +94,7 @@ class History:
 def read_history(path: Path, columns: Columns) -> History:
     """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
     table = duckdb.from_arrow(read_keyed_file(path, HistoryError, [*columns.series, columns.time])).df()
-    needed = [*columns.series, columns.time, columns.units, *columns.controls]
+    needed = [*columns.series, columns.time, columns.units, *columns.covariates]
     _require(path, table, needed)
     if table.empty:
         raise HistoryError("the history has no rows", where=str(path))
@@ -103,7 +103,7 @@ def read_history(path: Path, columns: Columns) -> History:
     time, spelling = _time(path, table, columns.time)
     units = _units(path, table, columns)
     price = _price(path, table, columns)
-    controls = [_numbers(path, table, name) for name in columns.controls]
+    covariates = [_numbers(path, table, name) for name in columns.covariates]
     keys = [*columns.series]
     _refuse_repeats(path, table, keys, columns.time, time)
     series = table.groupby(keys, sort=True).ngroup().to_numpy()
@@ -112,8 +112,8 @@ def read_history(path: Path, columns: Columns) -> History:
     item_of_series, items = _items(path, known, columns)
     return History(
         units=units[order],
-        features=np.column_stack([np.log(price), *controls])[order],
-        names=("log_price", *columns.controls),
+        features=np.column_stack([np.log(price), *covariates])[order],
+        names=("log_price", *columns.covariates),
         series=series[order].astype(np.int64),
         period=time.rank(method="dense").to_numpy()[order].astype(np.int64) - 1,
         time=time.iloc[order].reset_index(drop=True),

@@ -1,6 +1,6 @@
 """Price elasticities of anybody's history: least squares, and what shrinkage makes of it.
 
-    ln units = level of series + theta_series . (ln price, controls) + error        (family "log")
+    ln units = level of series + theta_series . (ln price, covariates) + error        (family "log")
     units ~ exp(the same), variance mean + alpha * mean^2                            (family "count": zeros are data)
 
 Series of one item (a brand in many stores) draw their coefficients from the item's distribution (`shrinkage`). What
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 USUAL_ELASTICITY = -1.5
-PRICE_VARIANCE, CONTROL_VARIANCE = 0.5, 0.04
+PRICE_VARIANCE, COVARIATE_VARIANCE = 0.5, 0.04
 EM_STEPS = 60
 NEWTON_STEPS = 25
 CONVERGED = 1e-4
@@ -77,7 +77,7 @@ def shrunken(history: History, family: str) -> Learnt:
     k = history.features.shape[1]
     prior = Prior.start(
         np.r_[USUAL_ELASTICITY, np.zeros(k - 1)],
-        np.r_[PRICE_VARIANCE, np.full(k - 1, CONTROL_VARIANCE)],
+        np.r_[PRICE_VARIANCE, np.full(k - 1, COVARIATE_VARIANCE)],
         len(history.items),
     )
     theta = np.zeros((len(history.keys), k))
@@ -118,7 +118,7 @@ def prices_of_others(history: History, item_key: str) -> Floats | None:
 
 
 def with_others(history: History, item_key: str | None) -> History | None:
-    """The history with the prices of others as its last control; None where no row has any."""
+    """The history with the prices of others as its last covariate; None where no row has any."""
     others = None if item_key is None else prices_of_others(history, item_key)
     if others is None:
         return None
@@ -126,7 +126,7 @@ def with_others(history: History, item_key: str | None) -> History | None:
 
 
 def _spread(history: History) -> Floats:
-    """Standard deviation of each control within its series, 1 where it never moves; the price keeps its unit."""
+    """Standard deviation of each covariate within its series, 1 where it never moves; the price keeps its unit."""
     within = history.features - _means(history.features, np.ones(len(history.units)), history.series)
     spread: Floats = np.sqrt(np.mean(within**2, axis=0))
     return np.r_[1.0, np.where(spread > LEAST_SPREAD, spread, 1.0)[1:]]

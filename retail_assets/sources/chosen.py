@@ -86,7 +86,7 @@ def judges(
         if file is None:
             gone = "which is gone" if versions else "which this home does not know where to find"
             came = f"{sum(rows.values()):,} rows came by {_named(prefix, memory)}"
-            notes.append(f"{came}, {gone}: give the file by --mapping")
+            notes.append(f"{came}, {gone}: give the file after the source")
         else:
             contract = _checked(connection, lake, contracts, source, prefix, file)
             found.append(Judged(prefix, contract, versions[-1].root if versions else None, file, tuple(versions)))

@@ -55,7 +55,7 @@ def test_a_planner_shows_exports_and_asks(tiny_home: Path, lake: Lake, retail: R
     retail(tiny_home, "forecast", "export", "--out", str(tmp_path / "stores.csv"), "--level", "store")
     assert len(pd.read_csv(tmp_path / "stores.csv")["store_id"].unique()) > 2
     asked = ("forecast", "what-if", *item, "--promotion", "40", "--from", str(day), "--to", str(day), "--json")
-    document = json.loads(retail(tiny_home, *asked, "--plot", str(tmp_path / "plan.html")).stdout)
+    document = json.loads(retail(tiny_home, *asked, "--html", str(tmp_path / "plan.html")).stdout)
     changed = [entry for entry in document["days"] if entry["changed"] != entry["planned"]]
     assert [entry["date"] for entry in changed] == [str(day)] and (tmp_path / "plan.html").exists()
 

@@ -70,11 +70,11 @@ def test_forecasts_of_the_rows_held_back_and_elasticities_are_written(written: C
     table = simulate()
     path = written(table)
     found = run(path, until="150")
-    elasticities, items, forecasts, controls = (pd.read_parquet(file) for file in found.files)
+    elasticities, items, forecasts, covariates = (pd.read_parquet(file) for file in found.files)
     assert list(elasticities)[:5] == ["store", "brand", "elasticity", "lo", "hi"]
     assert list(items)[:4] == ["brand", "elasticity", "lo", "hi"]
-    assert list(controls) == ["brand", "control", "effect", "lo", "hi"]
-    assert len(controls) == 5
+    assert list(covariates) == ["brand", "covariate", "effect", "lo", "hi"]
+    assert len(covariates) == 5
     assert len(elasticities) == 40
     assert (elasticities["hi"] < 0).all()
     assert (elasticities["lo"] < elasticities["elasticity"]).all()
@@ -195,7 +195,7 @@ def test_a_file_that_cannot_be_read_is_named(name: str, says: str, tmp_path: Pat
 def test_the_command_prints_who_won_and_speaks_json(retail: Callable, written: Callable, tmp_path: Path) -> None:
     path = written(simulate())
     asked = ["backtest", "pricing", str(path), "--series", "store,brand", "--time", "week", "--units", "units"]
-    asked += ["--price", "price", "--controls", "deal", "--out", str(tmp_path / "found" / "e.csv")]
+    asked += ["--price", "price", "--covariates", "deal", "--out", str(tmp_path / "found" / "e.csv")]
     printed = retail(tmp_path, *asked).stdout
     assert "(kept)" in printed
     assert "log-log least squares per item" in printed

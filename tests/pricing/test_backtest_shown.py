@@ -1,4 +1,4 @@
-"""What a pricing backtest shows and writes: whose prices an estimate rests on, controls, one story per item, dates."""
+"""What a pricing backtest shows and writes: what an estimate rests on, covariates, one story per item, dates."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_a_history_without_a_price_change_has_no_elasticity(written: Callable) -
         assert table[["elasticity", "lo", "hi", "ols"]].isna().all(axis=None)
         assert set(table["source"]) == {"none"}
     assert {(row.elasticity, row.ols, row.others, row.source) for row in found.items} == {(None, None, None, "none")}
-    assert all(control.effect is not None for control in found.controls)
+    assert all(covariate.effect is not None for covariate in found.covariates)
     assert "NaN" not in found.model_dump_json()
 
 
@@ -44,29 +44,29 @@ def test_an_elasticity_says_whose_prices_it_rests_on(written: Callable) -> None:
     assert any(note.startswith("8 of 40 series are of items whose price never changed") for note in found.notes)
 
 
-def test_controls_are_told_with_intervals_that_cover_what_was_planted(written: Callable) -> None:
+def test_covariates_are_told_with_intervals_that_cover_what_was_planted(written: Callable) -> None:
     inside = []
     for seed in range(40, 46):
         path = written(simulate(seed=seed))
         found = run(path)
-        table = pd.read_parquet(path.with_name("e_controls.parquet"))
-        assert [row.effect for row in found.controls] == table["effect"].tolist()
+        table = pd.read_parquet(path.with_name("e_covariates.parquet"))
+        assert [row.effect for row in found.covariates] == table["effect"].tolist()
         assert (table["lo"] < table["effect"]).all()
-        inside += [row.lo < 0.4 < row.hi for row in found.controls if row.lo is not None and row.hi is not None]
+        inside += [row.lo < 0.4 < row.hi for row in found.covariates if row.lo is not None and row.hi is not None]
     assert len(inside) == 30
     assert np.mean(inside) > 0.85
 
 
-def test_a_control_that_never_moves_has_no_effect(written: Callable) -> None:
+def test_a_covariate_that_never_moves_has_no_effect(written: Callable) -> None:
     found = run(written(simulate().assign(deal=1)))
-    assert {(row.control, row.effect, row.lo, row.hi) for row in found.controls} == {("deal", None, None, None)}
+    assert {(row.covariate, row.effect, row.lo, row.hi) for row in found.covariates} == {("deal", None, None, None)}
 
 
 def test_series_of_one_key_have_their_own_estimates_in_print_and_file(retail: Callable, tmp_path: Path) -> None:
     table = simulate(stores=1, weeks=100)
     table.to_csv(tmp_path / "sales.csv", index=False)
     asked = ["backtest", "pricing", str(tmp_path / "sales.csv"), "--series", "brand", "--time", "week"]
-    asked += ["--units", "units", "--price", "price", "--controls", "deal", "--out", str(tmp_path / "e.csv")]
+    asked += ["--units", "units", "--price", "price", "--covariates", "deal", "--out", str(tmp_path / "e.csv")]
     printed = retail(tmp_path, *asked).stdout
     made = pd.read_csv(tmp_path / "e.csv")
     assert made["elasticity"].round(2).nunique() == 5
@@ -76,11 +76,11 @@ def test_series_of_one_key_have_their_own_estimates_in_print_and_file(retail: Ca
         assert " ".join(cells) in " ".join(printed.replace("│", " ").split())
     assert "average series" not in printed
     assert not (tmp_path / "e_items.csv").exists()
-    effects = pd.read_csv(tmp_path / "e_controls.csv")
+    effects = pd.read_csv(tmp_path / "e_covariates.csv")
     assert effects["brand"].tolist() == [0, 1, 2, 3, 4]
     found = json.loads(retail(tmp_path, *asked, "--json").stdout)
     assert [row["elasticity"] for row in found["own"]] == pytest.approx(made["elasticity"].tolist())
-    assert [row["effect"] for row in found["controls"]] == pytest.approx(effects["effect"].tolist())
+    assert [row["effect"] for row in found["covariates"]] == pytest.approx(effects["effect"].tolist())
 
 
 def test_an_item_is_told_alike_in_print_and_file(retail: Callable, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Store:
     def start(self, rate: float | None = None) -> None:
         """Begins to run; `rate` is the most kilobytes a second it may fetch."""
         command = [sys.executable, "-m", "retail_assets.cli", "serve", "--target", self.target, "--centre",
-                   self._centre, "--products", "pricing", "--port", f"pricing={self._port}"]  # fmt: skip
+                   self._centre, "--product", "pricing", "--port", f"pricing={self._port}"]  # fmt: skip
         command += ["--rate", str(rate)] if rate else []
         own = {"RETAIL_HOME": str(self.home.root), "RETAIL_STORE_TOKEN": self._token, "RETAIL_ENV": "test"}
         with (self.home.root / "serve.log").open("ab") as log:

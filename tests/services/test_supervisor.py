@@ -120,7 +120,7 @@ def test_services_bind_loopback_keep_metrics_apart_and_send_no_telemetry(tmp_pat
 
 def test_services_end_when_what_started_them_is_killed(served_home: Home) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "retail_assets.cli", "serve", "--products", "pricing", "--port", f"pricing={port}"]
+    command = [sys.executable, "-m", "retail_assets.cli", "serve", "--product", "pricing", "--port", f"pricing={port}"]
     environment = os.environ | {"RETAIL_HOME": str(served_home.root)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT, env=environment)
     lines_until(process, "Ctrl-C")

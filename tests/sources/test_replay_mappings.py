@@ -237,4 +237,4 @@ def test_the_command_says_why_nothing_was_tried(
     file.unlink()
     done = retail(home.root, "replay", "pos_lines", check=False)
     assert done.returncode == 1
-    assert "give the file by --mapping" in " ".join(done.stderr.split())
+    assert "give the file after the source" in " ".join(done.stderr.split())

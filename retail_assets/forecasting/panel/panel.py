@@ -111,7 +111,7 @@ def read_panel(
     if not columns.series:
         raise PanelError("--series names no column", where=str(sales), todo="name the columns that make a series")
     if future is not None and not columns.known:
-        raise PanelError("--future without --known says nothing", where=str(future), todo="name its columns by --known")
+        raise PanelError("--future says nothing without --covariates", where=str(future), todo="name its columns")
     table = read_table(sales, [*columns.series, columns.time])
     patterns = [fields_of(sales, name, columns.series) for name in columns.known]
     plain = [name for name, keys in zip(columns.known, patterns, strict=True) if not keys]

@@ -3,13 +3,14 @@
 import math
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, backtest
 from retail_assets.forecasting.panel.panel import Columns, Rules
 from retail_assets.forecasting.panel.simple import NAMES
 from retail_assets.forecasting.panel.trees import Settings
+from retail_assets.terminal import print_table
 
 FIRST_GUESS = 12
 ALIKE = 1e-3
@@ -48,8 +49,8 @@ def backtest_with_progress(
 
 def show_backtest(found: ForecastBacktest, console: Console) -> None:
     """Prints accuracy by level and segment, how it was reconciled, what is particular, cost and files."""
-    console.print(_levels(found))
-    console.print(_segments(found))
+    _show_levels(found, console)
+    _show_segments(found, console)
     console.print(_averaged(found), highlight=False)
     tried = ", ".join(f"{WAYS[name]} {error:.4f}" for name, error in found.ways.items())
     console.print(f"reconciled: {WAYS[found.way]} (on the window before: {tried})", highlight=False)
@@ -88,31 +89,30 @@ def _nearer(mean: float, median: float) -> str:
     return "mean" if mean < median else "q50"
 
 
-def _levels(found: ForecastBacktest) -> Table:
+def _show_levels(found: ForecastBacktest, console: Console) -> None:
     title = f"weighted RMSSE, pinball loss and absolute error per unit, {found.scored}"
-    table = Table("level", title=title, title_justify="left")
-    for column in ("nodes", "RMSSE", "naive's", "recent mean's", "pinball", "naive's", "mean", "q50", "90 % covers"):
-        table.add_column(column, justify="right")
+    figures = ("nodes", "RMSSE", "naive's", "recent mean's", "pinball", "naive's", "mean", "q50", "90 % covers")
+    rows = []
     for row in found.levels:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.pinball, row.pinball_baseline)
         errors = (row.absolute, row.absolute_median)
         shown = (_number(value) for value in (*values, *errors))
-        table.add_row(row.level, f"{row.nodes:,}", *shown, f"{row.coverage:.1%}")
+        rows.append((escape(row.level), f"{row.nodes:,}", *shown, f"{row.coverage:.1%}"))
     means = (found.wrmsse, found.wrmsse_seasonal_naive, found.wrmsse_recent_mean, found.wspl, found.wspl_baseline)
     shown = (f"[bold]{_number(value)}[/]" for value in (*means, found.absolute, found.absolute_median))
-    table.add_row("[bold]mean of levels[/]", "", *shown, "")
-    return table
+    rows.append(("[bold]mean of levels[/]", "", *shown, ""))
+    print_table(console, ("level", *figures), rows, title=title, numbers=figures)
 
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
-def _segments(found: ForecastBacktest) -> Table:
-    table = Table("segment of the series", title="weighted RMSSE and absolute error per unit", title_justify="left")
-    for column in ("series", "forecast", "seasonal naive", "recent mean", "error per unit", "forecast / sold"):
-        table.add_column(column, justify="right")
+def _show_segments(found: ForecastBacktest, console: Console) -> None:
+    figures = ("series", "forecast", "seasonal naive", "recent mean", "error per unit", "forecast / sold")
+    rows = []
     for row in found.segments:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.wape, row.share_of_sold)
-        table.add_row(row.segment, f"{row.series:,}", *map(_number, values))
-    return table
+        rows.append((escape(row.segment), f"{row.series:,}", *map(_number, values)))
+    title = "weighted RMSSE and absolute error per unit"
+    print_table(console, ("segment of the series", *figures), rows, title=title, numbers=figures)

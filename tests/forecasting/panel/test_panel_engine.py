@@ -31,7 +31,7 @@ from tests.forecasting.panel.simulated import COLUMNS, DAYS, FAST, HORIZON, Chai
 
 Scored = tuple[ForecastBacktest, Path]
 Floats = npt.NDArray[np.float64]
-ASKED = ("--series", "item,store", "--time", "date", "--target", "units", "--horizon", "14")
+ASKED = ("--series", "item,store", "--time", "date", "--units", "units", "--horizon", "14")
 
 
 def silent(step: str) -> None:

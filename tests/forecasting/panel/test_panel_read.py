@@ -103,9 +103,9 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
 def test_options_that_cannot_be_meant_are_named(tmp_path: Path) -> None:
     with pytest.raises(PanelError, match="--series names no column"):
         read(tmp_path, rows(), replace(COLUMNS, series=()))
-    with pytest.raises(PanelError, match="--known price{: .*\n.*\n.*price{brand}"):
+    with pytest.raises(PanelError, match="--covariates price{: .*\n.*\n.*price{brand}"):
         read(tmp_path, rows(), replace(COLUMNS, known=("price{",)))
-    with pytest.raises(PanelError, match="--future without --known"):
+    with pytest.raises(PanelError, match="--future says nothing without --covariates"):
         read(tmp_path, rows(), future=tmp_path / "sales.csv")
     nested = rows().assign(item=[["x"]] * 5)
     nested.to_parquet(tmp_path / "nested.parquet")

@@ -21,10 +21,10 @@ def fields_of(path: Path, name: str, keys: tuple[str, ...]) -> list[str]:
     try:
         fields = [part for _, part, _, _ in Formatter().parse(name) if part is not None]
     except ValueError as error:
-        raise PanelError(f"--known {name}: {error}", where=str(path), todo="write it like price{brand}") from error
+        raise PanelError(f"--covariates {name}: {error}", where=str(path), todo="write it like price{brand}") from error
     unknown = [part for part in fields if part not in keys]
     if unknown:
-        raise PanelError(f"--known {name}: {unknown[0]!r} is not a key of --series", where=str(path))
+        raise PanelError(f"--covariates {name}: {unknown[0]!r} is not a key of --series", where=str(path))
     return fields
 
 
