@@ -130,7 +130,15 @@ def _scales(samples: list[Sample], size: Floats) -> Floats:
     own = np.asarray(sum(sample.share * sample.relative for sample in samples)) / total
     count = PER_SAMPLE * len(samples)
     drawn = (count * own + PRIOR * falling_with_size(own, size)) / (count + PRIOR)
-    return np.maximum(np.sqrt(drawn), SMALLEST)
+    # Customers who come one by one scatter by the root of their number, however near the errors of one window were.
+    least = np.minimum(1 / size, LARGEST) if any(_counted(sample.actual) for sample in samples) else 0.0
+    return np.maximum(np.sqrt(np.maximum(drawn, least)), SMALLEST)
+
+
+def _counted(sales: Floats) -> bool:
+    """Whether sales are whole units."""
+    known = sales[~np.isnan(sales)]
+    return bool((known == np.round(known)).all())
 
 
 def _bias(samples: list[Sample]) -> float:
