@@ -190,7 +190,7 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
     better = min(FORECASTS[1:], key=lambda name: found[f"rmse_{name}"])
     closer = min(FORECASTS[1:], key=lambda name: found[f"wape_{name}"])
     series = np.asarray(proof.groupby(["store_id", "sku"], sort=False).ngroup(), dtype=np.int64)
-    unit = accuracy.clusters(series, (proof["horizon"].to_numpy(np.int64) - 1) // 7)
+    unit = accuracy.clusters(series, np.asarray(proof["week"], dtype=np.int64))
     covered = ((units >= low) & (units <= high)).astype(float)
     return found | {
         "harm": accuracy.harm(units, made["mean"], made[better], unit),
