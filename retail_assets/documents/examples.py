@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from retail_assets.core.errors import RetailError
@@ -19,20 +20,33 @@ IDENTIFIERS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "DECISION"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),
     (re.compile(r"(?<=[Mm]odel )[0-9a-f]{12}\b"), "VERSION"),
-    (re.compile(r"(?<=batch )[0-9a-f]{12}\b"), "BATCH"),
+    (re.compile(r"(?<=batch )[0-9a-f]{12}\b|^[0-9a-f]{12}(?= of \d)|(?<=--batch )[0-9a-f]{12}\b", re.MULTILINE), "BATCH"),
 )
-COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
-    "forecast explain": (("forecast", "explain", "--store", "US-001", "--sku", "SKU-00002"), 99),
-    "forecast show": (("forecast", "show", "--store", "US-001", "--sku", "SKU-00004"), 8),
-    "prices": (("prices",), 4),
-    "prices one": (("prices", "--store", "US-001", "--sku", "SKU-00001"), 9),
+
+
+@dataclass(frozen=True)
+class Example:
+    """A command, and which of its lines are shown: at most `lines`, from the line `begins` on."""
+
+    arguments: tuple[str, ...]
+    lines: int
+    begins: str = ""
+
+
+BREAD = ("--store", "US-001", "--sku", "SKU-00002")
+COMMANDS = {
+    "forecast explain": Example(("forecast", "explain", *BREAD), 99),
+    "forecast show": Example(("forecast", "show", *BREAD), 8),
+    "prices": Example(("prices",), 4),
+    "prices pending": Example(("prices", "pending", "--all"), 6),
+    "trace price": Example(("trace", "price", "--store", "US-001", "--sku", "SKU-00001"), 9, "WHY"),
 }
-"""What is run for each example, and how many lines of it are shown at most."""
+"""What is run for each example, by the name of its block."""
 
 
 def examples(home: Path) -> dict[str, str]:
     """Every example as a fenced block, by the name of its block; `home` is only read."""
-    return {f"example: {name}": _block(arguments, most, home) for name, (arguments, most) in COMMANDS.items()}
+    return {f"example: {name}": _block(example, home) for name, example in COMMANDS.items()}
 
 
 def printed(arguments: Sequence[str], home: Path | None = None) -> str:
@@ -54,7 +68,9 @@ def printed(arguments: Sequence[str], home: Path | None = None) -> str:
     return text
 
 
-def _block(arguments: Sequence[str], most: int, home: Path) -> str:
-    lines = [line.rstrip() for line in printed(arguments, home).splitlines()]
-    shown = lines if len(lines) <= most else [*lines[:most], "..."]
-    return "\n".join(["```", f"$ retail {' '.join(arguments)}", *shown, "```"])
+def _block(example: Example, home: Path) -> str:
+    lines = [line.rstrip() for line in printed(example.arguments, home).splitlines()]
+    first = lines.index(example.begins) if example.begins else 0
+    shown = lines[first : first + example.lines]
+    above, below = ["..."] * (first > 0), ["..."] * (first + len(shown) < len(lines))
+    return "\n".join(["```", f"$ retail {' '.join(example.arguments)}", *above, *shown, *below, "```"])
