@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT
 
 WIDTH = "118"
@@ -49,20 +48,19 @@ def examples(home: Path) -> dict[str, str]:
     return {f"example: {name}": _block(example, home) for name, example in COMMANDS.items()}
 
 
-def printed(arguments: Sequence[str], home: Path | None = None) -> str:
-    """What a command prints on standard output, errors of it included; without a `home` in an empty one."""
+def printed(arguments: Sequence[str], home: Path | None = None, folder: Path = PROJECT_ROOT) -> str:
+    """What a command prints, or its error where it fails. Run in `folder`, without a `home` on an empty one."""
     with tempfile.TemporaryDirectory() as nowhere:
         done = subprocess.run(
             [str(Path(sys.executable).parent / "retail"), *arguments],
             env=os.environ | {"RETAIL_HOME": str(home or nowhere), "RETAIL_ENV": "test", "COLUMNS": WIDTH},
-            cwd=PROJECT_ROOT,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
-    if not done.stdout:
-        raise RetailError(f"retail {' '.join(arguments)} printed nothing: {done.stderr.strip()}", where=str(home))
-    text = done.stdout.rstrip()
+    good = done.returncode == 0 or "--json" in arguments
+    text = (done.stdout if good else done.stderr[done.stderr.find("error:") :]).rstrip()
     for pattern, kind in IDENTIFIERS:
         text = pattern.sub(kind, text)
     return text

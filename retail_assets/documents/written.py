@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retail_assets.documents import checks_table, refusals, settings_tables
+from retail_assets.documents import checks_table, mistakes, refusals, settings_tables
 from retail_assets.documents.blocks import names
 from retail_assets.documents.examples import COMMANDS, examples
 from retail_assets.environments import PROJECT_ROOT
@@ -16,7 +16,7 @@ def documents() -> list[Path]:
 
 def tables() -> dict[str, str]:
     """Every made block that needs no home."""
-    return {"checks": checks_table.text(), **settings_tables.tables(), **refusals.blocks()}
+    return {"checks": checks_table.text(), **settings_tables.tables(), **refusals.blocks(), **mistakes.blocks()}
 
 
 def made(home: Path) -> dict[str, str]:

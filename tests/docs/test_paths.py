@@ -31,7 +31,7 @@ def test_every_named_make_target_exists(document: Path) -> None:
     known = set(re.findall(r"make ([a-z]+)", help_text))
     named = {
         t
-        for block in re.findall(r"`[^`]+`|^\s*make [a-z]+.*$", document.read_text(), re.M)
+        for block in re.findall(r"`[^`\n]+`|^\s*make [a-z]+.*$", document.read_text(), re.M)
         for t in TARGETS.findall(block)
     }
     assert named - known == set()
