@@ -37,7 +37,9 @@ Scale = Annotated[str, typer.Option(help="How much: tiny, demo, large (10 millio
 Seed = Annotated[int, typer.Option(help="Where chance starts: the same seed writes the same files.")]
 IntoSameHome = Annotated[
     bool,
-    typer.Option("--into-same-home", help="Add the files to a home that holds another retailer's: the two are then mixed."),
+    typer.Option(
+        "--into-same-home", help="Add the files to a home that holds another retailer's: the two are then mixed."
+    ),
 ]
 
 
@@ -57,7 +59,9 @@ def demo(scale: Scale = "demo", seed: Seed = 7, into_same_home: IntoSameHome = F
 def sample(
     scale: Scale = "demo",
     seed: Seed = 7,
-    days: Annotated[int | None, typer.Option(min=1, help="How many days; more days than last time add those after them.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="How many days; more days than last time add those after them.")
+    ] = None,
     into_same_home: IntoSameHome = False,
     as_json: Json = False,
 ) -> None:
@@ -178,7 +182,9 @@ def _days(first: date, last: date) -> list[date]:
 @app.command()
 def dev(
     ui_port: Annotated[int, typer.Option(help="The port of the Dagster UI.")] = 3000,
-    port: Annotated[list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
+    ] = None,
 ) -> None:
     """Start the Dagster UI, its daemon and every service on loopback, until Ctrl-C."""
     from retail_assets.refresh import recover

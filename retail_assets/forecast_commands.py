@@ -13,7 +13,8 @@ from retail_assets.terminal import Json, as_day, console, print_json
 Store = Annotated[str, typer.Option("--store", help="A store.")]
 Sku = Annotated[str, typer.Option("--sku", help="A SKU.")]
 Origin = Annotated[
-    date | None, typer.Option("--origin", parser=as_day, metavar="DAY", help="Forecasts made on this day (default: the newest).")
+    date | None,
+    typer.Option("--origin", parser=as_day, metavar="DAY", help="Forecasts made on this day (default: the newest)."),
 ]
 
 forecasts = typer.Typer(
@@ -44,7 +45,8 @@ def export(
     level: Annotated[
         str,
         typer.Option(
-            help="total, country, store, department, category, two of these (store_category), sku, sku_country or sku_store."
+            help="What is summed: total, country, store, department, category, two of these (store_category), sku, "
+            "sku_country or sku_store."
         ),
     ] = "sku_store",
     weekly: Annotated[bool, typer.Option("--weekly", help="52 weeks instead of 28 days.")] = False,
@@ -74,8 +76,12 @@ def what_if(
         date, typer.Option("--from", parser=as_day, metavar="DAY", help="First day of the change (YYYY-MM-DD).")
     ],
     last: Annotated[date, typer.Option("--to", parser=as_day, metavar="DAY", help="Last day of the change.")],
-    price: Annotated[float | None, typer.Option("--price", help="The list price instead, in the store's currency.")] = None,
-    promotion: Annotated[float | None, typer.Option("--promotion", help="A discount in percent; 0 ends a planned one.")] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", help="The list price instead, in the store's currency.")
+    ] = None,
+    promotion: Annotated[
+        float | None, typer.Option("--promotion", help="A discount in percent; 0 ends a planned one.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file, or a .png picture.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -24,7 +24,9 @@ def add(
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Requests a second (default: configs/serving.yaml).")
     ] = None,
-    burst: Annotated[float | None, typer.Option(min=1, help="How many requests may come at once (default: configs/serving.yaml).")] = None,
+    burst: Annotated[
+        float | None, typer.Option(min=1, help="How many requests may come at once (default: configs/serving.yaml).")
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="End the key after so many days (default: never).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +78,10 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a key, as `retail keys list` shows it.")], yes: Yes = False) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a key, as `retail keys list` shows it.")],
+    yes: Yes = False,
+) -> None:
     """End a key; services refuse it within a second. It cannot be undone: make a new one instead."""
     from retail_assets.serving.keys import KeyStore
 

@@ -20,7 +20,9 @@ LOOPBACK = "127.0.0.1"
 COUNTS = ("p50", "p99", "answers", "errors", "waiting")
 
 app = typer.Typer()
-stores_app = typer.Typer(help="Stores that run services of their own: how they are doing, their tokens, and the server they ask.")
+stores_app = typer.Typer(
+    help="Stores that run services of their own: how they are doing, their tokens, and the server they ask."
+)
 app.add_typer(stores_app, name="stores", invoke_without_command=True)
 
 
@@ -31,7 +33,9 @@ def serve(
         str | None, typer.Option(envvar=CENTRE, help="In a store: the URL of `retail stores centre`.")
     ] = None,
     product: Annotated[str | None, typer.Option(help="Only this service, e.g. pricing.")] = None,
-    port: Annotated[list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
+    ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Fetch at most so many kilobytes a second, so that the tills keep their line.")
     ] = None,
@@ -99,7 +103,9 @@ def stores(context: typer.Context, as_json: Json = False) -> None:
 
 @stores_app.command(name="centre")
 def centre_(
-    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own only behind TLS.")] = LOOPBACK,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than this machine's own only behind TLS.")
+    ] = LOOPBACK,
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3005,
 ) -> None:
     """Run the server at the centre that stores fetch models and data from, until Ctrl-C."""

@@ -33,7 +33,8 @@ HEAD = """# The command line
 
 Every command with its arguments and options, as `--help` shows them. Documents by task: [README](../README.md#read-on).
 
-`RETAIL_HOME` names the folder of the retailer (default `.retail`), `RETAIL_ENV` the environment (default `local`).
+`RETAIL_HOME` names the folder of the retailer (without it `.retail` in the project);
+[other variables](architecture.md#a-home).
 Three options mean the same wherever they are taken:
 
 {shared}
@@ -44,8 +45,8 @@ Three options mean the same wherever they are taken:
 
 ## Errors
 
-A person reads on standard error what is wrong, where, and what to do. With `--json` standard output has one JSON document
-instead, and the exit code is the same. `code` names the kind of error and does not change; `where` and `todo` may be
+A person reads on standard error what is wrong, where, and what to do. With `--json` standard output has one JSON
+document instead, and the exit code is the same. `code` names the kind of error and does not change; `where` and `todo` may be
 null. An `import` of which nothing reached bronze adds its report beside `error`.
 
 ```
@@ -53,7 +54,8 @@ $ retail {wrong}
 {error}
 ```
 
-Tables keep whole words and numbers: where the terminal is too narrow for them (60 columns, say), each row is told in lines.
+Tables keep whole words and numbers: where the terminal is too narrow for them, at 60 columns say, each row is told in
+lines of its own.
 
 ## Older names
 

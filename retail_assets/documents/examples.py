@@ -19,7 +19,10 @@ IDENTIFIERS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "DECISION"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),
     (re.compile(r"(?<=[Mm]odel )[0-9a-f]{12}\b"), "VERSION"),
-    (re.compile(r"(?<=batch )[0-9a-f]{12}\b|^[0-9a-f]{12}(?= of \d)|(?<=--batch )[0-9a-f]{12}\b", re.MULTILINE), "BATCH"),
+    (
+        re.compile(r"(?<=batch )[0-9a-f]{12}\b|^[0-9a-f]{12}(?= of \d)|(?<=--batch )[0-9a-f]{12}\b", re.MULTILINE),
+        "BATCH",
+    ),
 )
 
 

@@ -10,7 +10,19 @@ from retail_assets.sources.config import SOURCES_DIR, load_contracts
 from retail_assets.sources.errors import SourceConfigError
 
 WEEKS = 30
-DAILY = ("backtest", "forecasting", "sales.csv", "--series", "item", "--time", "date", "--units", "units", "--out", "f.csv")
+DAILY = (
+    "backtest",
+    "forecasting",
+    "sales.csv",
+    "--series",
+    "item",
+    "--time",
+    "date",
+    "--units",
+    "units",
+    "--out",
+    "f.csv",
+)
 
 
 def blocks() -> dict[str, str]:

@@ -74,7 +74,8 @@ def backtest_forecasting(
         str, typer.Option(help="Columns known ahead, e.g. deal,price{brand}: the column named after the key's value.")
     ] = "",
     future: Annotated[
-        Path | None, typer.Option(help="File with keys, time and the columns of --covariates for the periods after the sales.")
+        Path | None,
+        typer.Option(help="File with keys, time and the columns of --covariates for the periods after the sales."),
     ] = None,
     train_until: Annotated[
         str | None,

@@ -23,7 +23,9 @@ def trace_price(
         typer.Option(parser=as_instant, metavar="INSTANT", help="The price as it was at this instant (UTC)."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Decide the price again from the raw rows; exit code 1 where it differs.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Decide the price again from the raw rows; exit code 1 where it differs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Why a price is what it is: model, inputs, gold, dbt models, raw rows with their files and lines."""

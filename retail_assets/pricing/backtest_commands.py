@@ -7,7 +7,10 @@ import typer
 
 from retail_assets.terminal import Json, console, errors, print_json
 
-backtests = typer.Typer(no_args_is_help=True, help="Try the models on any sales history: forecasts or price elasticities, scored on periods held back.")
+backtests = typer.Typer(
+    no_args_is_help=True,
+    help="Try the models on any sales history: forecasts or price elasticities, scored on periods held back.",
+)
 
 
 @backtests.command(name="pricing")

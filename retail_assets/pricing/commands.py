@@ -19,7 +19,7 @@ Category = Annotated[str | None, typer.Option("--category", help="A category.")]
 Chain = Annotated[bool, typer.Option("--chain", help="The whole chain.")]
 
 prices = typer.Typer(
-    help="Show published prices; approve, correct, stop and resume them; write price files; compare the tills with them.",
+    help="Show published prices; approve, correct, stop and resume them; write price files; look at the tills.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -30,7 +30,10 @@ def show(
     store: Store = None,
     sku: Annotated[str | None, typer.Option("--sku", help="A SKU.")] = None,
     batch: Annotated[
-        str | None, typer.Option("--batch", help="The prices of this batch, published or not; `retail prices pending` lists batches.")
+        str | None,
+        typer.Option(
+            "--batch", help="The prices of this batch, published or not; `retail prices pending` lists batches."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every price, not only the first {SHOWN}.")] = False,
     as_json: Json = False,
