@@ -36,7 +36,7 @@ WARNINGS = frozenset(
         "weeks_beat_seasonal_naive",
     }
 )
-"""Checks of ours whose failure is a warning: Dagster knows it only once they have run. A test compares it with a run."""
+"""Checks of ours whose failure is a warning. Dagster knows it once they have run; a test compares it with a run."""
 
 BY_KIND = {
     "unique_key": "The columns in its name are never empty, and together they are the key of one row.",

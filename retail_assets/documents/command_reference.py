@@ -46,8 +46,8 @@ Three options mean the same wherever they are taken:
 ## Errors
 
 A person reads on standard error what is wrong, where, and what to do. With `--json` standard output has one JSON
-document instead, and the exit code is the same. `code` names the kind of error and does not change; `where` and `todo` may be
-null. An `import` of which nothing reached bronze adds its report beside `error`.
+document instead, and the exit code is the same. `code` names the kind of error and does not change; `where` and
+`todo` may be null. An `import` of which nothing reached bronze adds its report beside `error`.
 
 ```
 $ retail {wrong}
