@@ -1,6 +1,7 @@
 """What the gates ask of small shops, and what came of versions that they let through or refused.
 
-    RETAIL_REAL_DATA=FOLDER .venv/bin/python benchmarks/release_gates.py --shops FOLDER [--windows 6] [--out FILE]
+    RETAIL_REAL_DATA=FOLDER .venv/bin/python benchmarks/release_gates.py --shops FOLDER [--windows 6] [--only NAME ...]
+        [--out FILE]
 
 Shops are cut from real retailers and the sample (benchmarks/shops.py). A version of each product is trained as of every
 fourth week, on the days until then, and proven on the four weeks before, as `retail run` does. Four weeks later the
@@ -112,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shops", type=Path, help="the folder of the shops' homes; those that are missing are built")
     parser.add_argument("--windows", type=int, default=6)
+    parser.add_argument("--only", nargs="*", help="these shops only")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path)
     asked = parser.parse_args()
@@ -122,7 +124,7 @@ def main() -> None:
         print("NOT MEASURED: set RETAIL_REAL_DATA")
         return
     rows: Rows = []
-    for home in build(Path(os.environ["RETAIL_REAL_DATA"]), asked.shops or Path(tempfile.mkdtemp())):
+    for home in build(Path(os.environ["RETAIL_REAL_DATA"]), asked.shops or Path(tempfile.mkdtemp()), asked.only):
         made = proofs(home, asked.windows)
         rows += made
         if asked.out:

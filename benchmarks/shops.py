@@ -1,7 +1,7 @@
 """Small shops cut from real retailers and the sample: homes with gold, to see what gates and limits ask of them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import duckdb
@@ -23,9 +23,11 @@ GIFTS = {"gifts": 10_000, "gifts_100": 100}
 SEEDS = (1, 2, 3)
 
 
-def build(data: Path, folder: Path) -> Iterator[Home]:
-    """Builds every shop below `folder` that is not there yet, from the data sets in `data`, and yields its home."""
+def build(data: Path, folder: Path, only: Collection[str] | None = None) -> Iterator[Home]:
+    """Builds every shop, or those of `only`, below `folder` from the data sets in `data`, and yields its home."""
     for name, write, mapping in _plans(data):
+        if only and name not in only:
+            continue
         home = Home.at(folder / name)
         done = home.root / ".built"
         if not done.exists():

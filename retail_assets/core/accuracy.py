@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FEWEST_CLUSTERS = 10
 
 
 def wape(actual: Floats, forecast: Floats) -> float:
@@ -74,12 +77,43 @@ def calibration_gap(actual: Floats, quantiles: Floats, levels: Floats) -> float:
     """
     if not len(actual):
         return float("nan")
+    return float(np.max(_gaps(actual, quantiles, levels), initial=0.0))
+
+
+def calibration_gap_error(actual: Floats, quantiles: Floats, levels: Floats, unit: Ints) -> float:
+    """Standard error of the share of rows below the quantile that `calibration_gap` finds furthest from its level.
+
+    Rows of one `unit` count as one observation. NaN with fewer than two units.
+    """
+    if not len(actual):
+        return float("nan")
+    furthest = int(np.argmax(_gaps(actual, quantiles, levels)))
+    return ratio_error((actual < quantiles[:, furthest]).astype(float), np.ones(len(actual)), unit)
+
+
+def _gaps(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
     below = np.mean(actual[:, None] < quantiles, axis=0)
     at_or_below = np.mean(actual[:, None] <= quantiles, axis=0)
-    return float(np.max(np.maximum(below - levels, levels - at_or_below), initial=0.0))
+    return np.asarray(np.maximum(below - levels, levels - at_or_below), dtype=np.float64)
 
 
-def harm(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+def clusters(series: Ints, week: Ints) -> Ints:
+    """A code per row of what counts as one observation: its series, or where there are few a week of its series.
+
+    Days of one series are not independent, but the scatter of two or three series is not known from their sums.
+    """
+    if len(np.unique(series)) >= FEWEST_CLUSTERS:
+        return series
+    return np.unique(series * (int(week.max(initial=0)) + 1) + week, return_inverse=True)[1].astype(np.int64)
+
+
+def share_error(share: float, count: int) -> float:
+    """Standard error of a share of `count` things, not 0 where all or none are (Agresti and Coull, 1998)."""
+    drawn = (share * count + 2.0) / (count + 4.0)
+    return float(np.sqrt(drawn * (1.0 - drawn) / (count + 4.0)))
+
+
+def harm(actual: Floats, forecast: Floats, other: Floats, unit: Ints) -> float:
     """How surely `forecast` has larger squared errors than `other`: a z-score, above about 3 beyond chance.
 
     Errors are summed within each `unit` (a series, a code of 0 or more) first: days of one series are not independent,
@@ -97,7 +131,7 @@ def harm(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64
     return total / (spread * float(np.sqrt(len(sums))))
 
 
-def ratio_error(loss: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+def ratio_error(loss: Floats, other: Floats, unit: Ints) -> float:
     """Standard error of sum(loss) / sum(other), both measured on the same rows; at least 0.
 
     Rows of one `unit` (a series, a code of 0 or more) count as one observation, as their errors are not independent:
@@ -112,7 +146,7 @@ def ratio_error(loss: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
     return float(np.sqrt(len(units) * np.var(residual, ddof=1))) / whole
 
 
-def rmse_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+def rmse_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: Ints) -> float:
     """Standard error of rmse(forecast) / rmse(other) by `ratio_error` of the squares, on the scale of the root."""
     squares, others = (forecast - actual) ** 2, (other - actual) ** 2
     total = float(others.sum())
@@ -120,7 +154,7 @@ def rmse_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: NDAr
     return _ratio(ratio_error(squares, others, unit), 2.0 * ratio)
 
 
-def wape_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: NDArray[np.int64]) -> float:
+def wape_ratio_error(actual: Floats, forecast: Floats, other: Floats, unit: Ints) -> float:
     """Standard error of wape(forecast) / wape(other) by `ratio_error` of the absolute errors."""
     return ratio_error(np.abs(forecast - actual), np.abs(other - actual), unit)
 

@@ -174,6 +174,7 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
     """Every metric of one set of rows (columns of `with_segments`); NaN where it cannot be computed.
 
     `coverage_90` is that of counts (`accuracy.coverage_of_counts`), `coverage_90_closed` counts both ends as inside.
+    Standard errors (`..._error`) count a series as one observation, of few series a week of one (`accuracy.clusters`).
     """
     units = proof["units"].to_numpy(float)
     made = {name: proof[name].to_numpy(float) for name in FORECASTS}
@@ -189,19 +190,24 @@ def scores(proof: pd.DataFrame, config: ForecastingConfig) -> dict[str, float]:
     better = min(FORECASTS[1:], key=lambda name: found[f"rmse_{name}"])
     closer = min(FORECASTS[1:], key=lambda name: found[f"wape_{name}"])
     series = np.asarray(proof.groupby(["store_id", "sku"], sort=False).ngroup(), dtype=np.int64)
+    unit = accuracy.clusters(series, (proof["horizon"].to_numpy(np.int64) - 1) // 7)
+    covered = ((units >= low) & (units <= high)).astype(float)
     return found | {
-        "harm": accuracy.harm(units, made["mean"], made[better], series),
-        "rmse_ratio_error": accuracy.rmse_ratio_error(units, made["mean"], made[better], series),
-        "wape_ratio_error": accuracy.wape_ratio_error(units, proof["q50"].to_numpy(float), made[closer], series),
+        "harm": accuracy.harm(units, made["mean"], made[better], unit),
+        "rmse_ratio_error": accuracy.rmse_ratio_error(units, made["mean"], made[better], unit),
+        "wape_ratio_error": accuracy.wape_ratio_error(units, proof["q50"].to_numpy(float), made[closer], unit),
         "wape_baseline": min(found["wape_seasonal_naive"], found["wape_weekday_mean"]),
         "rmse_baseline": min(found["rmse_seasonal_naive"], found["rmse_weekday_mean"]),
         "wape_median": accuracy.wape(units, proof["q50"].to_numpy(float)),
         "absolute_bias": abs(found["bias"]),
+        "absolute_bias_error": accuracy.ratio_error(made["mean"], units, unit),
         "scaled_rmse": accuracy.scaled_rmse(units, made["mean"], made["seasonal_naive"]),
         "pinball": accuracy.pinball(units, quantiles, levels),
         "coverage_90": accuracy.coverage_of_counts(units, low, high, made["mean"], float(levels[-1] - levels[0])),
         "coverage_90_closed": accuracy.coverage(units, low, high),
+        "coverage_90_error": accuracy.ratio_error(covered, np.ones(len(units)), unit),
         "calibration_gap": accuracy.calibration_gap(units, quantiles, levels),
+        "calibration_gap_error": accuracy.calibration_gap_error(units, quantiles, levels, unit),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from retail_assets.forecasting.config import ReportConfig
 
 ROUNDING = 1e-9
 RATIOS = ("rmse_ratio", "wape_ratio")
+DOUBT = NormalDist().inv_cdf(0.95)  # standard errors within which a share may be right
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,16 @@ def quantiles_ascend(forecasts: pd.DataFrame, columns: list[str]) -> Verdict:
 
 
 def calibrated(metrics: Mapping[str, float], config: ReportConfig) -> Verdict:
-    """The 90 % interval covers about that much of the proving window, and every quantile lies near its level."""
+    """The 90 % interval covers about that much of the proving window, and every quantile lies near its level.
+
+    What lies within chance of it passes: few days of few series say little.
+    """
     covered, gap = metrics.get("coverage_90", float("nan")), metrics.get("calibration_gap", float("nan"))
+    chance = [DOUBT * metrics.get(f"{name}_error", 0.0) for name in ("coverage_90", "calibration_gap")]
     reasons = []
-    if not abs(covered - 0.9) <= config.coverage_tolerance + ROUNDING:
+    if not abs(covered - 0.9) - chance[0] <= config.coverage_tolerance + ROUNDING:
         reasons.append(f"the 90 % interval covers {covered:.1%} of the days that were held back")
-    if not gap <= config.calibration_tolerance:
+    if not gap - chance[1] <= config.calibration_tolerance:
         reasons.append(f"a quantile lies {gap:.1%} away from its level")
     return Verdict(not reasons, tuple(reasons), {"coverage_90": covered, "calibration_gap": gap})
 

@@ -73,38 +73,41 @@ def _alone(found: Backtest) -> bool:
 
 
 def _show_series(found: Backtest, console: Console) -> None:
-    heads = ("elasticity", "95 % from", "to", "least squares", "own share", "rows")
+    heads = ("elasticity", "95 % interval", "least squares", "own share", "rows")
     rows = []
     for row in found.own:
-        figures = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
+        figures = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols))
         rows.append((escape(row.series), *figures, f"{row.weight:.2f}", f"{row.rows:,}", escape(row.source)))
     title = "own-price elasticity of each series"
-    print_table(console, ("series", *heads, "source"), rows, title=title, numbers=heads, long=["source"])
+    print_table(console, ("series", *heads, "source"), rows, title=title, numbers=heads)
 
 
 def _show_items(found: Backtest, console: Console) -> None:
-    own_heads = ("elasticity", "95 % from", "to", "least squares", "series", "theirs from", "to")
-    heads = (*own_heads, "others' prices", "95 % from", "to")
+    heads = ("elasticity", "95 % interval", "least squares", "series", "theirs are", "others' prices", "95 % interval")
     rows = []
     for row in found.items[:MOST_SHOWN]:
-        own = (_figure(value) for value in (row.elasticity, row.lo, row.hi, row.ols))
-        rest = (row.lowest, row.highest, row.others, row.others_lo, row.others_hi)
-        rows.append((escape(row.item), *own, f"{row.series:,}", *map(_figure, rest), escape(row.source)))
+        own = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols), f"{row.series:,}")
+        others = (_figure(row.others), _interval(row.others_lo, row.others_hi))
+        rows.append((escape(row.item), *own, _interval(row.lowest, row.highest), *others, escape(row.source)))
     title = "own-price elasticity of each item's average series"
-    print_table(console, ("item", *heads, "source"), rows, title=title, numbers=heads, long=["source"])
+    print_table(console, ("item", *heads, "source"), rows, title=title, numbers=heads)
 
 
 def _show_covariates(found: Backtest, console: Console) -> None:
     of = "average series of" if found.items else "series"
-    figures = ("effect", "95 % from", "to", "units")
+    figures = ("effect", "95 % interval", "units")
     rows = []
     for row in found.covariates[:MOST_SHOWN]:
         units = "" if row.effect is None else f"{math.expm1(min(row.effect, 50.0)):+.0%}"
-        rows.append((escape(row.of), escape(row.covariate), *map(_figure, (row.effect, row.lo, row.hi)), units))
+        rows.append((escape(row.of), escape(row.covariate), _figure(row.effect), _interval(row.lo, row.hi), units))
     title = "change of ln units for one more of a covariate"
     print_table(console, (of, "covariate", *figures), rows, title=title, numbers=figures)
     if len(found.covariates) > MOST_SHOWN:
         console.print(f"and {len(found.covariates) - MOST_SHOWN:,} more in the files")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _figure(value: float | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.core.accuracy import ratio_error
+from retail_assets.core.accuracy import clusters, ratio_error, share_error
 from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import ResponseConfig
 from retail_assets.pricing.cross import Cross
@@ -20,8 +20,10 @@ from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.response import effects, fit
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 VARIANTS = ("sku_level", "store_level")
+RIVALS = ("pooled_ols", "sku_ols")
 BASELINES = ("pooled_ols", "sku_ols", "no_response")
 SANE_ELASTICITY = -15.0
 GATED_ROWS = 200  # a category with fewer rows is not gated: its error is noise
@@ -34,6 +36,7 @@ class Holdout:
 
     `ratio` is its deviance as a share of that without any response to prices, with the standard error of this share
     (SKUs as clusters): for `all` and for every `category=...` of GATED_ROWS rows in which something was sold.
+    `skill_error` is the standard error of its share of the better rival's deviance.
     """
 
     kept: str
@@ -42,6 +45,7 @@ class Holdout:
     rows: int
     units: float
     ratio: dict[str, tuple[float, float]]
+    skill_error: float
 
 
 def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
@@ -82,18 +86,25 @@ def held_out(frame: ResponseFrame, config: ResponseConfig) -> Holdout:
         rows=len(test.units),
         units=units,
         ratio=_ratios(test, losses[kept], losses["no_response"]),
+        skill_error=ratio_error(losses[kept], losses[min(RIVALS, key=deviance.__getitem__)], _clusters(test)),
     )
 
 
 def _ratios(test: ResponseFrame, loss: Floats, other: Floats) -> dict[str, tuple[float, float]]:
     everything = np.ones(len(loss), dtype=bool)
     category = test.category_of_sku[test.sku_code]
+    unit = _clusters(test)
     groups = {"all": everything} | {f"category={name}": category == code for code, name in enumerate(test.categories)}
     return {
-        name: (float(loss[rows].sum() / other[rows].sum()), ratio_error(loss[rows], other[rows], test.sku_code[rows]))
+        name: (float(loss[rows].sum() / other[rows].sum()), ratio_error(loss[rows], other[rows], unit[rows]))
         for name, rows in groups.items()
         if name == "all" or (rows.sum() >= GATED_ROWS and test.units[rows].sum() > 0)
     }
+
+
+def _clusters(test: ResponseFrame) -> Ints:
+    """A code per row of what counts as one observation: its SKU, where there are few a week of its SKU."""
+    return clusters(test.sku_code, (test.week - test.week.min()).astype("timedelta64[D]").astype(np.int64) // 7)
 
 
 def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> dict[str, float]:
@@ -108,19 +119,21 @@ def metrics(model: PriceModel, holdout: Holdout, cross: Cross | None = None) -> 
     known = len(model.skus)
     elasticity, _, lo, hi, _, weight = (model.table[:known, i] for i in range(model.table.shape[1]))
     ordered = (lo <= elasticity) & (elasticity <= hi) & (hi < 0) & np.isfinite(model.table[:known]).all(axis=1)
-    kept = holdout.deviance[holdout.kept]
+    kept, sane = holdout.deviance[holdout.kept], float(np.mean(elasticity > SANE_ELASTICITY))
     found = {f"holdout_deviance_{name}": value for name, value in holdout.deviance.items()}
     found |= {f"holdout_wape_{name}": value for name, value in holdout.wape.items()}
     found |= {
         "holdout_deviance": kept,
         "holdout_wape": holdout.wape[holdout.kept],
-        "holdout_skill": 1 - kept / min(holdout.deviance["pooled_ols"], holdout.deviance["sku_ols"]),
+        "holdout_skill": 1 - kept / min(holdout.deviance[name] for name in RIVALS),
+        "holdout_skill_error": holdout.skill_error,
         "holdout_rows": float(holdout.rows),
         "store_level": float(holdout.kept == "store_level"),
         "skus": float(known),
         "negative_share": float(np.mean(elasticity < 0)),
         "interval_share": float(np.mean(ordered)),
-        "sane_share": float(np.mean(elasticity > SANE_ELASTICITY)),
+        "sane_share": sane,
+        "sane_share_error": share_error(sane, known),
         "elasticity_median": float(np.median(elasticity)),
         "interval_width_median": float(np.median(hi - lo)),
         "own_weight_median": float(np.median(weight)),

@@ -135,3 +135,39 @@ def test_an_honest_interval_of_counts_covers_what_it_says_and_a_wrong_one_does_n
     few, many = _poisson_interval(mean, 0.8)
     assert wide > 0.93 and accuracy.coverage_of_counts(units, few, many, mean, 0.9) < 0.85
     assert np.isnan(accuracy.coverage_of_counts(*(np.array([]),) * 4, 0.9))
+
+
+def test_of_few_series_each_week_is_an_observation() -> None:
+    series, week = np.repeat(np.arange(3), 28), np.tile(np.arange(28) // 7, 3)
+    assert len(np.unique(accuracy.clusters(series, week))) == 12
+    many = np.repeat(np.arange(10), 28)
+    assert np.array_equal(accuracy.clusters(many, np.tile(np.arange(28) // 7, 10)), many)
+    alone = accuracy.clusters(np.zeros(28, dtype=np.int64), np.arange(28) // 7)
+    assert 0 < accuracy.ratio_error(np.arange(28.0), np.ones(28), alone) < math.inf
+    assert len(accuracy.clusters(np.array([], dtype=np.int64), np.array([], dtype=np.int64))) == 0
+
+
+@pytest.mark.parametrize("rows", [84, 2_000])
+def test_a_right_quantile_lies_within_its_error_of_its_level(rows: int) -> None:
+    """600 samples of days that are independent: a gap beyond chance is rare, and a wrong quantile is found."""
+    from scipy.stats import norm
+
+    chance, levels = np.random.default_rng(3), np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    unit, right = np.arange(rows), norm.ppf(levels)[None, :].repeat(rows, axis=0)
+    beyond, missed = 0, 0
+    for _ in range(600):
+        actual = chance.normal(size=rows)
+        beyond += _surely_off(actual, right, levels, unit)
+        missed += not _surely_off(actual, right + 1.0, levels, unit)
+    assert beyond <= 30 and missed <= 30  # one in twenty
+
+
+def _surely_off(actual: np.ndarray, quantiles: np.ndarray, levels: np.ndarray, unit: np.ndarray) -> bool:
+    error = accuracy.calibration_gap_error(actual, quantiles, levels, unit)
+    return accuracy.calibration_gap(actual, quantiles, levels) - 1.645 * error > 0.05
+
+
+def test_the_error_of_a_share_is_that_of_its_binomial_and_never_nothing() -> None:
+    assert accuracy.share_error(0.5, 10_000) == pytest.approx(0.005, rel=0.01)
+    assert accuracy.share_error(1.0, 8) > 0.05
+    assert accuracy.share_error(0.0, 1) == pytest.approx(math.sqrt(0.4 * 0.6 / 5))

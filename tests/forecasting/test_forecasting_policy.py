@@ -105,6 +105,13 @@ def test_intervals_that_cover_too_little_or_too_much_or_miss_their_level_are_fou
     assert not calibrated({}, REPORT).passed
 
 
+def test_an_interval_of_few_days_is_held_to_no_more_than_they_say() -> None:
+    few = {"coverage_90": 0.82, "coverage_90_error": 0.03, "calibration_gap": 0.08, "calibration_gap_error": 0.03}
+    assert calibrated(few, REPORT).passed
+    assert not calibrated(few | {"coverage_90_error": 0.01}, REPORT).passed
+    assert not calibrated(few | {"calibration_gap_error": 0.01}, REPORT).passed
+
+
 def test_a_baseline_must_lose_overall_and_in_each_segment() -> None:
     good = {"rmse_ratio/all": 0.8, "wape_ratio/all": 0.9, "wape": 1.4, "rmse_ratio/department=a/b": 0.99}
     assert beats_baselines(good).passed

@@ -71,9 +71,8 @@ def test_series_of_one_key_have_their_own_estimates_in_print_and_file(retail: Ca
     made = pd.read_csv(tmp_path / "e.csv")
     assert made["elasticity"].round(2).nunique() == 5
     for row in made.itertuples(index=False):
-        figures = (row.elasticity, row.lo, row.hi, row.ols, row.weight)
-        cells = [str(row.brand), *(f"{value:.2f}" for value in figures), f"{row.rows:,}", "own"]
-        assert " ".join(cells) in " ".join(printed.replace("│", " ").split())
+        figures = f"{row.elasticity:.2f} {row.lo:.2f} to {row.hi:.2f} {row.ols:.2f} {row.weight:.2f}"
+        assert f"{row.brand} {figures} {row.rows:,} own" in " ".join(printed.replace("│", " ").split())
     assert "average series" not in printed
     assert not (tmp_path / "e_items.csv").exists()
     effects = pd.read_csv(tmp_path / "e_covariates.csv")
@@ -92,9 +91,8 @@ def test_an_item_is_told_alike_in_print_and_file(retail: Callable, tmp_path: Pat
     for row in items.itertuples(index=False):
         mine = series.loc[series["brand"] == row.brand, "elasticity"]
         assert (row.lowest, row.highest) == pytest.approx((mine.min(), mine.max()))
-        figures = (row.elasticity, row.lo, row.hi, row.ols)
-        cells = [str(row.brand), *(f"{value:.2f}" for value in figures), str(row.series)]
-        assert " ".join([*cells, f"{row.lowest:.2f}", f"{row.highest:.2f}"]) in printed
+        figures = f"{row.elasticity:.2f} {row.lo:.2f} to {row.hi:.2f} {row.ols:.2f}"
+        assert f"{row.brand} {figures} {row.series} {row.lowest:.2f} to {row.highest:.2f}" in printed
 
 
 def test_the_series_of_an_item_that_is_alone_is_the_item(written: Callable) -> None:

@@ -83,6 +83,13 @@ def test_what_cannot_be_judged_is_not_called_wrong(
     assert report(retailer)[US]["wrong_against_list"] == 0
 
 
+def test_a_price_read_off_the_till_is_held_against_no_till(retailer: Retailer) -> None:
+    rewrite(retailer.lake, "fct_price_history", lambda history: history.assign(source="observed"))
+    till(retailer.lake, retailer.last_day, [(US, "SKU-00001", "9.00", None, "USD")])
+    row = report(retailer)[US]
+    assert (row["lines"], row["with_list_price"], row["wrong_against_list"]) == (1, 0, 0)
+
+
 def test_only_the_last_days_count(retailer: Retailer) -> None:
     till(retailer.lake, retailer.last_day - timedelta(days=7), [(US, "SKU-00001", "9.00", None, "USD")])
     assert report(retailer) == {}

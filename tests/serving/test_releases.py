@@ -152,7 +152,8 @@ def proven(**changes: float) -> dict[str, float]:
         "wape_median": 0.6, "wape_baseline": 0.7, "rmse": 1.0, "rmse_baseline": 1.2, "rmse_ratio/all": 0.83,
         "wape_ratio/all": 0.86, "absolute_bias": 0.02, "calibration_gap": 0.01, "harm/country=US": -4.0,
         "rmse_ratio_error/all": 0.01, "wape_ratio_error/all": 0.01, "rmse_ratio/country=US": 0.9,
-        "rmse_ratio_error/country=US": 0.02, "answer_ms": 2.0, "size_mb": 0.5, "data_age_days": 0.0,
+        "rmse_ratio_error/country=US": 0.02, "absolute_bias_error": 0.01, "calibration_gap_error": 0.005,
+        "answer_ms": 2.0, "size_mb": 0.5, "data_age_days": 0.0,
         "manifest/rows": 1.0, "reproducible/bytes": 1.0,
     }  # fmt: skip
     return good | changes
@@ -163,7 +164,9 @@ def proven(**changes: float) -> dict[str, float]:
     [
         (proven(), "promote"),
         (proven(absolute_bias=0.3), "rejected"),
+        (proven(absolute_bias=0.3, absolute_bias_error=0.05), "promote"),  # of few units: it may be chance
         (proven(calibration_gap=0.08), "rejected"),
+        (proven(calibration_gap=0.08, calibration_gap_error=0.03), "promote"),
         (proven(rmse=1.3), "rejected"),
         ({k: v for k, v in proven().items() if k != "calibration_gap"}, "rejected"),
         (proven(**{"harm/country=US": 3.1}), "rejected"),

@@ -1,7 +1,9 @@
 """The price on the shelf where no price list tells it: dbt's SQL against plain Python over the same raw lines."""
 
+import os
 import random
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import duckdb
 import pytest
 
 from retail_assets.environments import Home
@@ -164,3 +167,34 @@ def test_only_a_late_line_without_a_list_reaches_the_days_after_it(lake: Lake, h
     days = {on(day) for day in range(10)}
     assert impact.unlisted_days(lake, versions, days) == {on(2), on(6)}
     assert impact.unlisted_days(lake, versions, set()) == set()
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not os.environ.get("RETAIL_REAL_DATA"), reason="RETAIL_REAL_DATA is not set: no UCI Online Retail")
+def test_a_wholesaler_of_gifts_asks_what_most_of_its_next_customers_pay() -> None:
+    """UCI Online Retail sells at quantity breaks and to several customer groups, and keeps no price list."""
+    file = Path(os.environ["RETAIL_REAL_DATA"]) / "online_retail" / "transactions.parquet"
+    sold = f"from '{file}' where Quantity > 0 and UnitPrice > 0 and InvoiceDate::date"
+    names = ("business_date", "quantity", "unit_price")
+    by_sku: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for sku, *line in duckdb.sql(
+        "select StockCode, InvoiceDate::date, Quantity::decimal(18, 3), round(UnitPrice, 2)::decimal(12, 2) "
+        f"{sold} between date '2011-03-05' and date '2011-04-15'"
+    ).fetchall():
+        by_sku[sku].append(dict(zip(names, line, strict=True)) | {"list_price": None, "promo_code": None})
+    days = {sku: observed_days(lines) for sku, lines in by_sku.items()}
+    asked = {sku: found[max(found)].price for sku, found in days.items() if found}
+    dearest = {
+        sku: max(line["unit_price"] for line in by_sku[sku] if line["business_date"] == max(days[sku])) for sku in asked
+    }
+    assert (asked["21166"], dearest["21166"]) == (Decimal("2.08"), Decimal("4.13"))
+    paid = duckdb.sql(
+        "select StockCode, quantile_disc(UnitPrice, 0.5) as price, sum(UnitPrice * Quantity) as revenue "
+        f"{sold} between date '2011-04-16' and date '2011-04-29' group by 1"
+    ).fetchall()
+    known = [(sku, price, revenue) for sku, price, revenue in paid if sku in asked]
+    seen = [(float(asked[sku]) / price, float(dearest[sku]) / price, revenue) for sku, price, revenue in known]
+    whole = sum(revenue for *_, revenue in seen)
+    assert sum(revenue for ratio, _, revenue in seen if ratio > 1.3) < 0.10 * whole
+    assert sum(revenue for _, ratio, revenue in seen if ratio > 1.3) > 0.35 * whole
+    assert sum(revenue for ratio, _, revenue in seen if abs(ratio - 1) <= 0.1) > 0.80 * whole
