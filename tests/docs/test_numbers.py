@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from retail_assets.environments import CENTRE, DASK, KEYS, PRICING_URL, PROJECT_ROOT, STORE_TOKEN, WORKERS
 from retail_assets.forecasting.views_config import ViewsConfig
 from retail_assets.lineage.observed import HALF_LIFE_DAYS, WINDOW_DAYS
+from retail_assets.planning.orders import _reasons
 from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.commands import SHOWN
 from retail_assets.pricing.config import load_config
@@ -86,6 +88,14 @@ def pattern(template: str) -> str:
 def test_a_sentence_of_a_trail_reads_as_the_trail_says_it(document: str, template: str) -> None:
     quoted = re.sub(r"(?<=\S)\n> ", " ", (DOCS / document).read_text())
     assert re.search(f"> {pattern(template)}", quoted)
+
+
+def test_an_order_is_told_as_proposals_tell_it() -> None:
+    order = {"expected_units": 12.3, "protection_days": 5, "service_level": 0.95, "needed_units": 19}
+    order |= {"on_hand": 6, "on_order": 4, "proposed_cases": 2, "case_pack": 6}
+    (said,) = _reasons(pd.DataFrame([order]), pd.Series([9.0]))
+    quoted = re.sub(r"(?<=\S)\n> ", " ", (DOCS / "plan-with-forecasts.md").read_text())
+    assert f"> {said}\n" in quoted
 
 
 def named(text: str, names: Mapping[str, str] | set[str] | tuple[str, ...]) -> list[str]:

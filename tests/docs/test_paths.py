@@ -42,3 +42,17 @@ def test_every_named_retail_command_exists(document: Path) -> None:
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     named = {first or second for first, second in COMMANDS.findall(document.read_text())}
     assert named - known == set()
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub names them."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_link_into_a_document_finds_its_heading(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([\w./-]*)#([^)]+)\)", re.sub(r"\]\n?\s*\(", "](", document.read_text()))
+    targets = [(document.parent / file if file else document, anchor) for file, anchor in links]
+    assert [f"{file.name}#{anchor}" for file, anchor in targets if anchor not in anchors(file)] == []
