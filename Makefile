@@ -46,10 +46,12 @@ check: setup ## Lint, format, types, SQL
 bench: setup ## Every benchmark against its named peer
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
-docs: setup ## Write what is made in the documents: command line, checks, settings, examples, OpenAPI
-	@test -d .retail-docs/lake/decisions || RETAIL_ENV=test RETAIL_HOME=.retail-docs $(BIN)/retail demo --scale tiny
+docs: setup ## Write what is made in the documents: command line, checks, settings, examples, OpenAPI (two minutes)
+	rm -rf .retail-docs
+	RETAIL_ENV=test RETAIL_HOME=.retail-docs $(BIN)/retail demo --scale tiny --json > /dev/null
 	RETAIL_ENV=test $(BIN)/python -m retail_assets.documents .retail-docs
 	RETAIL_ENV=test $(BIN)/retail openapi
+	rm -rf .retail-docs
 
 lock: ## Resolve pyproject.toml anew into requirements.lock
 	rm -rf .lock && $(PYTHON) -m venv .lock

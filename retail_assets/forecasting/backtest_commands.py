@@ -102,8 +102,8 @@ def backtest_forecasting(
 ) -> None:
     """Forecast any sales history of many series, with intervals, and score it on periods held back.
 
-    Columns of the file: the keys, the time, mean, quantiles (q05: 5 %), lo90 and hi90, and what each series' forecast
-    rests on (rung: own history, the same item elsewhere, its category).
+    The file that is written has the keys, the time, mean, quantiles (q05: 5 %), lo90 and hi90, and what each series'
+    forecast rests on (rung: own history, the same item elsewhere, its category).
     """
     from retail_assets.forecasting.panel.backtest import Files
     from retail_assets.forecasting.panel.panel import Columns, Rules
