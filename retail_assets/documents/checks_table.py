@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -125,7 +126,7 @@ def _dbt_promise(test: dict[str, Any]) -> str:
     return _comment(PROJECT_DIR / test["original_file_path"])
 
 
-def _comment(file: Any) -> str:
+def _comment(file: Path) -> str:
     """The comment that a test's SQL begins with."""
     lines = file.read_text().splitlines()
     first = next(place for place, line in enumerate(lines) if line.startswith("--"))

@@ -1,5 +1,6 @@
 """Which documents have made blocks, and everything that can stand in one."""
 
+from functools import cache
 from pathlib import Path
 
 from retail_assets.documents import checks_table, mistakes, refusals, settings_tables
@@ -14,6 +15,7 @@ def documents() -> list[Path]:
     return [document for document in every if names(document.read_text(encoding="utf-8"))]
 
 
+@cache
 def tables() -> dict[str, str]:
     """Every made block that needs no home."""
     return {"checks": checks_table.text(), **settings_tables.tables(), **refusals.blocks(), **mistakes.blocks()}

@@ -44,6 +44,11 @@ def test_every_named_retail_command_exists(document: Path) -> None:
     assert named - known == set()
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    links = set(LINKS.findall((PROJECT_ROOT / "README.md").read_text()))
+    assert [d.name for d in DOCUMENTS[1:] if f"docs/{d.name}" not in links] == []
+
+
 def anchors(document: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub names them."""
     text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
