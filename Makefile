@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo dev test check bench clean lock
+.PHONY: help setup demo dev test check bench docs clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,6 +46,13 @@ check: setup ## Lint, format, types, SQL
 bench: setup ## Every benchmark against its named peer
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
+docs: setup ## Write what is made in the documents: command line, checks, settings, examples, OpenAPI (two minutes)
+	rm -rf .retail-docs
+	RETAIL_ENV=test RETAIL_HOME=.retail-docs $(BIN)/retail demo --scale tiny --json > /dev/null
+	RETAIL_ENV=test $(BIN)/python -m retail_assets.documents .retail-docs
+	RETAIL_ENV=test $(BIN)/retail openapi
+	rm -rf .retail-docs
+
 lock: ## Resolve pyproject.toml anew into requirements.lock
 	rm -rf .lock && $(PYTHON) -m venv .lock
 	.lock/bin/pip install --quiet setuptools '.[dev]' --constraint requirements.lock
@@ -53,4 +60,4 @@ lock: ## Resolve pyproject.toml anew into requirements.lock
 	mv requirements.lock.new requirements.lock && rm -rf .lock build
 
 clean: ## Remove the sample home, caches and build outputs (.venv stays)
-	rm -rf .retail dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .retail .retail-docs dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -33,11 +33,13 @@ app.add_typer(prices, name="prices")
 app.add_typer(backtests, name="backtest")
 app.add_typer(forecasts, name="forecast")
 
-Scale = Annotated[str, typer.Option(help="tiny, demo, large (10 M POS lines) or huge (100 M).")]
-Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+Scale = Annotated[str, typer.Option(help="How much: tiny, demo, large (10 million sales lines) or huge (100 million).")]
+Seed = Annotated[int, typer.Option(help="Where chance starts: the same seed writes the same files.")]
 IntoSameHome = Annotated[
     bool,
-    typer.Option("--into-same-home", help="Although the home holds the files of another retailer: they are mixed."),
+    typer.Option(
+        "--into-same-home", help="Add the files to a home that holds another retailer's: the two are then mixed."
+    ),
 ]
 
 
@@ -57,7 +59,9 @@ def demo(scale: Scale = "demo", seed: Seed = 7, into_same_home: IntoSameHome = F
 def sample(
     scale: Scale = "demo",
     seed: Seed = 7,
-    days: Annotated[int | None, typer.Option(min=1, help="How many days; one more than before adds one day.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="How many days; more days than last time add those after them.")
+    ] = None,
     into_same_home: IntoSameHome = False,
     as_json: Json = False,
 ) -> None:
@@ -74,10 +78,10 @@ def sample(
 @app.command()
 def run(
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train the forecaster in full on what is new, although no series is due.")
+        bool, typer.Option("--retrain", help="Train the forecasting model in full, also when it is not due yet.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 where a check failed that is more than a warning.")
+        bool, typer.Option("--strict", help="End with exit code 3 where a check failed that is more than a warning.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -99,7 +103,7 @@ def exit_code(found: "Status", strict: bool) -> int:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Rows in, quarantined and why; marts; live models against their baselines; prices."""
+    """Show what the home holds: rows loaded and refused, tables, live models, prices, and checks that failed."""
     _print_status(current(), as_json)
 
 
@@ -119,7 +123,7 @@ def import_(
     into_same_home: IntoSameHome = False,
     as_json: Json = False,
 ) -> None:
-    """Load a real retailer's files through a mapping into bronze and quarantine; then `retail run`."""
+    """Load a retailer's own files; a mapping says what they mean. Then `retail run`."""
     from retail_assets import demo as story
     from retail_assets.sources.report import NothingLoaded
 
@@ -134,14 +138,14 @@ def import_(
 
 @app.command()
 def replay(
-    source: Annotated[str, typer.Argument(help="The source whose quarantine is tried again, e.g. pos_lines.")],
+    source: Annotated[str, typer.Argument(help="The source whose refused rows are tried again, e.g. pos_lines.")],
     mapping: Annotated[
         list[Path] | None,
-        typer.Argument(help="The corrected mapping, where it is not the file that the rows were imported by."),
+        typer.Argument(help="The corrected mapping; needed only where it is another file than the one of the import."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge quarantined rows by the mapping as it is now, and move those that pass into bronze."""
+    """Try rows in quarantine again by the corrected mapping; those that pass move to bronze."""
     from retail_assets.demo import show_replay
     from retail_assets.sources.replay import replay as replay_source
 
@@ -177,8 +181,10 @@ def _days(first: date, last: date) -> list[date]:
 
 @app.command()
 def dev(
-    ui_port: Annotated[int, typer.Option(help="Dagster UI.")] = 3000,
-    port: Annotated[list[str] | None, typer.Option(help="Of a service, e.g. pricing=4002; repeatable.")] = None,
+    ui_port: Annotated[int, typer.Option(help="The port of the Dagster UI.")] = 3000,
+    port: Annotated[
+        list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
+    ] = None,
 ) -> None:
     """Start the Dagster UI, its daemon and every service on loopback, until Ctrl-C."""
     from retail_assets.refresh import recover
@@ -203,11 +209,11 @@ def openapi(out: Annotated[Path, typer.Option(help="The file to write.")] = PROJ
 @app.command()
 def bentos(
     requirements: Annotated[
-        bool, typer.Option(help="Only write bento/requirements.txt from requirements.lock.")
+        bool, typer.Option(help="Only write bento/requirements.txt anew from requirements.lock.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Build the Bento of each service into the home's model store; what has not changed is not built again."""
+    """Package each service as a Bento (BentoML's package) for deployment; what has not changed is not built again."""
     from retail_assets.serving import bentos as building
 
     if requirements:

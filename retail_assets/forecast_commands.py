@@ -13,7 +13,8 @@ from retail_assets.terminal import Json, as_day, console, print_json
 Store = Annotated[str, typer.Option("--store", help="A store.")]
 Sku = Annotated[str, typer.Option("--sku", help="A SKU.")]
 Origin = Annotated[
-    date | None, typer.Option("--origin", parser=as_day, metavar="DAY", help="The day they were made from; the newest.")
+    date | None,
+    typer.Option("--origin", parser=as_day, metavar="DAY", help="Forecasts made on this day (default: the newest)."),
 ]
 
 forecasts = typer.Typer(
@@ -41,11 +42,17 @@ def show(store: Store, sku: Sku, origin: Origin = None, as_json: Json = False) -
 def export(
     out: Annotated[Path, typer.Option("--out", help="A file that ends in .csv, .json or .parquet.")],
     origin: Origin = None,
-    level: Annotated[str, typer.Option(help="total, country, store ... sku_store (see the guide).")] = "sku_store",
+    level: Annotated[
+        str,
+        typer.Option(
+            help="What is summed: total, country, store, department, category, two of these (store_category), sku, "
+            "sku_country or sku_store."
+        ),
+    ] = "sku_store",
     weekly: Annotated[bool, typer.Option("--weekly", help="52 weeks instead of 28 days.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write forecasts for planning systems, with their version, origin, unit and quantile levels."""
+    """Write forecasts to a file for planning systems, with what a reader has to know about them."""
     from retail_assets.planning.export import export as write
 
     made = write(current().lake, out, origin, level, weekly)
@@ -69,8 +76,12 @@ def what_if(
         date, typer.Option("--from", parser=as_day, metavar="DAY", help="First day of the change (YYYY-MM-DD).")
     ],
     last: Annotated[date, typer.Option("--to", parser=as_day, metavar="DAY", help="Last day of the change.")],
-    price: Annotated[float | None, typer.Option("--price", help="A list price in the store's currency.")] = None,
-    promotion: Annotated[float | None, typer.Option("--promotion", help="A discount in percent; 0 ends one.")] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", help="The list price instead, in the store's currency.")
+    ] = None,
+    promotion: Annotated[
+        float | None, typer.Option("--promotion", help="A discount in percent; 0 ends a planned one.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file, or a .png picture.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -24,8 +24,10 @@ def add(
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Requests a second (default: configs/serving.yaml).")
     ] = None,
-    burst: Annotated[float | None, typer.Option(min=1, help="Requests at once after a pause.")] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days (default: never).")] = None,
+    burst: Annotated[
+        float | None, typer.Option(min=1, help="How many requests may come at once (default: configs/serving.yaml).")
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="End the key after so many days (default: never).")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, this once."""
@@ -56,7 +58,7 @@ def add(
 
 @app.command(name="list")
 def list_(as_json: Json = False) -> None:
-    """Every key ever made: whose, for what, and whether it still opens anything."""
+    """List every key: whose it is, what it may ask, and whether it is still good."""
     from retail_assets.serving.keys import KeyStore
 
     now, keys = datetime.now(UTC), KeyStore(keys_file(current().home)).all()
@@ -76,7 +78,10 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")], yes: Yes = False) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a key, as `retail keys list` shows it.")],
+    yes: Yes = False,
+) -> None:
     """End a key; services refuse it within a second. It cannot be undone: make a new one instead."""
     from retail_assets.serving.keys import KeyStore
 

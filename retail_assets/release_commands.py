@@ -43,7 +43,7 @@ app.add_typer(releases_app, name="releases", no_args_is_help=True)
 @app.command()
 def models(
     at: At = None,
-    target: Annotated[str | None, typer.Option(help="What this target answers with, whoever decided it.")] = None,
+    target: Annotated[str | None, typer.Option(help="What this target answers with, wherever it was released.")] = None,
     as_json: Json = False,
 ) -> None:
     """Which model versions are live, since when and by whom: now, or at any instant before."""
@@ -75,7 +75,7 @@ def promote(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Make a version live on a target, or in a share of its stores. What the gates refuse is refused."""
+    """Make a version live on a target, or in a share of its stores, if it passes the gates."""
     if force and not reason:
         raise typer.BadParameter("say why: --force needs --reason", param_hint="--reason")
     share, desk = _share(canary), _desk(current())
@@ -107,7 +107,7 @@ def withdraw(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """End the canary and the shadow of a target; what is live stays."""
+    """End the canary (a trial in some stores) and the shadow (a trial without consequences) of a target."""
     desk = _desk(current())
     _change(desk.withdraw(product, target), desk, by, reason, yes, False, as_json)
 
@@ -130,7 +130,7 @@ def rollback(
 @app.command()
 def pin(
     product: Product,
-    version: Annotated[str | None, typer.Argument(help="Default: the version that answers now.")] = None,
+    version: Annotated[str | None, typer.Argument(help="A stored version (default: the one that answers now).")] = None,
     target: Target = CLOUD,
     reason: Reason = "pinned by hand",
     by: By = None,
@@ -174,7 +174,7 @@ def follow(
 def log(
     product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
     target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Every release, rollback and pin, the newest first."""

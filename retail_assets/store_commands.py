@@ -20,7 +20,9 @@ LOOPBACK = "127.0.0.1"
 COUNTS = ("p50", "p99", "answers", "errors", "waiting")
 
 app = typer.Typer()
-stores_app = typer.Typer(help="How the stores are doing, and the endpoint that they follow.")
+stores_app = typer.Typer(
+    help="Stores that run services of their own: how they are doing, their tokens, and the server they ask."
+)
 app.add_typer(stores_app, name="stores", invoke_without_command=True)
 
 
@@ -30,15 +32,18 @@ def serve(
     centre: Annotated[
         str | None, typer.Option(envvar=CENTRE, help="In a store: the URL of `retail stores centre`.")
     ] = None,
-    product: Annotated[str | None, typer.Option(help="Which services, e.g. pricing; without it all.")] = None,
-    port: Annotated[list[str] | None, typer.Option(help="Of a service, e.g. pricing=4002; repeatable.")] = None,
+    product: Annotated[str | None, typer.Option(help="Only this service, e.g. pricing.")] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
+    ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Fetch at most so many kilobytes a second: the tills need the line too.")
+        float | None, typer.Option(help="Fetch at most so many kilobytes a second, so that the tills keep their line.")
     ] = None,
 ) -> None:
     """Run the services of a target until Ctrl-C.
 
-    With --centre the store answers from its own copy in RETAIL_HOME, line or no line; without, from RETAIL_HOME itself.
+    With --centre, in a store: from a copy that is fetched into RETAIL_HOME, and that answers while the line is cut.
+    Without: from RETAIL_HOME as it is.
     """
     import os
 
@@ -86,7 +91,7 @@ def _say(line: str) -> None:
 
 @stores_app.callback()
 def stores(context: typer.Context, as_json: Json = False) -> None:
-    """How each store is doing: health, version, latency and failures, by its last word to the centre."""
+    """How each store was doing when it last reported: health, version, latency and failures."""
     if context.invoked_subcommand is not None:
         return
     reports = reported(current())
@@ -98,10 +103,12 @@ def stores(context: typer.Context, as_json: Json = False) -> None:
 
 @stores_app.command(name="centre")
 def centre_(
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only behind TLS.")] = LOOPBACK,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than this machine's own only behind TLS.")
+    ] = LOOPBACK,
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3005,
 ) -> None:
-    """Run the endpoint that stores follow, beside the home of the retailer, until Ctrl-C."""
+    """Run the server at the centre that stores fetch models and data from, until Ctrl-C."""
     import uvicorn
 
     from retail_assets.serving.store_endpoint import create_app
@@ -112,7 +119,7 @@ def centre_(
 @stores_app.command()
 def token(
     target: Annotated[str, typer.Argument(help="store-<store id>.")],
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take it away.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="End the store's token and make none.")] = False,
 ) -> None:
     """Make the token of a store, shown once; an earlier one of the store ends."""
     from retail_assets.serving.releases import ReleaseConfig

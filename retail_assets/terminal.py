@@ -19,7 +19,7 @@ PIPE_WIDTH = 140
 LEAST_WIDTH = 24  # of a column whose text may go on in a second line
 
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 By = Annotated[str | None, typer.Option("--by", help="Who is accountable (default: the user of this machine).")]
 
 

@@ -64,7 +64,7 @@ def backtest_forecasting(
     units: Annotated[str, typer.Option(help="Column of units sold.")],
     out: Annotated[Path, typer.Option(help="Forecasts (.parquet or .csv); those of the levels above go beside it.")],
     attributes: Annotated[
-        Path | None, typer.Option(help="File with keys and what follows from them (department, state): the levels.")
+        Path | None, typer.Option(help="File with keys and groups of them (department, state), which make the levels.")
     ] = None,
     calendar: Annotated[
         Path | None,
@@ -74,7 +74,8 @@ def backtest_forecasting(
         str, typer.Option(help="Columns known ahead, e.g. deal,price{brand}: the column named after the key's value.")
     ] = "",
     future: Annotated[
-        Path | None, typer.Option(help="File with keys, time and the known columns of periods after the sales.")
+        Path | None,
+        typer.Option(help="File with keys, time and the columns of --covariates for the periods after the sales."),
     ] = None,
     train_until: Annotated[
         str | None,
@@ -89,20 +90,20 @@ def backtest_forecasting(
         Gaps, typer.Option(help="A period without a row, after a series' first: nothing sold, or unknown.")
     ] = (Gaps.zero),
     returns: Annotated[
-        Returns, typer.Option(help="Targets below zero: an error, or scored as they are, learnt as 0.")
+        Returns, typer.Option(help="Units below zero: an error, or kept (scored as they are, learnt as 0).")
     ] = (Returns.refuse),
     loss: Annotated[
         Loss,
-        typer.Option(help="The error that `mean` keeps small: squared makes it the expectation."),
+        typer.Option(help="Which error the column `mean` keeps small; squared makes it the expected units."),
     ] = Loss.squared,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same file, same forecasts.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Where chance starts: the same seed makes the same forecasts.")] = 7,
     as_json: Json = False,
 ) -> None:
-    """Forecasts any panel of sales, with quantiles, and scores them by level and segment on periods not seen.
+    """Forecast any sales history of many series, with intervals, and score it on periods held back.
 
-    Columns of the file: the keys, the time, mean, quantiles (q05: 5 %), lo90 and hi90, and what each series' forecast
-    rests on (rung: own history, the same item elsewhere, its category).
+    The file that is written has the keys, the time, mean, quantiles (q05: 5 %), lo90 and hi90, and what each series'
+    forecast rests on (rung: own history, the same item elsewhere, its category).
     """
     from retail_assets.forecasting.panel.backtest import Files
     from retail_assets.forecasting.panel.panel import Columns, Rules

@@ -20,10 +20,12 @@ def trace_price(
     sku: Annotated[str | None, typer.Option(help="A SKU, with --store.")] = None,
     at: Annotated[
         datetime | None,
-        typer.Option(parser=as_instant, metavar="INSTANT", help="The price as it was decided by this instant (UTC)."),
+        typer.Option(parser=as_instant, metavar="INSTANT", help="The price as it was at this instant (UTC)."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Decide again from the raw rows; 1 if it differs.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Decide the price again from the raw rows; exit code 1 where it differs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Why a price is what it is: model, inputs, gold, dbt models, raw rows with their files and lines."""
@@ -47,7 +49,7 @@ def tidy(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compact the decision tables, and remove files that neither retention nor a live decision needs."""
+    """Make small files of the decision tables into few, and remove files that nothing needs any more."""
     from retail_assets.lineage.config import LineageConfig
     from retail_assets.lineage.maintenance import tidy as tidy_lake
 

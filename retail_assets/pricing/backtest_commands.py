@@ -7,7 +7,10 @@ import typer
 
 from retail_assets.terminal import Json, console, errors, print_json
 
-backtests = typer.Typer(no_args_is_help=True, help="What the models would have said of anybody's history.")
+backtests = typer.Typer(
+    no_args_is_help=True,
+    help="Try the models on any sales history: forecasts or price elasticities, scored on periods held back.",
+)
 
 
 @backtests.command(name="pricing")
@@ -39,9 +42,9 @@ def backtest_pricing(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Price elasticities of any sales history with 95 % intervals, scored on rows that were held back.
+    """Learn price elasticities from any sales history, with 95 % intervals, and score them on rows held back.
 
-    A series whose price never moved has none of its own: `source` says what its figure rests on.
+    A series whose price never moved has no elasticity of its own: `source` says whose prices its figure rests on.
     """
     from retail_assets.pricing.backtest_view import backtest_with_progress, show_backtest
     from retail_assets.pricing.history import Columns

@@ -12,15 +12,14 @@ from retail_assets.resources.lake import Lake
 from retail_assets.terminal import By, Json, who
 
 SHOWN = 20
-Reason = Annotated[str, typer.Option("--reason", help="Why.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with who did it.")]
 Store = Annotated[str | None, typer.Option("--store", help="A store.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch, as `retail prices pending` names it.")]
 Category = Annotated[str | None, typer.Option("--category", help="A category.")]
 Chain = Annotated[bool, typer.Option("--chain", help="The whole chain.")]
 
 prices = typer.Typer(
-    help="The published price of a store and SKU; what waits for a person; stopping and resuming price changes; price "
-    "files, and whether the tills ask the right prices.",
+    help="Show published prices; approve, correct, stop and resume them; write price files; look at the tills.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -31,7 +30,10 @@ def show(
     store: Store = None,
     sku: Annotated[str | None, typer.Option("--sku", help="A SKU.")] = None,
     batch: Annotated[
-        str | None, typer.Option("--batch", help="What a batch proposes, published or not: `retail prices pending`.")
+        str | None,
+        typer.Option(
+            "--batch", help="The prices of this batch, published or not; `retail prices pending` lists batches."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every price, not only the first {SHOWN}.")] = False,
     as_json: Json = False,
@@ -57,7 +59,7 @@ def pending(
     every: Annotated[bool, typer.Option("--all", help="Every batch, not only what waits for a person.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the batches that wait for a person with what they would do: pending, stopped, or withheld by the breaker."""
+    """List the batches that wait for a person, and what they would do: pending, stopped, or withheld by the breaker."""
     from retail_assets.pricing.waiting import batches, told
 
     waiting = batches(current().lake, every)
@@ -79,7 +81,7 @@ def reject(batch: BatchId, reason: Reason, store: Store = None, by: By = None, a
 
 @prices.command()
 def release(batch: BatchId, reason: Reason, store: Store = None, by: By = None, as_json: Json = False) -> None:
-    """Publish a batch that the circuit breaker withheld; whoever does answers for it."""
+    """Publish a batch that the circuit breaker withheld. Whoever releases it is accountable for it."""
     _answer("release", batch, store, by, reason, as_json)
 
 
@@ -87,11 +89,11 @@ def release(batch: BatchId, reason: Reason, store: Store = None, by: By = None, 
 def correct(
     store: Annotated[str, typer.Option("--store", help="The store.")],
     sku: Annotated[str, typer.Option("--sku", help="The SKU.")],
-    price: Annotated[str, typer.Option("--price", help="The price instead, in the store's currency.")],
+    price: Annotated[str, typer.Option("--price", help="The new price in the store's currency, e.g. 3.49.")],
     reason: Reason,
     by: By = None,
     insist: Annotated[
-        bool, typer.Option("--insist", help="Although a rule stands against it. A cap by law holds all the same.")
+        bool, typer.Option("--insist", help="Publish it although a rule is against it. Nothing overrules a cap by law.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -147,7 +149,7 @@ def resume(
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Let new prices out again; the next batch is published, one that was stopped can be approved."""
+    """End a stop: the next batch is published again, and a batch that was stopped can be approved."""
     _turn("resume", store, category, chain, by, reason, as_json)
 
 
@@ -175,7 +177,7 @@ def files(store: Store = None, as_json: Json = False) -> None:
 
 @prices.command()
 def integrity(as_json: Json = False) -> None:
-    """Show the share of prices that the tills scanned otherwise than they should, per store, worst first."""
+    """Show how many prices at the tills are wrong, per store, the worst first."""
     from retail_assets.pricing.config import load_config
     from retail_assets.pricing.integrity import REPORT, wrong_share
 

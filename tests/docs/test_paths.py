@@ -31,7 +31,7 @@ def test_every_named_make_target_exists(document: Path) -> None:
     known = set(re.findall(r"make ([a-z]+)", help_text))
     named = {
         t
-        for block in re.findall(r"`[^`]+`|^\s*make [a-z]+.*$", document.read_text(), re.M)
+        for block in re.findall(r"`[^`\n]+`|^\s*make [a-z]+.*$", document.read_text(), re.M)
         for t in TARGETS.findall(block)
     }
     assert named - known == set()
@@ -42,3 +42,22 @@ def test_every_named_retail_command_exists(document: Path) -> None:
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     named = {first or second for first, second in COMMANDS.findall(document.read_text())}
     assert named - known == set()
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    links = set(LINKS.findall((PROJECT_ROOT / "README.md").read_text()))
+    assert [d.name for d in DOCUMENTS[1:] if f"docs/{d.name}" not in links] == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub names them."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_link_into_a_document_finds_its_heading(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([\w./-]*)#([^)]+)\)", re.sub(r"\]\n?\s*\(", "](", document.read_text()))
+    targets = [(document.parent / file if file else document, anchor) for file, anchor in links]
+    assert [f"{file.name}#{anchor}" for file, anchor in targets if anchor not in anchors(file)] == []

@@ -1,5 +1,6 @@
 """`retail prices` as a category manager uses it, on a lake of real batches."""
 
+import getpass
 import json
 from datetime import date
 from pathlib import Path
@@ -68,9 +69,10 @@ def test_a_stop_is_of_one_place(shop: Shop, run: Any, places: tuple[str, ...]) -
     assert "one of --store, --category and --chain" in result.output
 
 
-@pytest.mark.parametrize("missing", [("--by", "maria"), ("--reason", "x")])
-def test_a_stop_needs_who_and_why(run: Any, missing: tuple[str, ...]) -> None:
-    assert run("stop", "--chain", *missing).exit_code == 2
+def test_a_stop_needs_why_and_is_by_the_user_of_the_machine_unless_said(shop: Shop, run: Any) -> None:
+    assert run("stop", "--chain", "--by", "maria").exit_code == 2
+    stop = json.loads(run("stop", "--chain", "--reason", "x", "--json").stdout)
+    assert (stop["by"], stop["reason"]) == (getpass.getuser(), "x")
 
 
 def test_pending_batches_are_listed_approved_and_written(shop: Shop, run: Any, home: Home) -> None:

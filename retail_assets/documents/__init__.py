@@ -1,0 +1,1 @@
+"""What of the documents is made: command reference, tables of checks and settings, examples of what commands print."""
