@@ -1,6 +1,5 @@
 """What `whole_graph.py` runs in processes of its own: landing to gold, and sample files loaded part by part."""
 
-import shutil
 import sys
 from collections.abc import Callable
 
@@ -39,8 +38,9 @@ def _loading(every: int) -> Callable[[int, int], None]:
         if done % every and done != of:
             return
         load_landing(environment.lake, environment.home)
-        for left in environment.home.landing.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for left in environment.home.landing.rglob("*"):
+            if left.is_file():  # the folders are written to again
+                left.unlink()
         print(f"{done} of {of} days are in bronze", flush=True)
 
     return loading
