@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.forecasting.panel import intervals, nodes, rolling
-from retail_assets.forecasting.panel.intervals import MANY_NODES, Few, Intervals, Many, Mixed
+from retail_assets.forecasting.panel import baseline, intervals, nodes, rolling, simple
+from retail_assets.forecasting.panel.intervals import MANY_NODES, SMALLEST_MEAN, Few, Intervals, Many, Mixed, Steps
 from retail_assets.forecasting.panel.levels import Level
 from retail_assets.forecasting.panel.panel import Panel
 from retail_assets.forecasting.panel.reconcile import Upper
@@ -57,6 +57,18 @@ def _mixed(few: Few | None, many: Many | None, share: float) -> Intervals:
         assert only is not None
         return only
     return Mixed(few, many, share)
+
+
+def with_naive(panel: Panel, levels: list[Level], season: Level, learnt: dict[str, Intervals], share: float) -> None:
+    """Gives the levels down to the season's as much of the seasonal naive's own quantiles as of its sums."""
+    cycle = simple.naive_cycle(panel.until, panel.frequency)
+    naive = simple.seasonal_naive(panel.target[:, : panel.until], panel.horizon, panel.frequency)
+    for level in levels if share else ():
+        if level.size <= season.size:
+            sums = level.sums(naive)
+            made = baseline.quantiles(level.sums(panel.target[:, : panel.until]), sums, cycle)
+            steps = np.where(sums[:, :, None] > 0, made / np.maximum(sums, SMALLEST_MEAN)[:, :, None], 1.0)
+            learnt[level.name] = Mixed(learnt[level.name], Steps(steps), share)
 
 
 def _few(

@@ -166,6 +166,7 @@ def forecast(panel: Panel, settings: Settings, progress: Progress) -> Forecast:
     learnt = calibration.intervals_of(
         panel, setting.levels, setting.upper, windows, mean, recipe.weights, settings.loss
     )
+    calibration.with_naive(panel, setting.levels, setting.season, learnt, recipe.naive.sums)
     rung = cold.rungs(final.live, setting.levels, [str(key) for key in panel.keys])
     return Forecast(mean, rung, recipe, ways, learnt, held_back[0])
 

@@ -87,19 +87,30 @@ class Many:
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """Quantiles between those of both, `share` that of `many`."""
+class Steps:
+    """Each quantile as a share of the mean, (nodes, H, quantiles): those of a naive forecast with its own steps."""
 
-    few: Few
-    many: Many
+    shares: Floats
+
+    def quantiles(self, mean: Floats) -> Floats:
+        """(nodes, H, quantiles)."""
+        return mean[:, :, None] * self.shares
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Quantiles between those of both, `share` that of the second."""
+
+    first: "Intervals"
+    second: "Intervals"
     share: float
 
     def quantiles(self, mean: Floats) -> Floats:
         """(nodes, H, quantiles)."""
-        return (1 - self.share) * self.few.quantiles(mean) + self.share * self.many.quantiles(mean)
+        return (1 - self.share) * self.first.quantiles(mean) + self.share * self.second.quantiles(mean)
 
 
-Intervals = Few | Many | Mixed
+Intervals = Few | Many | Steps | Mixed
 
 
 def few(levels: list[list[Sample]], sizes: list[Floats], *, biased: bool = False) -> list[Few]:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.forecasting.panel import blend, guard, seasons, simple
+from retail_assets.forecasting.panel import blend, calibration, guard, seasons, simple
 from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, backtest
-from retail_assets.forecasting.panel.baseline import seasonal_naive
+from retail_assets.forecasting.panel.baseline import quantiles, seasonal_naive
 from retail_assets.forecasting.panel.engine import forecast, setting_of, steps_of
+from retail_assets.forecasting.panel.intervals import QUANTILES, Few, Intervals
 from retail_assets.forecasting.panel.levels import Level, levels_of
 from retail_assets.forecasting.panel.panel import Columns, Panel, Rules, read_panel
 from retail_assets.forecasting.panel.reading.frequency import FREQUENCIES
@@ -162,6 +163,20 @@ def test_a_naive_that_is_perfect_is_what_is_forecast(tmp_path: Path) -> None:
     made = forecast(panel, FAST, silent)
     assert np.allclose(made.mean, panel.actual, rtol=0.02)
     assert np.allclose(seasonal_naive(panel), panel.actual)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_where_the_sums_are_the_naives_its_quantiles_are_too(tmp_path: Path, share: float) -> None:
+    panel = read_panel(months(tmp_path, 20), COLUMNS, Rules("M"), "2020-06", 2)
+    setting = setting_of(panel)
+    total, lowest = setting.levels[0], setting.levels[-1]
+    few = Few(np.array([0.1]), np.linspace(-2, 2, len(QUANTILES)))
+    learnt: dict[str, Intervals] = {total.name: few, lowest.name: few}
+    calibration.with_naive(panel, [total, lowest], total, learnt, share)
+    assert learnt[lowest.name] is few
+    naive = total.sums(seasonal_naive(panel))
+    own, steps = few.quantiles(naive), quantiles(total.sums(panel.target[:, : panel.until]), naive, 12)
+    assert np.allclose(learnt[total.name].quantiles(naive), (1 - share) * own + share * steps)
 
 
 def test_the_index_of_years_that_agree_is_found_and_of_years_that_do_not_is_one() -> None:
