@@ -199,8 +199,10 @@ class Facts:
         found = np.zeros((len(self.cells.state), self.units.shape[1]))
 
         def add(rows: slice) -> tuple[Integers, Singles]:
-            present, place = np.unique(self.cells.of[rows], return_inverse=True)
-            return present, (place == np.arange(len(present))[:, None]).astype(np.float32) @ of(rows)
+            cell = self.cells.of[rows]
+            order = np.argsort(cell, kind="stable")
+            present, starts = np.unique(cell[order], return_index=True)
+            return present, np.add.reduceat(of(rows)[order], starts, axis=0)
 
         for present, units in by_block(add, len(self.units)):
             found[present] += units
