@@ -121,7 +121,7 @@ class Crowd:
     async def sends(self, port: int, count: int) -> list[tuple[int, dict[str, str], str]]:
         """Status, headers and body of the answers to one that is held and `count` that come meanwhile.
 
-        Where the machine stands still while the connections are tried one by one, those that are sent away are told too.
+        Where the machine stands still while connections are tried one by one, those sent away are told too.
         """
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count + 1)]
         early = refused([await exchange(connection) for connection in connections])
