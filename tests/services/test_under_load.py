@@ -119,12 +119,10 @@ class Crowd:
         self._go.set()
 
     async def sends(self, port: int, count: int) -> list[tuple[int, dict[str, str], str]]:
-        """Status, headers and body of the answers to one that is held and `count` that come meanwhile.
-
-        Where the machine stands still while connections are tried one by one, those sent away are told too.
-        """
+        """Status, headers and body of the answers to one that is held and `count` that come meanwhile."""
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count + 1)]
-        early = refused([await exchange(connection) for connection in connections])
+        for connection in connections:
+            await exchange(connection)
         self.hold()
         first = asyncio.create_task(exchange(connections[0]))
         await self.is_held()
@@ -132,7 +130,7 @@ class Crowd:
             writer.write(REQUEST)
             await writer.drain()
         self.go_on()
-        answers = [*early, await first, *[await answer(reader) for reader, _ in connections[1:]]]
+        answers = [await first, *[await answer(reader) for reader, _ in connections[1:]]]
         for _, writer in connections:
             writer.close()
         return answers
