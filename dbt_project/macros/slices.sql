@@ -6,7 +6,7 @@
 -#}
 {% macro in_slice(relation, keys, before=0) -%}
     {%- set slices = namespace(number=1) -%}
-    {%- if execute and load_relation(relation) is not none -%}
+    {%- if is_built(relation) -%}
         {%- set counted = run_query(
             'select count(*) from ' ~ relation ~ ' where ' ~ in_selected_days(before=before)
         ) -%}
@@ -27,4 +27,10 @@
             insert into {{ this }} by name {{ sql | replace('= 0 /* slice */', '= ' ~ slice) }};
         {%- endfor -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether a relation can be counted: not while dbt parses, and not the given rows of a unit test. -#}
+{% macro is_built(relation) -%}
+    {{ return(execute and relation.schema and load_relation(relation) is not none) }}
 {%- endmacro %}

@@ -210,22 +210,30 @@ def test_the_business_rules_hold(built: Home, built_lake: Lake) -> None:
 
 
 class InSlices(Plan):
-    """The same plan for a machine that windows 100 rows at once."""
+    """The same plan for a machine that windows 100 rows and aggregates 100 lines at once."""
 
     def variables(self) -> dict[str, Any]:
-        return super().variables() | {"rows_at_once": 100}
+        return super().variables() | {"rows_at_once": 100, "lines_at_once": 100}
 
 
 def in_slices(plan: Plan, lake: Lake, home: Home) -> None:
     build.run_dbt(InSlices(**plan.model_dump()), lake, home)
-    compiled = home.warehouse.parent / "target/compiled/retail/models/marts/feat_store_product_daily.sql"
-    assert "/* slice */" in compiled.read_text()
+    compiled = home.warehouse.parent / "target/compiled/retail/models"
+    for model in ("marts/feat_store_product_daily", "marts/feat_customer_daily"):
+        assert "/* slice */" in (compiled / f"{model}.sql").read_text()
+    for model in ("marts/fct_baskets", "marts/fct_sales_daily", "intermediate/int_observed_prices"):
+        assert "/* stretch */" in (compiled / f"{model}.sql").read_text()
 
 
-def test_a_model_that_is_built_in_slices_is_the_same(built: Home, built_lake: Lake, tmp_path: Path) -> None:
+def test_what_is_built_in_slices_and_stretches_is_the_same(
+    built: Home, built_lake: Lake, tmp_path: Path, dates: list[date]
+) -> None:
     sliced = Home.at(tmp_path / "sliced")
     shutil.copytree(built.lake / "bronze", sliced.lake / "bronze")
     lake = Lake.at(sliced.lake)
     report = build_warehouse(lake, sliced, run=in_slices)
     assert report.mode == "full"
+    assert {mart: difference(built_lake, lake, mart) for mart in MARTS} == dict.fromkeys(MARTS, 0)
+    again = build_warehouse(lake, sliced, days=dates[2:15], run=in_slices)
+    assert again.mode == "days"
     assert {mart: difference(built_lake, lake, mart) for mart in MARTS} == dict.fromkeys(MARTS, 0)

@@ -13,6 +13,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     pre_hook='{{ delete_selected_days() }}',
+    post_hook="{{ insert_other_stretches(ref('int_pos_lines')) }}",
     meta={'days_after': window_days - 1, 'reaching': 'unlisted'}
 ) }}
 
@@ -20,7 +21,10 @@ with
 
 lines as (
     select * from {{ ref('int_pos_lines') }}
-    where is_sale and {{ in_selected_days(before=window_days - 1) }}
+    where
+        is_sale
+        and {{ in_selected_days(before=window_days - 1) }}
+        and {{ in_stretch(ref('int_pos_lines'), before=window_days - 1) }}
 ),
 
 stores as (
@@ -92,7 +96,7 @@ days as (
         business_date,
         business_date - date '2000-01-01' as day_no
     from unlisted
-    where {{ in_selected_days() }}
+    where {{ in_selected_days() }} and {{ in_stretch(ref('int_pos_lines')) }}
 ),
 
 -- a day looks into its own stretch of {{ window_days }} days and the one before: found by equality, not by comparing

@@ -2,14 +2,15 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook='{{ delete_selected_days() }}'
+    pre_hook='{{ delete_selected_days() }}',
+    post_hook="{{ insert_other_stretches(ref('int_pos_lines')) }}"
 ) }}
 
 with
 
 lines as (
     select * from {{ ref('int_pos_lines') }}
-    where {{ in_selected_days() }}
+    where {{ in_selected_days() }} and {{ in_stretch(ref('int_pos_lines')) }}
 ),
 
 rates as (

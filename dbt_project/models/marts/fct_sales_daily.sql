@@ -2,19 +2,20 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook='{{ delete_selected_days() }}'
+    pre_hook='{{ delete_selected_days() }}',
+    post_hook="{{ insert_other_stretches(ref('int_pos_lines')) }}"
 ) }}
 
 with
 
 lines as (
     select * from {{ ref('int_pos_lines') }}
-    where {{ in_selected_days() }}
+    where {{ in_selected_days() }} and {{ in_stretch(ref('int_pos_lines')) }}
 ),
 
 stock as (
     select * from {{ ref('stg_stock_levels') }}
-    where {{ in_selected_days() }}
+    where {{ in_selected_days() }} and {{ in_stretch(ref('int_pos_lines')) }}
 ),
 
 stores as (
@@ -35,7 +36,7 @@ promotions as (
 
 observed as (
     select * from {{ ref('int_observed_prices') }}
-    where {{ in_selected_days() }}
+    where {{ in_selected_days() }} and {{ in_stretch(ref('int_pos_lines')) }}
 ),
 
 rates as (

@@ -2,19 +2,22 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook='{{ delete_selected_days() }}'
+    pre_hook='{{ delete_selected_days() }}',
+    post_hook='{{ insert_other_slices() }}'
 ) }}
+
+{%- set one_slice = in_slice(ref('fct_baskets'), ['customer_id'], before=89) %}
 
 with
 
 baskets as (
     select * from {{ ref('fct_baskets') }}
-    where customer_id is not null and {{ in_selected_days(before=89) }}
+    where customer_id is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
 ),
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
-    where customer_id is not null and {{ in_selected_days(before=89) }}
+    where customer_id is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
 ),
 
 stores as (
@@ -28,7 +31,7 @@ lines as (
         receipt_id,
         max(delivered_at) as delivered_at
     from {{ ref('stg_pos_lines') }}
-    where customer_id is not null and {{ in_selected_days(before=89) }}
+    where customer_id is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
     group by store_id, business_date, receipt_id
 ),
 
@@ -39,7 +42,7 @@ clicks as (
         session_id,
         max(delivered_at) as delivered_at
     from {{ ref('stg_click_events') }}
-    where customer_id is not null and {{ in_selected_days(before=89) }}
+    where customer_id is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
     group by store_id, business_date, session_id
 ),
 
