@@ -8,7 +8,9 @@ fourth week, on the days until then, and proven on the four weeks before, as `re
 same training is proven on days that the gates could not know: what it errs there against its baseline is what a release
 would have cost. Every confidence that the gates on the whole chain could ask for is held against that: how many
 versions pass, how many of those then lose to their baseline, how many that were refused would have won, and the mean
-of ln(ratio), where a refused version leaves the baseline (0). `--read FILE` prints what `--out` wrote before.
+of ln(ratio), where a refused version leaves the baseline (0). Then the versions of each shop follow each other: one
+that is worse than what is live by more than is allowed is refused, and the live one stays. What those let in and those
+refused did on the next four weeks is told side by side. `--read FILE` prints what `--out` wrote before.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import os
 import sys
 import tempfile
 from datetime import timedelta
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,14 @@ CHAIN = {
     "forecasting": ("wape_ratio/all", "rmse_ratio/all"),
     "pricing": ("deviance_ratio/all",),
 }
+AGAINST_LIVE = (
+    (0.03, 0.5),
+    (0.03, 0.05),
+    (0.1, 0.5),
+    (0.1, 0.05),
+    (0.2, 0.5),
+    (0.2, 0.05),
+)  # worse by, at a confidence of
 Rows = list[dict[str, Any]]
 
 
@@ -94,11 +105,36 @@ def told(rows: Rows) -> None:
         for metric in metrics:
             for confidence in CONFIDENCES:
                 print(_line(seen, metric, confidence))
+        print(f"\n{product}, against what is live: {', '.join(metrics)}")
+        print("worse confidence refused   let in: ln later   refused: ln later")
+        for worse, confidence in AGAINST_LIVE:
+            print(succession(rows, product, worse, confidence))
+
+
+def succession(rows: Rows, product: str, worse: float, confidence: float) -> str:
+    """One line: of the versions after the first of each home, how many a gate against the live one refuses."""
+    gates = [
+        Gate(metric=metric, better="lower", live_gain=-worse, error=_error(metric), confidence=confidence)
+        for metric in CHAIN[product]
+    ]
+    later: dict[bool, list[list[float]]] = {True: [], False: []}
+    for _, group in groupby((row for row in rows if row["product"] == product), key=lambda row: row["home"]):
+        live, *others = [row["metrics"] for row in group]
+        for version, after in zip_longest(others, others[1:]):
+            passed = evaluate(gates, version, live).passed
+            live = version if passed else live
+            later[passed].append([np.log(after[m]) if after else np.nan for m in CHAIN[product]])
+    worth = [", ".join(f"{x:.3f}" for x in np.nanmean(later[passed] or [[np.nan]], axis=0)) for passed in (True, False)]
+    count = len(later[True]) + len(later[False])
+    return f"{worse:>5.2f} {confidence:>10.2f} {len(later[False]):>4} of {count:<4} {worth[0]:>18} {worth[1]:>18}"
+
+
+def _error(metric: str) -> str:
+    return metric.replace("_ratio/", "_ratio_error/")
 
 
 def _line(seen: list[tuple[dict[str, float], dict[str, float]]], metric: str, confidence: float) -> str:
-    error = metric.replace("_ratio/", "_ratio_error/")
-    gate = Gate(metric=metric, better="lower", lowest=0, floor=1.0, confidence=confidence, error=error)
+    gate = Gate(metric=metric, better="lower", lowest=0, floor=1.0, confidence=confidence, error=_error(metric))
     passed = np.array([evaluate([gate], now).passed for now, _ in seen])
     later = np.array([after[metric] for _, after in seen])
     worth = np.where(passed, np.log(later), 0.0).mean()

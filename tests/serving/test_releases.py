@@ -189,6 +189,27 @@ def test_the_shipped_gates_of_forecasting(
     assert release(store, lake, saved(store, metrics), ReleaseConfig.load().gates("forecasting")) == outcome
 
 
+@pytest.mark.parametrize(
+    ("worse", "outcome"),
+    [
+        (
+            {"wape_ratio/all": 0.791, "rmse_ratio/all": 0.942},
+            "promote",
+        ),  # of a web shop, a week later: its weeks are noisy
+        ({"wape_ratio/all": 0.95}, "rejected"),
+        ({"rmse_ratio/all": 1.0}, "rejected"),
+    ],
+)
+def test_a_harder_month_is_no_worse_model(
+    worse: dict[str, float], outcome: str, store: ModelStore, lake: Lake, stated: None
+) -> None:
+    errors = {"wape_ratio_error/all": 0.016, "rmse_ratio_error/all": 0.025}
+    gates = ReleaseConfig.load().gates("forecasting")
+    easy = proven(**{"wape_ratio/all": 0.655, "rmse_ratio/all": 0.83}, **errors)
+    assert release(store, lake, saved(store, easy, 1), gates) == "promote"
+    assert release(store, lake, saved(store, proven(**errors, **worse), 2), gates) == outcome
+
+
 def test_the_asset_releases_what_passed_and_the_check_shows_what_did_not(
     store: ModelStore, lake: Lake, stated: None
 ) -> None:
