@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Side = Literal["present", "range", "floor", "baseline", "live", "champion"]
+HELD_AGAINST = {"floor": "its floor", "baseline": "its baseline", "live": "what is live"}
 
 
 class Gate(BaseModel):
@@ -152,8 +153,9 @@ def _compare(
     ties: bool,
     error: float = 0.0,
 ) -> Comparison:
+    against = HELD_AGAINST[side]
     if other is None or not isfinite(other):
-        return Comparison(name, side, value, other, False, f"{name} cannot be compared: its {side} is {other}")
+        return Comparison(name, side, value, other, False, f"{name} cannot be compared: {against} is {other}")
     if not isfinite(error):
         return Comparison(
             name,
@@ -161,7 +163,7 @@ def _compare(
             value,
             other,
             False,
-            f"{name} cannot be held to its {side}: too few rows to know its error",
+            f"{name} cannot be held to {against}: too few rows to know its error",
         )
     limit = other - gain if gate.better == "lower" else other + gain
     margin = NormalDist().inv_cdf(gate.confidence) * error
@@ -170,7 +172,7 @@ def _compare(
     passed = strictly or (ties and bound == limit)
     must = f"{'at most' if gate.better == 'lower' else 'at least'} {limit:g}" if ties else f"better than {limit:g}"
     said = f"{value:g}" if gate.error is None else f"{value:g} ({bound:g} at {gate.confidence:.0%} confidence)"
-    reason = f"{name} {'holds' if passed else 'fails'} its {side}: {said}, must be {must}"
+    reason = f"{name} {'holds' if passed else 'fails'} against {against}: {said}, must be {must}"
     return Comparison(name, side, value, limit, passed, reason, None if gate.error is None else bound)
 
 

@@ -18,7 +18,7 @@ REFUSED = RefusedVersion(
             value=0.72,
             limit=0.5,
             bound=None,
-            reason="wape fails its floor: 0.72, must be at most 0.5",
+            reason="wape fails against its floor: 0.72, must be at most 0.5",
         )
     ],
 )

@@ -14,7 +14,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
-from retail_assets.sources.contract import Contract, Mapping
+from retail_assets.sources.contract import Contract, Feed, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.imports import refuse_second, remember
@@ -97,7 +97,7 @@ def import_retailer(
     refuse_second(lake, home, mapping.mapping, into_same_home)
     for feed in mapping.feeds:
         if next(path.glob(feed.files), None) is None:
-            raise SourceConfigError(f"feed {feed.name!r} finds no file {feed.files!r}", where=str(path))
+            raise _no_file(feed, path)
     mapped = mapped_contracts(mapping, contracts)
     check_mapping(mapping, lines, mapped, contracts, path)
     ensure_bronze(lake, contracts)
@@ -139,6 +139,16 @@ def load_source(
         return _nothing_new(lake, contract)
     with lake.connect(private=True) as connection:
         return _load(connection, lake, root, contract, progress, prefix, fault_point or (lambda _: None))
+
+
+def _no_file(feed: Feed, path: Path) -> SourceConfigError:
+    there = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return SourceConfigError(
+        f"feed {feed.name!r} finds no file {feed.files!r}; the folder holds {', '.join(there[:5]) or 'no file at all'}"
+        + (f" and {len(there) - 5} more" if len(there) > 5 else ""),
+        where=str(path),
+        todo="name the folder that holds it, or correct `files` in the mapping: `sales-*.csv` is one file a day",
+    )
 
 
 def _load(

@@ -82,7 +82,7 @@ def test_one_losing_segment_stops_a_model_that_wins_on_average() -> None:
     better = {"wape/us": 0.2, "naive/us": 0.5, "wape/de": 0.3, "naive/de": 0.4}
     assert evaluate([gate], better).passed
     report = evaluate([gate], better | {"wape/de": 0.41})
-    assert report.reasons == ("wape/de fails its baseline: 0.41, must be better than 0.4",)
+    assert report.reasons == ("wape/de fails against its baseline: 0.41, must be better than 0.4",)
 
 
 def test_a_pattern_without_any_match_fails() -> None:

@@ -54,7 +54,7 @@ def test_a_refused_version_is_noted_with_its_number_bound_and_what_to_do(store: 
     [failed] = refused.failed
     assert (failed.metric, failed.side, failed.value, failed.limit) == ("wape", "floor", 0.72, 0.5)
     assert f"forecasting {version} was refused by its gates on {refused.at:%Y-%m-%d %H:%M} UTC" in refused.what
-    assert "nothing is live: wape fails its floor: 0.72, must be at most 0.5" in refused.what
+    assert "nothing is live: wape fails against its floor: 0.72, must be at most 0.5" in refused.what
     assert f"`retail promote forecasting {version} --force --reason WHY`" in refused.todo
     assert "load more history" in refused.todo
     assert "configs/releases.yaml: forecasting" in refused.todo

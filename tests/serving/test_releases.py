@@ -241,5 +241,5 @@ def test_without_any_model_nothing_is_released(store: ModelStore, lake: Lake) ->
 def test_the_tables_show_every_number(store: ModelStore, lake: Lake) -> None:
     saved(store, proven(wape_median=0.9))
     decisions = newest_decisions(lake, store)
-    assert "wape_median fails its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
+    assert "wape_median fails against its baseline: 0.9, must be better than 0.7" in decision_table(decisions)
     assert "| forecasting | wape_median | baseline | 0.9 | 0.7 |  | **no** |" in comparison_table(decisions)

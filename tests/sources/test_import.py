@@ -90,8 +90,15 @@ def test_imported_rows_are_replayed_by_a_corrected_mapping(tmp_path: Path, home:
 
 
 def test_a_feed_that_finds_no_file_is_an_error(tmp_path: Path, home: Home, lake: Lake) -> None:
-    with pytest.raises(SourceConfigError, match="finds no file"):
+    with pytest.raises(SourceConfigError, match="finds no file .* the folder holds no file at all"):
         import_retailer(lake, home, ONLINE_RETAIL, tmp_path)
+    invoices(tmp_path)
+    for day in range(7):
+        (tmp_path / f"transactions-{day}.parquet").write_bytes((tmp_path / "transactions.parquet").read_bytes())
+    (tmp_path / "transactions.parquet").unlink()
+    with pytest.raises(SourceConfigError, match="holds transactions-0.parquet, .* and 2 more") as refused:
+        import_retailer(lake, home, ONLINE_RETAIL, tmp_path)
+    assert "`sales-*.csv`" in refused.value.todo
 
 
 TILL = """
