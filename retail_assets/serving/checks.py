@@ -74,11 +74,6 @@ def live_errors_match_the_proof(
             live = float(str(row["wape"]))
             found[name] = {"live_wape": live, "proven_wape": proof}
             wrong += [name] if not live <= WORSE_THAN_PROVEN * proof else []
-    wrong = [
-        n
-        for n, r in found.items()
-        if not float(str(r["live_wape"])) <= WORSE_THAN_PROVEN * float(str(r["proven_wape"]))
-    ]
     return dg.AssetCheckResult(
         passed=not wrong, severity=dg.AssetCheckSeverity.WARN, metadata={"compared": found, "worse": wrong}
     )

@@ -87,6 +87,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self._holds, self._held, self._go = threading.Event(), threading.Semaphore(0), threading.Event()
+        self.too_early = 0  # refused before there was a crowd: this machine had other work
 
     async def work(self, request: Request) -> Response:
         """Ten milliseconds on the event loop, as a decision is; says whether it was asked to hurry."""
@@ -122,7 +123,8 @@ class Crowd:
         """Status, headers and body of the answers to one that is held and `count` that come meanwhile."""
         connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count + 1)]
         for connection in connections:
-            await exchange(connection)
+            while (await exchange(connection))[0] != 200:
+                self.too_early += 1
         self.hold()
         first = asyncio.create_task(exchange(connections[0]))
         await self.is_held()
@@ -168,7 +170,7 @@ def test_what_waits_too_long_is_sent_away_and_the_rest_is_answered(
         statuses = Counter(status for status, _, _ in answers)
         assert set(statuses) == {200, 503}
         assert statuses[200] > LIMITS.ahead, "the held one and those at the front of the crowd"
-        assert statuses[503] == made.shed("busy") > 30
+        assert statuses[503] == made.shed("busy") - crowd.too_early > 30
         refused = next(a for a in answers if a[0] == 503)
         assert refused[1]["retry-after"] == "1"
         assert json.loads(refused[2])["detail"] == "the service has more to do than it can"
@@ -189,8 +191,9 @@ def test_what_cannot_be_answered_in_time_is_refused_unread(tmp_path: Path) -> No
         statuses = Counter(status for status, _, _ in answers)
         assert set(statuses) == {200, 503}
         assert refusals > 30
-        assert statuses[503] == made.shed("busy") >= refusals
-        assert made.metrics.counts.requests["/work", 503] == statuses[503]
+        refused_in_all = statuses[503] + crowd.too_early
+        assert refused_in_all == made.shed("busy") >= refusals
+        assert made.metrics.counts.requests["/work", 503] == refused_in_all
         said = {
             (headers["retry-after"], headers["content-type"], body)
             for status, headers, body in answers
