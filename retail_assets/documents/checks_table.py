@@ -3,14 +3,12 @@
 import re
 from collections import defaultdict
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from retail_assets.documents.blocks import table
 from retail_assets.left_behind import FOUNDATION
-from retail_assets.resources.warehouse import PROJECT_DIR
 from retail_assets.warehouse.manifest import load_manifest
 
 SHOWN_ASSETS = 2
@@ -38,13 +36,6 @@ WARNINGS = frozenset(
     }
 )
 """Checks of ours whose failure is a warning. Dagster knows it once they have run; a test compares it with a run."""
-
-BY_KIND = {
-    "unique_key": "The columns in its name are never empty, and together they are the key of one row.",
-    "filled": "The columns in its name are filled in every row that has to have them.",
-    "no_overlap": "Periods of the same key do not overlap.",
-}
-"""What dbt's tests promise that are named after the columns they look at."""
 
 Check = tuple[str, str]  # asset and name
 
@@ -97,10 +88,9 @@ def _stops(found: Any, asset: str) -> str:
 
 
 def _promise(found: Any, asset: str, name: str) -> str:
-    """What a check promises: its description, or of a dbt test its SQL in words."""
+    """What a check promises: its description."""
     key = dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), name)
-    said = found.get(key).description
-    return " ".join(said.split()) if said else _dbt_promise(dbt_tests()[name])
+    return " ".join(found.get(key).description.split())
 
 
 @cache
@@ -108,34 +98,6 @@ def dbt_tests() -> dict[str, Any]:
     """dbt's tests by name, as its manifest has them."""
     nodes = load_manifest()["nodes"].values()
     return {node["name"]: node for node in nodes if node["resource_type"] == "test"}
-
-
-def _dbt_promise(test: dict[str, Any]) -> str:
-    kind = (test.get("test_metadata") or {}).get("name")
-    given = (test.get("test_metadata") or {}).get("kwargs", {})
-    if kind in BY_KIND and test["name"].startswith(kind):
-        return BY_KIND[kind]
-    if kind == "filled":
-        of = f" with `{given['where']}`" if given.get("where") else ""
-        return f"{', '.join(f'`{column}`' for column in given['columns'])} are filled in every row{of}."
-    if kind == "holds":
-        return f"`{given['expression']}`"
-    if kind == "known_key":
-        table_name = re.sub(r"ref\('(\w+)'\)", r"\1", given["to"])
-        return f"Every `{given['column']}` is in `{table_name}`."
-    return _comment(PROJECT_DIR / test["original_file_path"])
-
-
-def _comment(file: Path) -> str:
-    """The comment that a test's SQL begins with."""
-    lines = file.read_text().splitlines()
-    first = next(place for place, line in enumerate(lines) if line.startswith("--"))
-    said = []
-    for line in lines[first:]:
-        if not line.startswith("--"):
-            break
-        said.append(line.removeprefix("--").strip())
-    return " ".join(said)
 
 
 def _short(name: str) -> str:

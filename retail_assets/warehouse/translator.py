@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator
 
+from retail_assets.warehouse.promises import promise
+
 if TYPE_CHECKING:
     from dagster_dbt import DbtProject
 
@@ -38,7 +40,7 @@ class WarehouseTranslator(DagsterDbtTranslator):
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: "DbtProject | None"
     ) -> dg.AssetCheckSpec | None:
-        """The default, with the description of the test."""
+        """The default, with what the test promises."""
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        description = self.get_resource_props(manifest, unique_id).get("description")
-        return spec._replace(description=description) if spec is not None and description else spec
+        said = promise(self.get_resource_props(manifest, unique_id))
+        return None if spec is None else spec._replace(description=said)

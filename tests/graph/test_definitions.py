@@ -64,6 +64,12 @@ def test_every_asset_says_what_it_is(graph: Any) -> None:
     assert bare == {}
 
 
+def test_every_check_says_what_it_promises(graph: Any) -> None:
+    said = {key.name: graph.get(key).description for key in graph.asset_check_keys}
+    assert [name for name, promise in said.items() if not promise] == []
+    assert said["sales_sku_is_known"] == "Every `sku` is in `dim_product`."
+
+
 def _missing(node: Any) -> list[str]:
     wanted = {
         "group": node.group_name not in (None, "default"),
