@@ -24,7 +24,7 @@ MARTS = ("feat_store_product_daily", "feat_store", "feat_product", "feat_custome
 TOUCHED = [FIRST + timedelta(days=n) for n in (70, 71, 90)]
 
 TABLES = """
-create schema marts; create schema staging;
+create schema marts; create schema staging; create schema intermediate;
 create table marts.dim_store(store_id varchar, time_zone varchar);
 create table marts.fct_sales_daily(store_id varchar, sku varchar, business_date date, gross_units double,
     returned_units double, gross_amount decimal(18,2), receipts integer, on_promotion boolean, discount_share double,
@@ -36,7 +36,7 @@ create table marts.fct_baskets(receipt_id varchar, store_id varchar, business_da
     units double, net_amount_reporting decimal(18,2), promo_lines integer, lines integer, is_return boolean);
 create table marts.fct_sessions(session_id varchar, store_id varchar, business_date date, customer_id varchar,
     carts integer);
-create table staging.stg_pos_lines(receipt_id varchar, store_id varchar, business_date date, customer_id varchar,
+create table intermediate.int_pos_lines(receipt_id varchar, store_id varchar, business_date date, customer_id varchar,
     delivered_at timestamp);
 create table staging.stg_click_events(session_id varchar, store_id varchar, business_date date, customer_id varchar,
     delivered_at timestamp);
@@ -82,7 +82,7 @@ def events(seed: int) -> dict[str, list[tuple]]:
     """Baskets, sessions, payments and chargebacks of 4 customers and 4 tokens, with their deliveries."""
     chance = random.Random(seed)
     found: dict[str, list[tuple]] = {name: [] for name in (
-        "marts.fct_baskets", "staging.stg_pos_lines", "marts.fct_sessions", "staging.stg_click_events",
+        "marts.fct_baskets", "intermediate.int_pos_lines", "marts.fct_sessions", "staging.stg_click_events",
         "marts.fct_payments", "staging.stg_payments", "staging.stg_chargebacks",
     )}  # fmt: skip
     for number in range(500):
@@ -93,7 +93,7 @@ def events(seed: int) -> dict[str, list[tuple]]:
         units, amount = chance.choice([-1, 1, 2.5]), chance.randrange(100, 9000) / 100
         basket = (key, store, day, who, units, amount, chance.randrange(2), 2, units < 0)
         found["marts.fct_baskets"].append(basket)
-        found["staging.stg_pos_lines"] += [(key, store, day, who, delivered)] * 2
+        found["intermediate.int_pos_lines"] += [(key, store, day, who, delivered)] * 2
         found["marts.fct_sessions"].append((key, store, day, who, chance.randrange(2)))
         found["staging.stg_click_events"].append((key, store, day, who, delivered))
         device, country = f"d{chance.randrange(3)}", chance.choice(["US", "DE"])

@@ -219,8 +219,8 @@ class InSlices(Plan):
 def in_slices(plan: Plan, lake: Lake, home: Home) -> None:
     build.run_dbt(InSlices(**plan.model_dump()), lake, home)
     compiled = home.warehouse.parent / "target/compiled/retail/models"
-    for model in ("marts/feat_store_product_daily", "marts/feat_customer_daily"):
-        assert "/* slice */" in (compiled / f"{model}.sql").read_text()
+    for model in ("feat_store_product_daily", "feat_customer_daily", "feat_payment_token_daily"):
+        assert "/* slice */" in (compiled / "marts" / f"{model}.sql").read_text()
     for model in ("marts/fct_baskets", "marts/fct_sales_daily", "intermediate/int_observed_prices"):
         assert "/* stretch */" in (compiled / f"{model}.sql").read_text()
 

@@ -30,7 +30,7 @@ lines as (
         business_date,
         receipt_id,
         max(delivered_at) as delivered_at
-    from {{ ref('stg_pos_lines') }}
+    from {{ ref('int_pos_lines') }}
     where customer_id is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
     group by store_id, business_date, receipt_id
 ),

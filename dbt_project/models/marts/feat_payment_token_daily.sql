@@ -2,14 +2,17 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook='{{ delete_selected_days() }}'
+    pre_hook='{{ delete_selected_days() }}',
+    post_hook='{{ insert_other_slices() }}'
 ) }}
+
+{%- set one_slice = in_slice(ref('fct_payments'), ['card_token'], before=89) %}
 
 with
 
 payments as (
     select * from {{ ref('fct_payments') }}
-    where card_token is not null and {{ in_selected_days(before=89) }}
+    where card_token is not null and {{ in_selected_days(before=89) }} and {{ one_slice }}
 ),
 
 deliveries as (
@@ -37,7 +40,7 @@ tokens as (
         store_id,
         card_token
     from {{ ref('fct_payments') }}
-    where card_token is not null
+    where card_token is not null and {{ one_slice }}
 ),
 
 stores as (
