@@ -6,8 +6,9 @@
     python benchmarks/whole_graph.py --growth demo.json large.json huge.json
     python benchmarks/whole_graph.py --mapping configs/mappings/online_retail.yaml --data FOLDER
 
-`--until gold` ends with the gold tables. `--pieces` simulates and loads so many parts of the days in turn and deletes
-the files of each once they are loaded, for disks that do not hold them all. Memory is summed over the whole tree of
+`--until gold` ends with the gold tables. `--pieces` simulates and loads so many parts of the days in turn and deletes the
+files of each once they are loaded, for disks that do not hold them all. A run with `--home` and `--out` that was stopped
+goes on where it was: phases that are in the file are not measured again. Memory is summed over the whole tree of
 processes; CPU seconds compare better than seconds on a machine that does other work.
 """
 
@@ -37,8 +38,6 @@ def main() -> None:
     root = Path(options.home or tempfile.mkdtemp(prefix="whole_graph_"))
     try:
         found = measure(Home.at(root), options)
-        if options.out:
-            options.out.write_text(json.dumps(found, indent=1))
         print(json.dumps(found, indent=1)) if options.json else print(growth.table([found]))
     finally:
         if not options.home:
@@ -53,8 +52,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="the folder of that retailer's files")
     parser.add_argument("--until", choices=["gold", "prices"], default="prices")
     parser.add_argument("--pieces", type=int, default=1, help="simulate and load the days in so many parts")
-    parser.add_argument("--home", type=Path, help="an empty folder that is kept; by default one that is deleted")
-    parser.add_argument("--out", type=Path, help="write the result there as JSON")
+    parser.add_argument("--home", type=Path, help="a folder of its own that is kept; by default one that is deleted")
+    parser.add_argument("--out", type=Path, help="write the result there as JSON, phase by phase")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--growth", type=Path, nargs="+", help="results written by --out, smallest first")
     return parser.parse_args()
@@ -63,26 +62,41 @@ def _options() -> argparse.Namespace:
 def measure(home: Home, options: argparse.Namespace) -> dict[str, Any]:
     """Fills a home, runs, runs again and runs with a day more; every phase in processes of its own."""
     run = _child("gold") if options.until == "gold" else _retail("run", "--json")
-    phases = dict(_filled(home, options))
-    phases["run"] = _phase(home, run, steps=True)
-    disk = _disk(home)
-    if options.pieces == 1:
-        phases["nothing new"] = _phase(home, run, steps=True)
-    if options.pieces == 1 and not options.mapping:
-        phases["sample of a day more"] = _phase(home, _sample(options, _days(options) + 1))
-        phases["a day more"] = _phase(home, run, steps=True)
-    name = options.mapping.stem if options.mapping else options.scale
-    return {"name": name, "cores": os.cpu_count(), "lines": _lines(home), "phases": phases, "disk": disk}
+    found = _kept(options) or {
+        "name": options.mapping.stem if options.mapping else options.scale, "cores": os.cpu_count(), "phases": {}
+    }  # fmt: skip
+    for name, command, steps in _phases(options, run):
+        if name not in found["phases"]:
+            found["phases"][name] = _phase(home, command, steps)
+        if name == "run" and "disk" not in found:
+            found |= {"disk": _disk(home), "lines": _lines(home)}
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=1))
+    return found
 
 
-def _filled(home: Home, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+def _kept(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What an earlier run measured in the same home."""
+    if not (options.home and options.out and options.out.exists()):
+        return None
+    kept: dict[str, Any] = json.loads(options.out.read_text())
+    return kept
+
+
+def _phases(options: argparse.Namespace, run: list[str]) -> Iterator[tuple[str, list[str], bool]]:
+    """Name, command, and whether its steps are told one by one."""
     if options.mapping:
-        yield "import", _phase(home, _retail("import", str(options.mapping), str(options.data), "--json"))
+        yield "import", _retail("import", str(options.mapping), str(options.data), "--json"), False
     elif options.pieces > 1:
-        pieces = _child("pieces", options.scale, _days(options), options.pieces)
-        yield "sample and bronze", _phase(home, pieces)
+        yield "sample and bronze", _child("pieces", options.scale, _days(options), options.pieces), False
     else:
-        yield "sample", _phase(home, _sample(options, _days(options)))
+        yield "sample", _sample(options, _days(options)), False
+    yield "run", run, True
+    if options.pieces == 1:
+        yield "nothing new", run, True
+    if options.pieces == 1 and not options.mapping:
+        yield "sample of a day more", _sample(options, _days(options) + 1), False
+        yield "a day more", run, True
 
 
 def _sample(options: argparse.Namespace, days: int) -> list[str]:
