@@ -6,10 +6,10 @@
     python benchmarks/whole_graph.py --growth demo.json large.json huge.json
     python benchmarks/whole_graph.py --mapping configs/mappings/online_retail.yaml --data FOLDER
 
-`--until gold` ends with the gold tables. `--pieces` simulates and loads so many parts of the days in turn and deletes the
-files of each once they are loaded, for disks that do not hold them all. A run with `--home` and `--out` that was stopped
-goes on where it was: phases that are in the file are not measured again. Memory is summed over the whole tree of
-processes; CPU seconds compare better than seconds on a machine that does other work.
+`--until gold` ends with the gold tables. `--pieces` simulates and loads so many parts of the days in turn and deletes
+the files of each once they are loaded, for disks that do not hold them all. A run with `--home` and `--out` that was
+stopped goes on where it was: phases that are in the file are not measured again. Memory is summed over the whole tree
+of processes; CPU seconds compare better than seconds on a machine that does other work.
 """
 
 import argparse
