@@ -19,6 +19,8 @@ from retail_assets.jobs import REFRESH_JOB_NAME
 from retail_assets.left_behind import rest_of
 
 PROMISES = "check_promises.json"
+DBT_FAILED_ROWS = "dagster_dbt/failed_row_count"
+SHOWN = 8  # of a list in words; data have all of it
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
@@ -83,8 +85,13 @@ def _status(evaluation: dg.AssetCheckEvaluation, told: Mapping[str, str | None])
         severity="error" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warning",
         blocking=bool(evaluation.blocking),
         promise=told.get(f"{asset}:{evaluation.check_name}"),
-        numbers={name: value.value for name, value in evaluation.metadata.items()},
+        numbers=_numbers({name: value.value for name, value in evaluation.metadata.items()}),
     )
+
+
+def _numbers(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a check found; of a dbt test the rows that failed, without dbt's own ids and times."""
+    return {"failed_rows": metadata[DBT_FAILED_ROWS]} if DBT_FAILED_ROWS in metadata else metadata
 
 
 def _promises(home: Home) -> dict[str, str | None]:
@@ -109,5 +116,10 @@ def _said(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_said(one)}" for name, one in value.items())
-    return ", ".join(str(one) for one in value) if isinstance(value, list | tuple) else str(value)
+        return _listed([f"{name} {_said(one)}" for name, one in value.items()])
+    return _listed([_said(one) for one in value]) if isinstance(value, list | tuple) else str(value)
+
+
+def _listed(words: list[str]) -> str:
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN + 1 else ""
+    return ", ".join(words[:SHOWN] if more else words) + more

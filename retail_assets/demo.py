@@ -220,9 +220,9 @@ def _show_checks(checks: list[CheckStatus], console: Console) -> None:
         stops = ", what stands behind it stays as it was" if check.blocking and check.severity == "error" else ""
         console.print(f"[{colour}]Check failed ({check.severity}{stops}):[/] {check.asset}: {check.check}")
         if check.promise:
-            console.print(f"  should hold: {check.promise}", highlight=False)
+            console.print(f"  should hold: {check.promise}", highlight=False, markup=False)
         if check.found:
-            console.print(f"  found: {check.found}", highlight=False)
+            console.print(f"  found: {check.found}", highlight=False, markup=False)
 
 
 def _show_prices(prices: PriceStatus, console: Console) -> None:
