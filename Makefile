@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -c 'from duckdb_extensions import import_extension; import_extension("delta")'
+	$(BIN)/python -m retail_assets.resources.duck
 	@touch $@
 
 $(MANIFEST): $(STAMP) $(DBT_SOURCES)

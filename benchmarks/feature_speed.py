@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from retail_assets.environments import Home
 from retail_assets.features.registry import repository
+from retail_assets.resources.duck import EXTENSIONS
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.lake import Lake
 
@@ -61,7 +62,7 @@ def feasts(features: FeatureStore, names: list[str]) -> pa.Table:
     from feast.infra.offline_stores.ibis import point_in_time_join
 
     backend = ibis.duckdb.connect()
-    backend.raw_sql("LOAD delta; SET TimeZone = 'UTC'")
+    backend.raw_sql(f"SET extension_directory = '{EXTENSIONS}'; LOAD delta; SET TimeZone = 'UTC'")
     view = repository().view(VIEW)
     keys = {column.name: column.name for column in view.entity_columns}
     source = backend.sql(f"select * from {features.lake.scan('gold', TABLE)}", dialect="duckdb")

@@ -1,23 +1,31 @@
 """How the `retail` command ends and what it takes: exit codes, errors as JSON, and options by their older names.
 
-Exit codes: DONE; FAILED, a named error; WRONG_ARGUMENTS; CHECK_FAILED, what `retail run --strict` says of a check.
+Exit codes: DONE; FAILED, a named error; WRONG_ARGUMENTS; CHECK_FAILED, what `retail run --strict` says of a check;
+UNFORESEEN, a fault of ours that is kept in a report; STOPPED.
 """
 
+import os
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
+from rich.markup import escape
 
 from retail_assets.core.errors import RetailError
-from retail_assets.terminal import errors, print_json
+from retail_assets.environments import PROJECT_ROOT
+from retail_assets.terminal import errors, print_json, printable
+from retail_assets.unforeseen import refusal, report, sentence
 
-DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, STOPPED = 0, 1, 2, 3, 130
+DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED = 0, 1, 2, 3, 70, 130
 CODES = {
     DONE: "done",
     FAILED: "a named error: what was wrong, where, and what to do; also `trace price --replay` where the price differs",
     WRONG_ARGUMENTS: "wrong arguments",
     CHECK_FAILED: "`run --strict`: everything was done, and a check failed that is more than a warning",
+    UNFORESEEN: "a fault of ours: one sentence, and a file with everything we need to know of it",
     STOPPED: "stopped by Ctrl-C",
 }
 RENAMED: dict[tuple[str, ...], dict[str, str]] = {
@@ -41,16 +49,34 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except SystemExit as end:  # how a command ends that speaks to a person
         return int(end.code or DONE)
     except RetailError as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False)
-        if as_json:
-            _print(code_of(error), error.what, error.where, error.todo, error.report)
-        return FAILED
+        return _failed(error, as_json)
     except typer.Abort:
         _print("aborted", "nothing was done: it was not confirmed", None, "--yes answers for scripts")
         return FAILED
     except typer.TyperException as error:
         _print("wrong_arguments", _said(error), None, f"see `{_path(error)} --help`")
         return WRONG_ARGUMENTS
+    except Exception as error:  # noqa: BLE001 - the last one to see it: nobody is shown a traceback
+        refused = refusal(error)
+        return _failed(refused, as_json) if refused else _unforeseen(error, given, as_json)
+
+
+def _failed(error: RetailError, as_json: bool, code: int = FAILED) -> int:
+    errors.print(f"[bold red]error:[/] {escape(printable(str(error)))}", highlight=False, soft_wrap=True)
+    if as_json:
+        _print(code_of(error), error.what, error.where, error.todo, error.report)
+    return code
+
+
+def _unforeseen(error: Exception, given: Sequence[str], as_json: bool) -> int:
+    logs = Path(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail", "logs")
+    file = report(error, given, logs if logs.parent.is_dir() else Path(tempfile.gettempdir()))
+    todo = "what was there before is as it was; send us that file (look through it first: it may name rows of yours)"
+    return _failed(Unforeseen(sentence(error), where=str(file), todo=todo), as_json, UNFORESEEN)
+
+
+class Unforeseen(RetailError):
+    """A fault of ours; `where` is the file that says everything about it."""
 
 
 def code_of(error: RetailError) -> str:

@@ -1,6 +1,7 @@
 """RETAIL_ENV and RETAIL_HOME: which outside systems this process talks to, and where they are."""
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,10 @@ DASK = "RETAIL_DASK"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
+ODD = re.compile(r"[%#?;\[\]\\|^]")
+"""Signs in a path that delta-rs, DuckDB, SQLite or dbt take for something else: they use another folder, or stop."""
+
+
 class UnavailableEnvironment(RetailError):
     """RETAIL_ENV names an environment that does not exist, or not yet."""
 
@@ -31,8 +36,15 @@ class Home(BaseModel):
 
     @classmethod
     def at(cls, root: Path | str) -> "Home":
-        """A home rooted at `root`, made absolute; nothing is created."""
-        return cls(root=Path(root).expanduser().resolve())
+        """A home rooted at `root`, made absolute; nothing is created. Raises UnavailableEnvironment for odd names."""
+        path = Path(root).expanduser().resolve()
+        if found := ODD.search(str(path)):
+            raise UnavailableEnvironment(
+                f"no home can be below a folder with {found.group()} in its name: its tables would lie elsewhere",
+                where=str(path),
+                todo="name a folder without any of % # ? ; [ ] \\ | ^",
+            )
+        return cls(root=path)
 
     @property
     def landing(self) -> Path:

@@ -54,6 +54,8 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
+if not os.environ.get("COLUMNS", "0").strip("0"):
+    os.environ.pop("COLUMNS", None)  # a terminal that is not known has 0 columns: rich would print nothing at all
 console, errors = _console(sys.stdout), _console(sys.stderr)
 
 
@@ -105,6 +107,11 @@ def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], long: Co
         for name, width in zip(columns, widest, strict=True)
     )
     return sum(width + 3 for width in needed) + 1
+
+
+def printable(text: str) -> str:
+    """`text` with what no terminal takes (bytes of file names that are no UTF-8) written out."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def print_json(data: BaseModel | Any) -> None:

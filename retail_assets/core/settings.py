@@ -1,26 +1,86 @@
-"""Settings: YAML files into frozen Pydantic models; every mistake is reported with its file, line, key and value."""
+"""Settings: YAML files into frozen Pydantic models; every mistake is reported with its file, line, key and value.
+
+YAML is read by the rules of its version 1.2, as people write it today: `NO`, `on` and `1_000` are text, a date is text
+until a model asks for a date. A number with a leading zero (`0123`) is text too, and every number knows how it was
+written, so that a code that looks like a number stays that code.
+"""
 
 import difflib
 import os
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from retail_assets.core.errors import RetailError
 
-# The C parser is ten times as fast; where PyYAML was built without it, the Python one reads the same.
-LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Location = tuple[str | int, ...]
 ALIKE = 0.5  # of 1, as difflib measures; `qty` and `quantity` are 0.55
 SHOWN, LONGEST = 5, 60  # mistakes of a file; characters of a value
+MOST_LEVELS = 50
+MOST_VALUES = 100_000  # of a file: aliases of aliases can stand for billions
 Model = TypeVar("Model", bound=BaseModel)
+
+
+TAGS = ("map", "seq", "str", "null", "bool", "int", "float")
 
 
 class SettingsError(RetailError):
     """A settings file that is no YAML, or says something that its model does not allow."""
+
+
+class WrittenInt(int):
+    """A whole number of a file, and how it is written there."""
+
+    written: str
+
+
+class WrittenFloat(float):
+    """A number of a file, and how it is written there (`1.50`)."""
+
+    written: str
+
+
+def as_written(value: object) -> object:
+    """The text that stands in the file where `value` is a number or a truth value of it; anything else as it is."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(getattr(value, "written", value)) if isinstance(value, int | float) else value
+
+
+# The C parser is ten times as fast; where PyYAML was built without it, the Python one reads the same.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.2's core rules of what a plain word is, but for leading zeros."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+def _number(kind: type[WrittenInt] | type[WrittenFloat]) -> Any:
+    def construct(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+        text = str(node.value)
+        value = kind(int(text, 0) if kind is WrittenInt else text.replace(".inf", "inf").replace(".nan", "nan"))
+        value.written = text
+        return value
+
+    return construct
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(WrittenInt))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number(WrittenFloat))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -64,34 +124,91 @@ class Lines:
 
 def read_yaml(file: Path, error: type[RetailError] = SettingsError) -> tuple[Any, Lines]:
     """The content of `file` and its line numbers; raises `error` for bad YAML and for repeated keys."""
-    lines = Lines(file)
     try:
-        loader = LOADER(file.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        return (None if node is None else _construct(loader, node, (), lines, error)), lines
+        written = file.read_bytes()
     except FileNotFoundError as missing:
         raise error("the file does not exist", where=str(file)) from missing
+    return parse_yaml(written, file, error)
+
+
+def parse_yaml(written: bytes, file: Path, error: type[RetailError] = SettingsError) -> tuple[Any, Lines]:
+    """`read_yaml` of what was read from `file` already."""
+    lines = Lines(file)
+    try:
+        text = written.decode("utf-8-sig")
+        _refuse_depth(text, lines, error)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        return (None if node is None else _Reading(loader, lines, error).read(node, ())), lines
+    except UnicodeDecodeError as other:
+        line, value = written.count(b"\n", 0, other.start) + 1, written[other.start : other.start + 1].hex()
+        raise error(f"not UTF-8: byte {value}", where=f"{file}:{line}", todo="save the file as UTF-8") from other
     except yaml.MarkedYAMLError as broken:
         line = broken.problem_mark.line + 1 if broken.problem_mark else 1
         raise error(f"not valid YAML: {broken.problem}", where=f"{file}:{line}") from broken
+    except yaml.reader.ReaderError as odd:
+        line = written.decode("utf-8-sig")[: odd.position].count("\n") + 1
+        shown = odd.character if isinstance(odd.character, str) else chr(odd.character)
+        todo = "remove it, or write it in double quotes"
+        raise error(f"not valid YAML: the character {shown!r}", where=f"{file}:{line}", todo=todo) from odd
 
 
-def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Location, lines: Lines, error: type[RetailError]) -> Any:
-    if path not in lines._by_path or path == ():
-        lines.mark(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(loader, child, (*path, i), lines, error) for i, child in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    content: dict[Hashable, Any] = {}
-    for key_node, child in node.value:
-        key = loader.construct_object(key_node)
-        line = key_node.start_mark.line + 1
-        if key in content:
-            raise error(f"the key {key!r} is given twice", where=f"{lines.file}:{line}")
-        lines.mark((*path, key), line)
-        content[key] = _construct(loader, child, (*path, key), lines, error)
-    return content
+def _refuse_depth(text: str, lines: Lines, error: type[RetailError]) -> None:
+    """Looks at the events of the parser, which come one by one: the tree they make is built by recursion in C."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_LEVELS:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise error(f"more than {MOST_LEVELS} levels in each other", where=f"{lines.file}:{line}")
+
+
+class _Reading:
+    """One file on its way from nodes to values: no key twice, no anchor within itself, no more than can be meant."""
+
+    def __init__(self, loader: Any, lines: Lines, error: type[RetailError]) -> None:
+        self._loader, self._lines, self._error = loader, lines, error
+        self._open: set[int] = set()
+        self._values = 0
+
+    def read(self, node: yaml.Node, path: Location) -> Any:
+        line = node.start_mark.line + 1
+        self._values += 1
+        if self._values > MOST_VALUES:
+            self._refuse(f"more than {MOST_VALUES:,} values, counting those that anchors repeat", line)
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.split(":")[-1] not in TAGS:
+            self._refuse(f"not valid YAML here: the tag {node.tag.replace('tag:yaml.org,2002:', '!!')}", line)
+        if id(node) in self._open:
+            self._refuse("an anchor holds itself", line)
+        if path not in self._lines._by_path or path == ():
+            self._lines.mark(path, line)
+        self._open.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            content: Any = [self.read(child, (*path, i)) for i, child in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            content = self._mapping(node, path)
+        else:
+            content = self._loader.construct_object(node)
+        self._open.discard(id(node))
+        return content
+
+    def _mapping(self, node: yaml.MappingNode, path: Location) -> dict[Hashable, Any]:
+        content: dict[Hashable, Any] = {}
+        for key_node, child in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._refuse("a key is a word, not a list or a mapping", line)
+            if key_node.value == "<<":
+                self._refuse("YAML's merge key << is not read: write the keys out", line)
+            key = str(key_node.value)
+            if key in content:
+                self._refuse(f"the key {key!r} is given twice", line)
+            self._lines.mark((*path, key), line)
+            content[key] = self.read(child, (*path, key))
+        return content
+
+    def _refuse(self, what: str, line: int) -> NoReturn:
+        raise self._error(what, where=f"{self._lines.file}:{line}")
 
 
 def read_model(

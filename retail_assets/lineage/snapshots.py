@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.lineage.errors import VersionGone
+from retail_assets.resources import duck
 from retail_assets.resources.lake import KEPT_DAYS, Lake, LakeError
 
 REMEMBERED = 512
@@ -157,7 +158,7 @@ class Snapshots:
 
 def _files_as_table(found: Snapshot, paths: Sequence[str], same_columns: bool) -> str:
     """The files as a table expression; matching columns by name costs a second look at each file."""
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    listed = ", ".join("'" + duck.exact(path).replace("'", "''") + "'" for path in paths)
     partitioned = any(name.startswith("partition.") for name in found.actions.column_names)
     days = "hive_partitioning = true, hive_types = {business_date: DATE}"
     hive = days if partitioned else "hive_partitioning = false"

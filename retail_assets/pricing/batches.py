@@ -18,6 +18,7 @@ from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.pricing.sql_text import choice, concat, json_object, json_string, literal
 from retail_assets.pricing.trail import steps_of
 from retail_assets.pricing.trail_sql import register_columns, step_pieces
+from retail_assets.resources import duck
 from retail_assets.serving.assignment import Share
 from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
@@ -42,10 +43,7 @@ def decide_rows(
 
     Decision ids follow from the content: the same inputs, model and policy give the same ids.
     """
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with duck.connect() as connection:
         for start in range(0, inputs.num_rows, CHUNK_ROWS):
             chunk = inputs.slice(start, CHUNK_ROWS).combine_chunks()
             batch = decide_batch(model, rulebook, chunk)

@@ -4,7 +4,6 @@ A plain class, so that services and the command line open tables without importi
 """
 
 import os
-import tempfile
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -15,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
+from retail_assets.resources import duck
 
 if TYPE_CHECKING:
     import duckdb
@@ -200,9 +200,7 @@ class Lake(BaseModel):
         It has temporary tables and registered names of its own, but shares DuckDB's global settings and attached files
         with the others of this process, unless it is `private`, which costs a third of a CPU second.
         """
-        connection = _duckdb_with_delta() if private else _shared_duckdb(os.getpid()).cursor()
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection
+        return _duckdb_with_delta() if private else _shared_duckdb(os.getpid()).cursor()
 
     def scan(self, layer: str, name: str, version: int | None = None) -> str:
         """The SQL table expression that reads `layer/name`, at `version` if given."""
@@ -216,18 +214,12 @@ class Lake(BaseModel):
 
 
 def _duckdb_with_delta() -> "duckdb.DuckDBPyConnection":
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "enable_external_file_cache": False,  # memory is for the work at hand
-            "allocator_background_threads": True,  # what was freed goes back to the system within seconds
-            "memory_limit": os.environ.get(MEMORY, "3GB"),  # its default, most of the machine, is never given back
-            "temp_directory": f"{tempfile.gettempdir()}/retail-duckdb-{os.getpid()}",  # beyond it, work is spilled
-        }
+    return duck.connect(
+        delta=True,
+        enable_external_file_cache=False,  # memory is for the work at hand
+        allocator_background_threads=True,  # what was freed goes back to the system within seconds
+        memory_limit=os.environ.get(MEMORY, "3GB"),  # its default, most of the machine, is never given back
     )
-    connection.execute("LOAD delta")
-    return connection
 
 
 @cache

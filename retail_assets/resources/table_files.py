@@ -1,7 +1,6 @@
 """Parquet and CSV files that a person hands to a command."""
 
 import csv
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from retail_assets.core.errors import RetailError
+from retail_assets.resources import duck
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -36,9 +36,7 @@ def read_table_file(path: Path, error: type[RetailError], text: Collection[str] 
     if not path.stat().st_size:
         raise error("the file is empty", where=str(path))
     try:
-        with duckdb.connect() as connection:
-            connection.execute("set enable_progress_bar = false")
-            connection.execute("set TimeZone = 'UTC'")
+        with duck.connect() as connection:
             query, values = _query(path, reader, text, connection)
             table = _typed(path, connection.execute(query, values).to_arrow_table())
     except duckdb.Error as raised:
@@ -74,7 +72,7 @@ def _query(
     path: Path, reader: str, text: Collection[str], connection: "DuckDBPyConnection"
 ) -> tuple[str, list[str | dict[str, str]]]:
     """The query for all rows, and its parameters; brackets in a file's name are no pattern."""
-    name = re.sub(r"([\[*?])", r"[\1]", str(path))
+    name = duck.exact(path)
     if path.suffix.lower() != ".csv":
         return f"select * from {reader}(?)", [name]
     header = [column for column, *_ in connection.execute(f"describe from {reader}(?)", [name]).fetchall()]

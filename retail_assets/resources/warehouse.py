@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.duck import EXTENSIONS
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def dbt_variables(home: Home, lake: Lake) -> dict[str, str]:
     return {
         "RETAIL_WAREHOUSE_FILE": str(home.warehouse),
         "RETAIL_LAKE": lake.uri,
+        "RETAIL_DUCKDB_EXTENSIONS": str(EXTENSIONS),
         "DBT_TARGET_PATH": str(target_path(home)),
         "DBT_LOG_PATH": str(target_path(home)),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

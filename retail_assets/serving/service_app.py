@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import current, keys_file, workers
+from retail_assets.resources import duck
 from retail_assets.serving import intake, logs
 from retail_assets.serving.bentos import REQUIREMENTS
 from retail_assets.serving.catalogue import UnknownKey
@@ -154,12 +155,9 @@ def _image() -> Any:
 
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if not line.startswith("#")]
-    delta = "from duckdb_extensions import import_extension; import_extension('delta')"
     image = Image(python_version="3.11", lock_python_packages=False)
     image.run("apt-get update && apt-get install -q -y --no-install-recommends libgomp1")  # LightGBM needs it
-    return image.python_packages(*packages).run(
-        f'HOME=~bentoml python -c "{delta}" && chown -R bentoml:bentoml ~bentoml/.duckdb'
-    )
+    return image.python_packages(*packages).run(f'python -c "{duck.INSTALL}"')
 
 
 def refuse_exposed() -> None:

@@ -5,18 +5,19 @@ mistake of the mapping, found before anything is written.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from retail_assets.core.settings import Lines, Location, did_you_mean
+from retail_assets.resources import duck
 from retail_assets.sources.contract import Contract, Feed, Mapping
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge
 from retail_assets.sources.raw import Layout
-from retail_assets.sources.sampling import NotDerived, file_layouts
+from retail_assets.sources.sampling import NotDerived, file_layouts, header_below
 from retail_assets.sources.staging import quoted
 from retail_assets.sources.values import sql_type
 
@@ -96,7 +97,7 @@ def check_mapping(
 ) -> None:
     """Raises SourceConfigError naming file, line and nearest column for what no file of a feed below `root` has."""
     by_source = {contract.source: contract for contract in mapped}
-    with duckdb.connect() as connection:
+    with duck.connect() as connection:
         for i, feed in enumerate(mapping.feeds):
             files = [path for path in sorted(root.glob(feed.files)) if path.is_file()]
             claims = Claims.of(by_source[str(feed.source)], feed, contracts)
@@ -104,6 +105,8 @@ def check_mapping(
                 check_claims(connection, contracts, claims, file_layouts(files, feed, root), ("feeds", i), lines)
             except NotDerived as wrong:
                 raise _not_derived(wrong, feed, lines.at(("feeds", i, "derive"))) from wrong
+            except SourceConfigError as wrong:
+                raise _with_header_below(wrong, feed, files) from wrong
 
 
 def check_claims(
@@ -129,6 +132,15 @@ def check_claims(
             where=mistakes[0][0],
             todo=f"correct the name; the files have {', '.join(claims.names)}{_one_column(claims)}",
         )
+
+
+def _with_header_below(wrong: SourceConfigError, feed: Feed, files: Sequence[Path]) -> SourceConfigError:
+    """`wrong`, with a hint where a line below the first of a CSV file has the names that the feed reads."""
+    line = header_below(files[0], feed) if files and feed.format == "csv" and feed.derive is None else None
+    if line is None:
+        return wrong
+    hint = f"the header seems to be line {line} of {files[0].name}: say `dialect: {{skip_lines: {line - 1}}}`"
+    return SourceConfigError(wrong.what, where=wrong.where, todo=hint)
 
 
 def _not_derived(wrong: NotDerived, feed: Feed, where: str) -> SourceConfigError:

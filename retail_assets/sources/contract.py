@@ -2,9 +2,12 @@
 
 import re
 from datetime import date, datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from retail_assets.core.settings import as_written
 
 IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -21,6 +24,26 @@ COMMON_COLUMNS = (
     "loaded_at",
     "business_date",
 )
+
+
+Written = Annotated[str, BeforeValidator(as_written)]
+"""A text that keeps the form in which a file has it: `store_id: 0123` and `price: 1.50` are no numbers."""
+
+
+def _below_the_folder(pattern: str) -> str:
+    if not pattern.strip():
+        raise ValueError("names no file: write `sales.csv`, or `sales-*.csv` for one a day")
+    if PurePosixPath(pattern).is_absolute() or PureWindowsPath(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise ValueError(f"{pattern!r} is not below the folder that is imported: write the way from there")
+    try:
+        next(Path("/there/is/no/such/folder").glob(pattern), None)
+    except (ValueError, NotImplementedError) as error:
+        raise ValueError(f"{pattern!r} is no pattern of file names: {str(error).lower()}") from error
+    return pattern
+
+
+FilePattern = Annotated[str, AfterValidator(_below_the_folder)]
+"""Which files, as a path below the folder that is read: `*` and `?` stand for others, `[[]` for a bracket."""
 
 
 class Strict(BaseModel):
@@ -89,7 +112,10 @@ class Key(Strict):
 
 
 class Dialect(Strict):
-    """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected."""
+    """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected.
+
+    `skip_lines` is how many lines of title stand above the header; empty ones and Excel's `sep=;` are no header anyway.
+    """
 
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
     decimal: Literal[".", ","] = "."
@@ -98,6 +124,7 @@ class Dialect(Strict):
     timestamp: str | None = None
     nulls: tuple[str, ...] = ("",)
     ends_with_newline: bool = True
+    skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
 
 
 class Expression(Strict):
@@ -116,7 +143,7 @@ class Feed(Strict):
     """
 
     name: Name
-    files: str
+    files: FilePattern
     format: Literal["csv", "jsonl", "json", "parquet"]
     source: Name | None = None
     dialect: Dialect = Dialect()
@@ -125,12 +152,12 @@ class Feed(Strict):
     delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
     file_date: str | None = None
     columns: dict[Name, str | tuple[str, ...] | Expression]
-    constants: dict[Name, str | int | float] = {}
+    constants: dict[Name, Written] = {}
     ignored: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     derive: str | None = None
     text: bool = False
-    also: dict[Name, str] = {}
+    also: dict[Name, FilePattern] = {}
     key: Key | None = None
     skip_references: tuple[Name, ...] = ()
     skip_rules: tuple[Name, ...] = ()
@@ -198,7 +225,7 @@ class Contract(Strict):
 class SkippedFiles(Strict):
     """Files of a retailer that have no canonical home, and why."""
 
-    files: str
+    files: FilePattern
     reason: str
 
 

@@ -7,10 +7,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.headers import NoHeader, header_of, read_header
-from retail_assets.sources.lines import BOM, LINE_LIMIT
+from retail_assets.sources.headers import NoHeader, above_header, header_of, read_header
+from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
 from retail_assets.sources.raw import ROWS_PER_SLICE, RawFile, Slice, arrow_layout, beginning, typed_slice, unreadable
 from retail_assets.sources.staging import literal, quoted
 
@@ -62,8 +63,7 @@ def connect(path: Path, feed: Feed, root: Path) -> duckdb.DuckDBPyConnection:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
         sources[name] = _source(found[0], feed, found[0].suffix.removeprefix("."))
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = duck.connect()
     for name, source in sources.items():
         connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {source}")
     return connection
@@ -72,8 +72,17 @@ def connect(path: Path, feed: Feed, root: Path) -> duckdb.DuckDBPyConnection:
 def _source(path: Path, feed: Feed, kind: str) -> str:
     if kind == "csv" and feed.text:
         delimiter = literal(feed.dialect.delimiter)
-        return f"read_csv({literal(path)}, all_varchar = true, header = true, delim = {delimiter}, quote = '\"')"
-    return f"{READ_FUNCTIONS[kind]}({literal(path)})"
+        text = f"all_varchar = true, header = true, delim = {delimiter}, quote = '\"'"
+        return f"read_csv({literal(duck.exact(path))}, {text}, skip = {lines_above(path, feed)})"
+    if kind == "csv" and (above := lines_above(path, feed)):
+        return f"read_csv({literal(duck.exact(path))}, skip = {above})"
+    return f"{READ_FUNCTIONS[kind]}({literal(duck.exact(path))})"
+
+
+def lines_above(path: Path, feed: Feed) -> int:
+    """How many lines of a CSV file stand above its header."""
+    block = next(read_blocks(path, feed.dialect.encoding, LINE_LIMIT), None)
+    return 0 if block is None else above_header(block.body, feed.dialect)
 
 
 def _slices(file: RawFile, reader: pa.RecordBatchReader) -> Iterator[Slice]:
@@ -89,6 +98,8 @@ def _header_problem(file: RawFile) -> str | None:
     """What makes the columns of a file that rows are derived from doubtful."""
     if file.feed.format == "csv":
         with file.path.open("rb") as content:
+            for _ in range(lines_above(file.path, file.feed)):
+                content.readline(LINE_LIMIT)
             line = content.readline(LINE_LIMIT).removeprefix(BOM).decode(errors="backslashreplace")
         return read_header(line.encode(), file.feed).problem
     if file.feed.format == "parquet":

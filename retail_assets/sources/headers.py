@@ -1,13 +1,16 @@
 """The columns a file says it has: readable, unlike each other, and none that a reader could confuse with another."""
 
 import csv
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retail_assets.core.errors import RetailError
-from retail_assets.sources.contract import Feed
+from retail_assets.sources.contract import Dialect, Feed
 
 NAME_LIMIT = 1_000
+SEARCHED = 1 << 20
+SEPARATOR = re.compile(rb"sep=(.)", re.IGNORECASE)
 OURS = ("_pos", "_file", "_line", "_raw", "_problem")
 MAGIC = {
     b"\x1f\x8b": "it is packed by gzip: unpack it",
@@ -26,6 +29,22 @@ class Header:
 
     names: tuple[str, ...]
     problem: str | None = None
+
+
+def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
+    """How many lines at the beginning of a CSV file are above its header. Raises NoHeader for another `sep=`."""
+    lines = bytes(data[:SEARCHED]).split(b"\n")
+    count = min(dialect.skip_lines, len(lines) - 1)
+    while count < len(lines) - 1:
+        line = lines[count].strip(b" \t\r")
+        separator = SEPARATOR.fullmatch(line)
+        if line and separator is None:
+            break
+        if separator is not None and separator[1] != dialect.delimiter.encode():
+            said, expected = separator[1].decode(errors="backslashreplace"), dialect.delimiter
+            raise NoHeader(f'its first line says sep={said}, and the mapping says `delimiter: "{expected}"`')
+        count += 1
+    return count
 
 
 def read_header(line: bytes, feed: Feed) -> Header:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import yaml
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.settings import parse_yaml
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.tables import INSTANT, append_rows
@@ -48,7 +48,7 @@ class Remembered:
 
     def derive(self, source: str, feed: str) -> str:
         """The SQL by which its feed `feed` of `source` derived rows from whole files; empty where it did not."""
-        feeds = yaml.safe_load(self.content)["feeds"]
+        feeds = parse_yaml(self.content.encode(), self.path)[0]["feeds"]
         found = (f.get("derive") for f in feeds if (f.get("source"), f.get("name")) == (source, feed))
         return next(found, None) or ""
 

@@ -14,7 +14,16 @@ from retail_assets.core.settings import Location
 from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
-from retail_assets.sources.values import from_text, sql_type, to_local, to_utc
+from retail_assets.sources.values import (
+    FLOATS,
+    disagreement,
+    from_expression,
+    from_text,
+    from_typed,
+    sql_type,
+    to_local,
+    to_utc,
+)
 
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
 
@@ -110,7 +119,7 @@ class Judge:
             value = self._value(name)
             typed = "NULL" if value is None else self._cast(name, spec, value)
             items.append(f"CAST({typed} AS {sql_type(spec.type)}) AS {quoted(name)}")
-            if value is not None and spec.type != "text":
+            if value is not None and (spec.type != "text" or self._is_number(name)):
                 items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
@@ -176,22 +185,30 @@ class Judge:
             return "NULL::VARCHAR"
         return None
 
-    def _is_text(self, column: str) -> bool:
-        return any(self.layout.get(name) == "VARCHAR" for name in self.feed.names(column))
+    def _kinds(self, column: str) -> set[str]:
+        """The DuckDB types that the files give a column; text where they give none."""
+        return {self.layout[name] for name in self.feed.names(column) if name in self.layout} or {"VARCHAR"}
+
+    def _is_number(self, column: str) -> bool:
+        """Whether the writer of a file has made floating point numbers of a column, as of a code with gaps."""
+        return bool(self._kinds(column) & set(FLOATS))
 
     def _has_no_empty_text(self, column: str) -> bool:
         """Whether the CSV reader has made nulls of empty fields already."""
         return reads_nulls(self.feed) and bool(self.feed.names(column))
 
     def _cast(self, column: str, spec: Column, value: str) -> str:
+        dialect, timestamps = self.feed.dialect, self.feed.timestamps
         if spec.type == "text" and self._has_no_empty_text(column):
             return value
-        if spec.type == "text":
-            return f"nullif(CAST({value} AS VARCHAR), '')"
-        target = sql_type(spec.type)
-        if not self._is_text(column):
-            return f"TRY_CAST({value} AS {target})"
-        return from_text(value, spec.type, self.feed.dialect, self.feed.timestamps)
+        if isinstance(self.feed.columns.get(column), Expression):
+            return from_expression(value, spec.type, dialect, timestamps)
+        kinds = self._kinds(column)
+        if kinds <= {"VARCHAR"}:
+            return f"nullif({value}, '')" if spec.type == "text" else from_text(value, spec.type, dialect, timestamps)
+        if len(kinds) > 1:  # several names of a column, of several types: DuckDB finds the one they share
+            return from_expression(value, spec.type, dialect, timestamps)
+        return from_typed(value, kinds.pop(), spec.type, timestamps)
 
     # --- second step: UTC, business date, delivery ------------------------------------------------------------------
 
@@ -268,12 +285,16 @@ class Judge:
     def _column_violations(self, name: str, spec: Column) -> list[tuple[str, str]]:
         column, shown = quoted(name), f"'{name}=''' || CAST({quoted(name)} AS VARCHAR) || ''''"
         found: list[tuple[str, str]] = []
-        typed = spec.type != "text" and self._value(name) is not None
+        typed = (spec.type != "text" or self._is_number(name)) and self._value(name) is not None
         if typed:
             raw = quoted("_raw_" + name)
             wrong = f"{column} IS NULL AND {raw} IS NOT NULL"
             article = "an" if spec.type[0] in "aeio" else "a"
-            found.append((wrong, f"'not_{article}_{spec.type.split('(')[0]}: {name}=''' || {raw} || ''''"))
+            kind = "code" if spec.type == "text" else spec.type.split("(")[0]
+            said = f"'not_{article}_{kind}: {name}=''' || {raw} || ''''"
+            said += " || ', a number that has lost digits: write it as text'" if spec.type == "text" else ""
+            said += f" || {disagreement(raw, self.feed.timestamps)}" if spec.type == "timestamp" else ""
+            found.append((wrong, said))
         if spec.required:
             empty = f"{column} IS NULL" + (f" AND {quoted('_raw_' + name)} IS NULL" if typed else "")
             found.append((empty, literal(f"missing: {name}")))

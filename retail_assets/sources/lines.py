@@ -46,8 +46,8 @@ def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -
     line, before = 1, b""
     for data in _whole_lines(path, limit):
         line += before.count(b"\n")
-        if line == 1:
-            data = data.removeprefix(BOM)
+        if line == 1 and data.startswith(BOM):
+            data, encoding = data.removeprefix(BOM), "utf-8"  # the file says so itself
         cut = not data.endswith(b"\n")
         yield _decoded(data + b"\n" if cut else data, encoding, line, cut)
         before = data
@@ -73,14 +73,26 @@ def _decoded(data: bytes, encoding: str, first_line: int, cut: bool) -> Block:
     if encoding != "utf-8":
         # cp1252 leaves five byte values undefined; they are kept visible instead of failing the file.
         data = data.decode(encoding, errors="backslashreplace").encode()
+    problems = _with_nul(data, first_line)
     if data.isascii():
-        return Block(data, first_line, cut)
+        return Block(data, first_line, cut, problems)
     try:
         data.decode()
     except UnicodeDecodeError:
-        problems = _undecodable(data, first_line)
-        return Block(data.decode(errors="backslashreplace").encode(), first_line, cut, problems)
-    return Block(data, first_line, cut)
+        problems |= _undecodable(data, first_line)
+        data = data.decode(errors="backslashreplace").encode()
+    return Block(data, first_line, cut, problems)
+
+
+def _with_nul(data: bytes, first_line: int) -> dict[int, str]:
+    """Line number -> reason, for the lines that hold a NUL, which no text does."""
+    if b"\0" not in data:
+        return {}
+    return {
+        number: "not_text: it holds a NUL byte"
+        for number, line in enumerate(data.split(b"\n"), start=first_line)
+        if b"\0" in line
+    }
 
 
 def _undecodable(data: bytes, first_line: int) -> dict[int, str]:

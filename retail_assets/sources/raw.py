@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.lines import LINE_LIMIT
 
@@ -29,6 +29,7 @@ class RawFile:
     mtime_us: int
     delivered_at: datetime
     file_date: date | None
+    problem: str | None = None  # why the whole of it cannot be read, where its name tells already
 
     @property
     def root(self) -> Path:
@@ -77,9 +78,9 @@ def typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Sl
     return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
 
 
-def unreadable(file: RawFile, problem: str, content: str) -> Slice:
+def unreadable(file: RawFile, problem: str, content: str, line: int = 1) -> Slice:
     """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
-    rows = raw_rows(file, 1).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
+    rows = raw_rows(file, 1, line).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
     rows = rows.set_column(3, "_problem", pa.array([problem]))
     return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
 
@@ -92,6 +93,6 @@ def beginning(file: RawFile) -> str:
 
 def arrow_layout(schema: pa.Schema) -> Layout:
     """The DuckDB types of the columns of `schema`."""
-    with duckdb.connect() as connection:
+    with duck.connect() as connection:
         connection.register("sample", schema.empty_table())
         return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import read_derived
-from retail_assets.sources.headers import Header, NoHeader, header_of
-from retail_assets.sources.lines import Block, read_blocks
+from retail_assets.sources.headers import Header, NoHeader, header_of, unique_names
+from retail_assets.sources.lines import BOM, Block, read_blocks
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
     Layout,
@@ -56,7 +57,9 @@ def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
     """The rows of `files` in bounded slices. Every file is counted in `read` of some slice, an empty one with 0."""
     waiting = Waiting()
     for file in files:
-        if file.feed.derive is not None:
+        if file.problem is not None:
+            waiting.add_table(unreadable(file, file.problem, beginning(file)))
+        elif file.feed.derive is not None:
             yield from _all_but_last(read_derived(file), waiting)
         elif file.feed.format == "csv":
             yield from _csv(file, waiting)
@@ -112,7 +115,7 @@ def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
 
 def _is_array(file: RawFile) -> bool:
     with file.path.open("rb") as content:
-        return content.read(1024).lstrip()[:1] == b"["
+        return content.read(1024).removeprefix(BOM).lstrip()[:1] == b"["
 
 
 def _json_array(file: RawFile) -> Slice:
@@ -140,31 +143,46 @@ def _json_text(element: object) -> tuple[str, str | None]:
 
 def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     try:
-        parquet = pq.ParquetFile(file.path)
-    except (pa.ArrowInvalid, OSError) as error:
-        waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({str(error)[:200]})", file.name))
+        parquet = pq.ParquetFile(file.path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({_first_line(error)})", file.name))
         return
     names = parquet.schema_arrow.names
     if problem := header_of(names, file.feed).problem:
         waiting.add_table(unreadable(file, problem, ", ".join(names)))
         return
-    schema = pa.schema([parquet.schema_arrow.field(name) for name in _unlike(names, file.feed)])
-    yield from _all_but_last(_batches(file, parquet, schema), waiting)
+    yield from _all_but_last(_batches(file, parquet), waiting)
 
 
-def _batches(file: RawFile, parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[Slice]:
-    layout, first = arrow_layout(schema), 1
-    for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE, columns=schema.names):
-        yield typed_slice(file, pa.Table.from_batches([batch]), layout, first)
-        first += batch.num_rows
+def _batches(file: RawFile, parquet: pq.ParquetFile) -> Iterator[Slice]:
+    """The rows of a Parquet file; one that says so from where on they cannot be read."""
+    names = parquet.schema_arrow.names
+    kept = _unlike(names, file.feed)
+    titles = unique_names([names[at] for at in kept], file.feed.ignored)
+    first = 1
+    try:
+        empty = readable(parquet.schema_arrow.empty_table().select(kept).rename_columns(titles))
+        layout = arrow_layout(empty.schema)
+        for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
+            table = pa.Table.from_batches([batch]).select(kept).rename_columns(titles)
+            yield typed_slice(file, readable(table), layout, first)
+            first += batch.num_rows
+    except (UnreadableColumn, pa.ArrowException, OSError) as error:
+        since = f" from row {first:,} on" if first > 1 else ""
+        yield unreadable(file, f"unreadable{since}: {_first_line(error)}", file.name, first)
+        return
     if first == 1:
-        yield typed_slice(file, schema.empty_table(), layout, 1)
+        yield typed_slice(file, empty, layout, 1)
 
 
-def _unlike(names: Sequence[str], feed: Feed) -> list[str]:
-    """`names` without ignored ones that another one equals but for case: a table can hold only one of them."""
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _unlike(names: Sequence[str], feed: Feed) -> list[int]:
+    """The places of `names` without ignored ones that another one equals but for case: a table holds one of them."""
     lower = [name.lower() for name in names]
-    return [name for name in names if name not in feed.ignored or lower.count(name.lower()) == 1]
+    return [at for at, name in enumerate(names) if name not in feed.ignored or lower.count(name.lower()) == 1]
 
 
 def _without_rows(file: RawFile, layout: Layout) -> Slice:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.sources.contract import Feed
-from retail_assets.sources.headers import Header, read_header
+from retail_assets.sources.headers import Header, above_header, read_header
 from retail_assets.sources.lines import LINE_LIMIT, Block
 
 MAX_LINES, MAX_BYTES = 1_000, LINE_LIMIT
@@ -61,9 +61,11 @@ def read_records(blocks: Iterable[Block], feed: Feed) -> Iterator[tuple[Header, 
 def without_header(block: Block, feed: Feed) -> tuple[Header, Block]:
     """The header at the beginning of the first block of a file, and what is below it. Raises NoHeader."""
     offsets = _line_offsets(block)
-    count = max(1, _record(_Lines(block.body, offsets, 0), feed.dialect.delimiter)[1])
-    end = int(offsets[count])
-    return read_header(bytes(block.body[:end]), feed), replace(block, first_line=1 + count, start=block.start + end)
+    above = min(above_header(block.body, feed.dialect), len(offsets) - 2)
+    count = above + max(1, _record(_Lines(block.body, offsets, above), feed.dialect.delimiter)[1])
+    start, end = int(offsets[above]), int(offsets[count])
+    header = read_header(bytes(block.body[start:end]), feed)
+    return header, replace(block, first_line=1 + count, start=block.start + end)
 
 
 def _joined(before: Block, block: Block) -> Block:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
@@ -88,13 +89,14 @@ def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layo
     numbers = good.select(["_file", "_line"]).append_column("_nth", pa.array(np.arange(1, good.num_rows + 1)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kept")
+        place = literal(duck.exact(path))
         if feed.format == "csv":
             delimiter = feed.dialect.delimiter
             texts.insert(0, delimiter.join(quoted(name) for name in layout))
             types = ", all_varchar = true" if feed.text else ""
-            source = f"read_csv({literal(path)}, header = true, delim = {literal(delimiter)}, quote = '\"'{types})"
+            source = f"read_csv({place}, header = true, delim = {literal(delimiter)}, quote = '\"'{types})"
         else:
-            source = f"read_json({literal(path)}, format = 'newline_delimited')"
+            source = f"read_json({place}, format = 'newline_delimited')"
         path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         connection.register("kept_numbers", numbers)
         connection.execute(

@@ -8,12 +8,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import MISTAKES, connect
-from retail_assets.sources.headers import Header, NoHeader
+from retail_assets.sources.headers import Header, NoHeader, unique_names
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
 from retail_assets.sources.raw import Layout, arrow_layout
 from retail_assets.sources.records import without_header
+
+TITLE_LINES = 20
 
 
 class NotDerived(Exception):
@@ -49,10 +52,24 @@ def csv_header(file: Path, feed: Feed) -> Header:
         return Header(())
 
 
+def header_below(file: Path, feed: Feed) -> int | None:
+    """The number of the line, of the first twenty, that has most names the feed reads, if that is not the first."""
+    wanted = {name for column in feed.columns for name in feed.names(column)}
+    best, found = 1, 0
+    block = next(read_blocks(file, feed.dialect.encoding, LINE_LIMIT), None)
+    lines = bytes(block.body).decode(errors="replace").splitlines()[:TITLE_LINES] if block is not None else []
+    for number, line in enumerate(lines, start=1):
+        cells = {cell.strip().strip('"') for cell in line.split(feed.dialect.delimiter)}
+        if len(cells & wanted) > found:
+            best, found = number, len(cells & wanted)
+    return best if found > 1 and best > feed.dialect.skip_lines + 1 else None
+
+
 def _parquet(file: Path) -> Layout:
     try:
-        return arrow_layout(pq.read_schema(file))
-    except (pa.ArrowInvalid, OSError):
+        table = pq.read_schema(file).empty_table()
+        return arrow_layout(readable(table.rename_columns(unique_names(table.column_names))).schema)
+    except (UnreadableColumn, pa.ArrowException, OSError):
         return {}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from retail_assets.environments import Home
+from retail_assets.resources import duck
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -23,11 +24,7 @@ KEYS = ("business_date", "store_id", "sku", "receipt_id", "session_id", "payment
 
 def open_warehouse(home: Home) -> "duckdb.DuckDBPyConnection":
     """The private DuckDB file, to read; nobody may build meanwhile."""
-    import duckdb
-
-    connection = duckdb.connect(str(home.warehouse), read_only=True)
-    connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '2GB'")
-    return connection
+    return duck.connect(home.warehouse, read_only=True, memory_limit="2GB")
 
 
 class GoldTable:

@@ -1,0 +1,51 @@
+"""The one door to DuckDB: whoever opens it, on whatever machine, counts in UTC and finds the Delta extension.
+
+DuckDB of its own takes the time zone of the machine, looks for extensions below the user's home, where a service may
+have none, and spills into the folder it was started in.
+
+`python -m retail_assets.resources.duck` puts the extension, which a pip package brings, into the Python environment;
+`make setup` does that.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+EXTENSIONS = Path(sys.prefix) / "share" / "duckdb"
+INSTALL = (
+    "import sys, duckdb; from duckdb_extensions import import_extension; import_extension('delta', "
+    "con=duckdb.connect(config={'extension_directory': sys.prefix + '/share/duckdb'}))"
+)
+"""What puts the extension into any Python environment; a container image runs it before our package is there."""
+
+
+def connect(
+    database: str | Path = ":memory:", *, read_only: bool = False, delta: bool = False, **config: Any
+) -> "duckdb.DuckDBPyConnection":
+    """A connection in UTC, as are all its cursors; `delta` loads the extension, `config` are DuckDB's own settings."""
+    import duckdb
+
+    options: dict[str, Any] = {"extension_directory": str(EXTENSIONS), "autoinstall_known_extensions": False}
+    if str(database) == ":memory:":
+        options["temp_directory"] = f"{tempfile.gettempdir()}/retail-duckdb-{os.getpid()}"
+    options |= config
+    connection = duckdb.connect(str(database), read_only=read_only, config=options)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+    if delta:
+        connection.execute("LOAD delta")
+    return connection
+
+
+def exact(path: str | Path) -> str:
+    """`path` for DuckDB's readers, which take a bracket, `*` and `?` in a name for a pattern."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+if __name__ == "__main__":
+    exec(INSTALL)

@@ -1,0 +1,92 @@
+"""What no command foresaw: what the machine refuses is said in plain words, all else in one sentence and a report."""
+
+import os
+import platform
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, EMFILE, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+from pathlib import Path
+
+from retail_assets.core.errors import RetailError
+
+KEPT = "what was there before is as it was"
+REFUSED = {
+    ENOSPC: ("no space is left on the disk", f"free some and run it again: {KEPT}"),
+    EDQUOT: ("this user may not fill more of the disk", f"free some and run it again: {KEPT}"),
+    EROFS: ("this place can only be read", "name a folder that can be written to: RETAIL_HOME, or the option's"),
+    EACCES: ("this user has no right to it", "change the rights, or name another place"),
+    EPERM: ("this user has no right to it", "change the rights, or name another place"),
+    ENOTDIR: ("there is a file where a folder should be", "name a folder, or move the file away"),
+    EISDIR: ("there is a folder where a file should be", "name a file"),
+    EEXIST: ("there is already something of that name", "name another, or move it away"),
+    ENOENT: ("there is no such file or folder", "look at how it is written"),
+    ENAMETOOLONG: ("the name is longer than this disk allows", "name a shorter one"),
+    EMFILE: ("too many files are open at once", "raise the limit: `ulimit -n 4096`"),
+}
+NUMBER = re.compile(r"os error (\d+)|Os \{ code: (\d+)")  # how libraries in Rust say what the system refused
+
+
+class SystemRefusal(RetailError):
+    """The machine did not let something be read or written: a full disk, a missing right, a file for a folder."""
+
+
+def refusal(error: BaseException) -> SystemRefusal | None:
+    """What the system refused, if that is why `error` came about."""
+    for one in _causes(error):
+        number = one.errno if isinstance(one, OSError) else _number(str(one))
+        if number in REFUSED:
+            what, todo = REFUSED[number]
+            return SystemRefusal(what, where=_place(one), todo=todo)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it came from, nearest first."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        seen.append(following)
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _number(said: str) -> int | None:
+    found = NUMBER.search(said)
+    return int(found.group(1) or found.group(2)) if found else None
+
+
+def _place(error: BaseException) -> str:
+    named = [str(name) for name in (getattr(error, "filename", None), getattr(error, "filename2", None)) if name]
+    return " and ".join(named) or str(error).splitlines()[0][:200]
+
+
+def report(error: BaseException, arguments: Sequence[str], folder: Path) -> Path:
+    """Writes what happened into a file in `folder`, or where temporary files go, and returns its path."""
+    lines = [
+        f"retail {' '.join(arguments)}",
+        f"at {datetime.now(UTC).isoformat(timespec='seconds')}, Python {platform.python_version()}, "
+        f"{platform.platform()}, TZ {os.environ.get('TZ', '-')}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    text = "\n".join(lines).encode(errors="backslashreplace")
+    for place in (folder, Path(tempfile.gettempdir())):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            file = place / f"fault-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+            file.write_bytes(text)
+        except OSError:
+            continue
+        return file
+    sys.stderr.buffer.write(text)
+    return Path("standard error")
+
+
+def sentence(error: BaseException) -> str:
+    """One sentence for a person: the kind of the error and what it says first."""
+    said = (str(error).strip() or "it says nothing more").splitlines()[0][:300]
+    return f"something went wrong that should not: {type(error).__name__}: {said}"

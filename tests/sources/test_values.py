@@ -1,0 +1,207 @@
+"""A value is taken as it is written or not at all."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail_assets.environments import Home
+from retail_assets.resources import duck
+from retail_assets.resources.lake import Lake
+from retail_assets.sources.contract import Dialect
+from retail_assets.sources.errors import SourceConfigError
+from retail_assets.sources.load import import_retailer
+from retail_assets.sources.staging import literal
+from retail_assets.sources.values import disagreement, from_expression, from_text, from_typed
+
+PLAIN = Dialect()
+CONNECTION = duck.connect()
+
+
+def computed(sql: str) -> Any:
+    row = CONNECTION.execute(f"SELECT {sql}").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def text(value: str, kind: str, timestamps: str = "utc", **dialect: Any) -> Any:
+    return computed(from_text(literal(value), kind, Dialect(**dialect), timestamps))
+
+
+@pytest.mark.parametrize("value", ["3e-1", "1_5", "1e3", "0x10", "3.0", "3.7", "", "x", "99999999999", " 3", "--3"])
+def test_what_is_no_count(value: str) -> None:
+    assert text(value, "integer") is None
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_every_count_is_itself(value: int) -> None:
+    assert text(str(value), "integer") == value
+    assert computed(from_typed(f"CAST({value} AS DOUBLE)", "DOUBLE", "integer", "utc")) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "right"), [("1_5", None), ("1.5", Decimal("1.500")), ("1e1", Decimal(10)), ("nan", None)]
+)
+def test_decimals(value: str, right: Decimal | None) -> None:
+    assert text(value, "decimal(12, 3)") == right
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-infinity", "1_5"])
+def test_what_is_no_number(value: str) -> None:
+    assert text(value, "double") is None
+    assert computed(from_typed("CAST('nan' AS DOUBLE)", "DOUBLE", "double", "utc")) is None
+
+
+def test_a_decimal_comma() -> None:
+    assert text("1234,5", "decimal(12, 2)", decimal=",") == Decimal("1234.50")
+    assert text("1.234,5", "decimal(12, 2)", decimal=",") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("2024-03-01", date(2024, 3, 1)), ("2024/03/01", date(2024, 3, 1)), ("30-01-23", None), ("30.01.23", None),
+        ("epoch", None), ("infinity", None), ("12024-03-02", None), ("0000-00-00", None), ("2024-02-30", None),
+    ],
+)  # fmt: skip
+def test_dates_are_read_by_an_unambiguous_format(value: str, right: date | None) -> None:
+    assert text(value, "date") == right
+    assert computed(from_expression(literal(value), "date", PLAIN, "utc")) == right
+
+
+@pytest.mark.parametrize(
+    ("value", "utc", "local", "offset"),
+    [
+        ("2024-03-02 10:00:00", 10, 10, None),
+        ("2024-03-02T10:00", 10, 10, None),
+        ("2024-03-02 10:00:00.123", 10, 10, None),
+        ("2024-03-02", 0, 0, None),
+        ("2024-03-02T10:00:00Z", 10, None, 10),
+        ("2024-03-02 10:00:00+00", 10, None, 10),
+        ("2024-03-02 10:00:00-00:00", 10, None, 10),
+        ("2024-03-02 10:00:00 UTC", 10, None, 10),
+        ("2024-03-02T10:00:00+05:30", None, None, 4),
+        ("2024-03-02T10:00:00-0500", None, None, 15),
+        ("2024-03-02T10:00:00-05:00", None, None, 15),
+        ("2024-03-02 10:00:00 America/New_York", None, None, 15),
+        ("infinity", None, None, None),
+        ("epoch", None, None, None),
+    ],
+)
+def test_an_offset_is_neither_dropped_nor_invented(
+    value: str, utc: int | None, local: int | None, offset: int | None
+) -> None:
+    right = {"utc": utc, "local": local, "offset": offset}
+    for timestamps, hour in right.items():
+        for found in (
+            text(value, "timestamp", timestamps),
+            computed(from_expression(literal(value), "timestamp", PLAIN, timestamps)),
+        ):
+            assert (None if found is None else found.hour) == hour, (value, timestamps, found)
+
+
+def test_a_time_that_disagrees_says_how() -> None:
+    offset = "'2024-03-02T10:00:00+05:30'"
+    assert computed(disagreement(offset, "local")) == " has an offset, and the feed says timestamps: local"
+    assert computed(disagreement(offset, "utc")) == " has an offset, and the feed says timestamps: utc"
+    assert computed(disagreement(offset, "offset")) == ""
+    assert (
+        computed(disagreement("'2024-03-02 10:00'", "offset")) == " has no offset, and the feed says timestamps: offset"
+    )
+    assert computed(disagreement("'2024-03-02T10:00Z'", "utc")) == ""
+    assert computed(disagreement("'tomorrow'", "local")) == ""
+
+
+def test_instants_of_a_typed_column_agree_with_the_feed_too() -> None:
+    zoned, plain = "TIMESTAMPTZ '2024-03-02 10:00:00+02'", "TIMESTAMP '2024-03-02 10:00:00'"
+    kind = "TIMESTAMP WITH TIME ZONE"
+    assert computed(from_typed(zoned, kind, "timestamp", "utc")) == datetime(2024, 3, 2, 8, tzinfo=UTC).replace(
+        tzinfo=None
+    )
+    assert computed(from_typed(zoned, kind, "timestamp", "local")) is None
+    assert computed(from_typed(plain, "TIMESTAMP", "timestamp", "offset")) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [("536365.0", "536365"), ("90.75", "90.75"), ("1e16", None), ("1e-7", None), ("'nan'", None), ("-0.0", "0")],
+)
+def test_a_code_that_became_a_number_is_its_digits_or_nothing(value: str, right: str | None) -> None:
+    number = f"CAST({value} AS DOUBLE)"
+    assert computed(from_typed(number, "DOUBLE", "text", "utc")) == right
+    assert computed(from_expression(number, "text", PLAIN, "utc")) == right
+
+
+def test_text_of_other_types_is_what_it_says() -> None:
+    assert computed(from_expression("'007'", "text", PLAIN, "utc")) == "007"
+    assert computed(from_expression("CAST(90.750 AS DECIMAL(6, 3))", "text", PLAIN, "utc")) == "90.750"
+    assert computed(from_typed("12", "BIGINT", "text", "utc")) == "12"
+    assert computed(from_expression("3.7", "integer", PLAIN, "utc")) is None
+    assert computed(from_expression("'3.7'", "integer", PLAIN, "utc")) is None
+    assert computed(from_expression("3.0", "integer", PLAIN, "utc")) == 3
+
+
+SHOP = """
+mapping: shop
+description: d
+feeds:
+  - name: stores
+    source: stores
+    files: stores.csv
+    format: csv
+    columns: {{store_id: id}}
+    constants: {{country: US, time_zone: America/New_York, currency: USD}}
+  - name: lines
+    source: pos_lines
+    files: sales.csv
+    format: csv
+    timestamps: {timestamps}
+    {dialect}
+    delivered_at: business_day_end
+    skip_references: [sku]
+    columns:
+      {{receipt_id: receipt, line_no: {{sql: _line}}, sold_at: time, sku: item, quantity: qty, unit_price: price}}
+    constants: {{currency: USD, store_id: 0123}}
+"""
+
+
+def shop(folder: Path, timestamps: str, dialect: str = "") -> Path:
+    file = folder / "m.yaml"
+    file.write_text(SHOP.format(timestamps=timestamps, dialect=dialect))
+    (folder / "stores.csv").write_text("id\n0123\n")
+    (folder / "sales.csv").write_text(
+        "receipt,time,item,qty,price\n7.5E+12,2024-03-02T10:00:00Z,90.750,1,1.5\n10E5,2024-03-02T10:00:00+05:30,0123,1,1.5\n"
+    )
+    return file
+
+
+def test_codes_and_constants_are_those_that_are_written_and_a_reason_tells_of_the_offset(
+    tmp_path: Path, home: Home, lake: Lake
+) -> None:
+    import_retailer(lake, home, shop(tmp_path, "utc"), tmp_path)
+    rows = lake.query(f"SELECT store_id, receipt_id, sku FROM {lake.scan('bronze', 'pos_lines')}").to_pylist()
+    assert rows == [{"store_id": "0123", "receipt_id": "7.5E+12", "sku": "90.750"}]
+    reasons = lake.query(f"SELECT reasons FROM {lake.scan('quarantine', 'pos_lines')}").to_pylist()
+    said = "has an offset, and the feed says timestamps: utc"
+    assert reasons == [{"reasons": [f"not_a_timestamp: sold_at='2024-03-02T10:00:00+05:30' {said}"]}]
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "form", "says"),
+    [
+        ("local", "%Y-%m-%d %H:%M:%S %z", "has an offset: say `timestamps: offset`"),
+        ("offset", "%Y-%m-%d %H:%M:%S", "has no offset (%z)"),
+    ],
+)
+def test_a_format_that_disagrees_with_the_feed_is_refused(
+    timestamps: str, form: str, says: str, tmp_path: Path, home: Home, lake: Lake
+) -> None:
+    mapping = shop(tmp_path, timestamps, f'dialect: {{timestamp: "{form}"}}')
+    with pytest.raises(SourceConfigError) as refused:
+        import_retailer(lake, home, mapping, tmp_path)
+    assert says in refused.value.what
+    assert refused.value.where == f"{mapping}:15"
