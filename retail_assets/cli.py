@@ -12,6 +12,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.forecast_commands import forecasts
 from retail_assets.forecasting.backtest_commands import backtests
+from retail_assets.home_lock import alone
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.commands import prices
 from retail_assets.terminal import Json, Yes, as_day, console, errors, print_json
@@ -127,7 +128,9 @@ def import_(
     from retail_assets import demo as story
     from retail_assets.sources.report import NothingLoaded
 
-    report = story.import_with_progress(current(), mapping, path, errors if as_json else console, into_same_home)
+    environment = current()
+    with alone(environment.home):
+        report = story.import_with_progress(environment, mapping, path, errors if as_json else console, into_same_home)
     if not as_json:
         story.show_load(report, console)
     if report.empty_feeds:
@@ -150,7 +153,8 @@ def replay(
     from retail_assets.sources.replay import replay as replay_source
 
     environment = current()
-    report = replay_source(environment.lake, environment.home, source, mappings=mapping)
+    with alone(environment.home):
+        report = replay_source(environment.lake, environment.home, source, mappings=mapping)
     print_json(report) if as_json else show_replay(report, console)
 
 
@@ -169,7 +173,8 @@ def rebuild(
         raise typer.BadParameter("give either --full or --from (and --to)")
     environment = current()
     days = None if since is None else _days(since, until or since)
-    report = build_warehouse(environment.lake, environment.home, days=days, full=full)
+    with alone(environment.home):
+        report = build_warehouse(environment.lake, environment.home, days=days, full=full)
     print_json(report) if as_json else show_build(report, console)
 
 

@@ -22,20 +22,16 @@ from retail_assets import instance as dagster_instance
 from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment, Home
+from retail_assets.home_lock import LOCK, RefreshBusy
 from retail_assets.jobs import REFRESH_JOB_NAME
 from retail_assets.left_behind import CONTINUES, STARTED_HERE, left_behind, rest_of
 
 POLL_SECONDS = 0.25
-LOCK = "refresh.lock"  # in the folder of the Dagster instance; held by the process that executes the job
 BUSY = 75  # the exit code of a child that found another one at work (EX_TEMPFAIL of sysexits.h)
 
 
 class RefreshFailed(RetailError):
     """A step of the refresh raised; the last good state of every table is still there."""
-
-
-class RefreshBusy(RetailError):
-    """Another process refreshes the same home."""
 
 
 class RefreshSummary(BaseModel):
@@ -122,11 +118,7 @@ def _events(
         try:
             yield from _follow(instance, run_id, child)
             if child.returncode == BUSY:
-                raise RefreshBusy(
-                    "another `retail run` or `retail demo` refreshes this home",
-                    where=str(environment.home.root),
-                    todo="wait until it has ended, or stop it; nothing was started",
-                )
+                raise RefreshBusy(environment.home)
         finally:
             if child.poll() is None:
                 child.terminate()

@@ -45,11 +45,6 @@ def _differences(contract: Contract, feed: Feed, names: frozenset[str]) -> Itera
             yield f"missing {kind} column {given[0]} ({column})"
         elif present and given[0] not in names:
             yield f"renamed column {given[0]} -> {present[0]} ({column})"
-    if feed.derive is None and not _free_sql(feed):
-        for name in sorted(names - expected):
+    if feed.derive is None:
+        for name in sorted(name for name in names - expected if not feed.reads(name)):
             yield f"new column {name}"
-
-
-def _free_sql(feed: Feed) -> bool:
-    """Feeds that compute columns by SQL may read any column of the file."""
-    return any(not isinstance(value, (str, tuple)) for value in feed.columns.values())

@@ -20,6 +20,7 @@ from retail_assets.forecasting.panel.reading.timeline import Timeline, timeline_
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
+MOST_CELLS = 200_000_000  # of 4 bytes, several times over while features are made
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def read_panel(
     if train_until is not None:
         until = _moment(sales, train_until, table, columns.time, timeline, (start, last))
     size = until + horizon - start
+    _refuse_vast(sales, len(keys), size, columns)
     seen = at < until + horizon
     place = (series[seen], at[seen] - start)
     target = _placed(values[seen], place, (len(keys), size))
@@ -155,6 +157,16 @@ def read_panel(
         freq=rules.freq,
         notes=notes + seasons.notes,
     )
+
+
+def _refuse_vast(path: Path, series: int, periods: int, columns: Columns) -> None:
+    """Raises PanelError before more is asked for than a machine of 16 GB holds: a cell for each series and period."""
+    if series * periods > MOST_CELLS:
+        raise PanelError(
+            f"{series:,} series over {periods:,} periods are {series * periods:,} cells, more than {MOST_CELLS:,}",
+            where=f"{path}, columns {', '.join([*columns.series, columns.time])}",
+            todo="name fewer keys in --series (a receipt is none), sum to longer periods, or split the file",
+        )
 
 
 def _placed(values: Singles, place: tuple[Ints, Ints], shape: tuple[int, ...]) -> Singles:

@@ -17,22 +17,30 @@ Ints = npt.NDArray[np.int64]
 def series_of(path: Path, table: pa.Table, names: tuple[str, ...]) -> tuple[Ints, pd.DataFrame]:
     """Code of the series of each row, and the keys of each series in their order."""
     parts = [codes(path, table, name) for name in names]
-    joint = np.zeros(table.num_rows, dtype=np.int64)
-    for part, dictionary in parts:
-        joint = joint * len(dictionary) + part
-    size = int(np.prod([len(dictionary) for _, dictionary in parts]))
-    present = np.zeros(size, dtype=bool)
-    present[joint] = True
-    cells = np.flatnonzero(present)
-    keys, rest = {}, cells
-    for name, (_, dictionary) in reversed(list(zip(names, parts, strict=True))):
-        keys[name] = dictionary.to_pandas().to_numpy()[rest % len(dictionary)]
-        rest = rest // len(dictionary)
-    frame = pd.DataFrame({name: keys[name] for name in names})
+    joint, first = _distinct([part for part, _ in parts], [len(dictionary) for _, dictionary in parts])
+    frame = pd.DataFrame(
+        {
+            name: dictionary.to_pandas().to_numpy()[part[first]]
+            for name, (part, dictionary) in zip(names, parts, strict=True)
+        }
+    )
     order = frame.sort_values(list(names)).index.to_numpy()
-    rank = np.full(size, -1, dtype=np.int64)
-    rank[cells[order]] = np.arange(len(cells))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
     return rank[joint], frame.loc[order].reset_index(drop=True)
+
+
+def _distinct(parts: list[Ints], sizes: list[int]) -> tuple[Ints, Ints]:
+    """A number for each combination of `parts` that a row has (rows,), and the first row of each.
+
+    Combinations are counted key by key: memory follows the rows, not the product of what each key may be.
+    """
+    joint = np.zeros(len(parts[0]), dtype=np.int64)
+    for part, size in zip(parts, sizes, strict=True):
+        joint = pd.factorize(joint * size + part)[0].astype(np.int64)
+    first = np.full(int(joint.max()) + 1 if len(joint) else 0, -1, dtype=np.int64)
+    first[joint[::-1]] = np.arange(len(joint))[::-1]
+    return joint, first
 
 
 def attributes_of(
@@ -65,8 +73,8 @@ def attributes_of(
     if len(shared) == len(names):
         everyone = pd.concat([keys, found[shared][list(names)]]).drop_duplicates().sort_values(list(names))
         keys = everyone.reset_index(drop=True)
-    merged = keys.merge(found, on=shared, how="left", validate="many_to_one", indicator=True)
-    absent = int((merged.pop("_merge") == "left_only").sum())
+    merged = keys.merge(found, on=shared, how="left", validate="many_to_one")
+    absent = int((~pd.MultiIndex.from_frame(keys[shared]).isin(pd.MultiIndex.from_frame(found[shared]))).sum())
     if absent:
         notes.append(f"{absent:,} of {len(keys):,} series have no row in {path.name}")
     extra = merged[[name for name in merged if name not in names and name not in reserved]]
@@ -90,21 +98,19 @@ def _like(path: Path, table: pa.Table, name: str, sold: "pd.Series[Any]") -> "pd
 
 def places_of(sold: pd.DataFrame, keys: pd.DataFrame) -> Ints:
     """Where the series with sales stand among all: listing others moves them."""
-    names = list(keys)
-    found = sold.merge(keys.reset_index(names="place"), on=names, how="left", validate="one_to_one")
-    return found["place"].to_numpy(np.int64)
+    found = pd.MultiIndex.from_frame(keys).get_indexer(pd.MultiIndex.from_frame(sold))
+    return np.asarray(found, dtype=np.int64)
 
 
 def refuse_repeats(path: Path, table: pa.Table, names: tuple[str, ...], series: Ints, at: Ints) -> None:
     """Raises PanelError for two rows of one series and period; `names` are its columns, the time last."""
     width = int(at.max() - at.min()) + 1
-    cell = series * width + (at - at.min())
-    counts = np.bincount(cell, minlength=(int(series.max()) + 1) * width)
-    if counts.max() > 1:
-        row = int(pd.Series(cell).duplicated().to_numpy().argmax())
+    repeated = pd.Series(series * width + (at - at.min())).duplicated().to_numpy()
+    if repeated.any():
+        row = int(repeated.argmax())
         key = ", ".join(f"{name} {table[name][row].as_py()}" for name in names)
         raise PanelError(
             f"{key} is there twice",
-            where=f"{path}, row {row + 1} ({int((counts - 1).clip(0).sum()):,} such rows)",
+            where=f"{path}, row {row + 1} ({int(repeated.sum()):,} such rows)",
             todo="sum them into one row per series and time, or name the missing key in --series",
         )

@@ -55,14 +55,12 @@ def read_future(
     at = timeline.numbers(path, table, time)
     refuse_repeats(path, table, (*names, time), series_of(path, table, names)[0], at)
     # Keys are compared as text, so that a key the sales have no number for is one more series they do not have.
-    rows = table.select(list(names)).to_pandas().astype(str).reset_index(names="row")
-    index = keys.astype(str).reset_index().merge(rows, on=list(names))
-    place, row = index["index"].to_numpy(), index["row"].to_numpy()
+    rows = pd.MultiIndex.from_frame(table.select(list(names)).to_pandas().astype(str))
+    place, column = pd.MultiIndex.from_frame(keys.astype(str)).get_indexer(rows), at - start
     for name, values in known.items():
-        column = at[row] - start
-        inside = (column >= 0) & (column < values.shape[1])
+        inside = (place >= 0) & (column >= 0) & (column < values.shape[1])
         found = known_values(path, table, name, fields_of(path, name, names))
-        values[place[inside], column[inside]] = found[row][inside]
+        values[place[inside], column[inside]] = found[inside]
 
 
 def missing_known(known: Known, until: int) -> list[str]:

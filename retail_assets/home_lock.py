@@ -1,0 +1,33 @@
+"""One writer at a time: whoever refreshes, loads, replays or rebuilds a home holds its lock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from retail_assets.core.errors import RetailError
+from retail_assets.environments import Home
+
+LOCK = "refresh.lock"  # in the folder of the Dagster instance; the system lets go of it when its process dies
+
+
+class RefreshBusy(RetailError):
+    """Another process writes into the same home."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(
+            "another command writes into this home: `retail run`, `demo`, `import`, `replay` or `rebuild`",
+            where=str(home.root),
+            todo="wait until it has ended, or stop it; nothing was started",
+        )
+
+
+@contextmanager
+def alone(home: Home) -> Iterator[None]:
+    """Holds the lock of `home`; raises RefreshBusy, and waits for nobody, where another process does."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home.dagster / LOCK).acquire(blocking=False):
+            yield
+    except Timeout:
+        raise RefreshBusy(home) from None
