@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -262,9 +263,12 @@ def show_load(report: LoadReport, console: Console) -> None:
     )
     for source in report.sources:
         for change in source.schema_changes:
-            console.print(f"[yellow]{source.source}[/]: {change.change} ({change.file})", highlight=False)
+            told = escape(f"{change.change} ({change.file})")
+            console.print(f"[yellow]{source.source}[/]: {told}", highlight=False)
+    if report.overlap is not None:
+        console.print(f"[yellow]pos_lines[/]: {escape(str(report.overlap))}", highlight=False)
     for skipped in report.skipped:
-        console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False)
+        console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False, markup=False)
     for name, rows in report.waiting.items():
         console.print(
             f"{name}: nothing new; {rows:,} rows wait in quarantine, `retail replay {name}` tries them by a corrected "

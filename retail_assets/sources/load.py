@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
-from retail_assets.sources.contract import Contract, Feed, Mapping
+from retail_assets.sources.contract import Contract, Expression, Feed, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.imports import refuse_second, remember
-from retail_assets.sources.quality import empty_feeds
+from retail_assets.sources.quality import empty_feeds, overlapping_receipts
 from retail_assets.sources.raw import RawFile
-from retail_assets.sources.report import LoadReport, SkippedReport, SourceReport
+from retail_assets.sources.report import LoadReport, Overlap, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
 from retail_assets.sources.tables import ensure_bronze
 
@@ -105,8 +105,20 @@ def import_retailer(
     reports = _load_all(lake, path, mapped, progress, f"{mapping.mapping}/")
     waiting = {r.source: lake.open("quarantine", r.source).count() for r in reports if r.rows_read == 0}
     return LoadReport(
-        sources=reports, skipped=_skipped(mapping, path), waiting={name: rows for name, rows in waiting.items() if rows}
+        sources=reports,
+        skipped=_skipped(mapping, path),
+        waiting={name: rows for name, rows in waiting.items() if rows},
+        overlap=_overlap(lake, mapping, reports),
     )
+
+
+def _overlap(lake: Lake, mapping: Mapping, reports: Sequence[SourceReport]) -> Overlap | None:
+    """Receipts that several files brought, where the mapping tells their lines apart by their place in a file."""
+    lines = [feed.columns.get("line_no") for feed in mapping.feeds if feed.source == "pos_lines" and not feed.key]
+    if not any(isinstance(line, Expression) and "_line" in line.sql for line in lines):
+        return None
+    days = [day for report in reports if report.source == "pos_lines" for day in report.business_dates]
+    return overlapping_receipts(lake, days)
 
 
 def mapped_contracts(mapping: Mapping, contracts: dict[str, Contract]) -> list[Contract]:

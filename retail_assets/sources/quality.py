@@ -1,13 +1,13 @@
 """Questions to bronze, quarantine and ops/loads, as plain functions that the checks ask."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.calendar import retail_calendar
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.report import EmptyFeed, Reason
+from retail_assets.sources.report import EmptyFeed, Overlap, Reason
 from retail_assets.sources.staging import literal
 
 NORMAL_SHARE = 0.02
@@ -72,6 +72,23 @@ def empty_feeds(
         if not _any_in_bronze(lake, row["source"], load_ids):  # replays may have moved rows since
             empty.append(EmptyFeed(**row, reasons=_commonest(lake, row["source"], load_ids)))
     return tuple(feed for feed in empty if feed.reasons)
+
+
+def overlapping_receipts(lake: Lake, days: Sequence[date]) -> Overlap | None:
+    """Receipts of `days` whose lines came in several files; None where there are none."""
+    if not days:
+        return None
+    listed = ", ".join(f"DATE '{day}'" for day in days)
+    receipts = (
+        "SELECT store_id, receipt_id, list(DISTINCT file ORDER BY file) AS files "
+        f"FROM {lake.scan('bronze', 'pos_lines')} WHERE business_date IN ({listed}) "
+        "GROUP BY store_id, receipt_id, business_date HAVING min(file) <> max(file)"
+    )
+    found = lake.query(
+        f"SELECT count(*) AS receipts, arg_min(receipt_id || ' of ' || store_id, (store_id, receipt_id)) AS example, "
+        f"arg_min(files[1:2], (store_id, receipt_id)) AS files FROM ({receipts})"
+    ).to_pylist()[0]
+    return Overlap(**found) if found["receipts"] else None
 
 
 def _any_in_bronze(lake: Lake, source: str, load_ids: Sequence[str]) -> bool:

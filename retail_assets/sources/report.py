@@ -84,6 +84,22 @@ class SourceReport(Frozen):
     seconds: float = 0.0
 
 
+class Overlap(Frozen):
+    """Receipts whose lines came in several files, where lines are told apart by their place in a file only."""
+
+    receipts: int
+    example: str
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        one = self.receipts == 1
+        return (
+            f"{self.receipts:,} receipt{' is' if one else 's are'} in several files, for example {self.example} in "
+            f"{' and '.join(self.files)}: where exports overlap, {'its' if one else 'their'} lines are counted twice; "
+            "number the lines of a receipt by a column of the file, or give the feed a `key` without line_no"
+        )
+
+
 class SkippedReport(Frozen):
     """Files that a mapping leaves out on purpose."""
 
@@ -100,6 +116,7 @@ class LoadReport(Frozen):
     sources: tuple[SourceReport, ...]
     skipped: tuple[SkippedReport, ...] = ()
     waiting: dict[str, int] = {}
+    overlap: Overlap | None = None
 
     @property
     def empty_feeds(self) -> tuple[EmptyFeed, ...]:
