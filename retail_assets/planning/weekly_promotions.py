@@ -20,17 +20,24 @@ Floats = NDArray[np.float64]
 LOOK_BACK, BLOCK = 364, 91
 FEWEST_REGULAR, FEWEST_PROMOTED = 14, 100
 
+# Units are summed in thousandths and blocks in their order: the last digit of a lift depends on no thread.
 LIFTS = """
-with blocks as (
+with days as (
     select f.store_id, f.sku, p.category, (date '{origin}' - f.business_date) // {block} as block,
-           sum(f.gross_units) filter (f.on_promotion) as units, count(*) filter (f.on_promotion) as days,
-           avg(f.gross_units) filter (not f.on_promotion) as usual, count(*) filter (not f.on_promotion) as regular
+           f.on_promotion, round(f.gross_units * 1000)::bigint as units
     from {sales} f join {products} p on p.sku = f.sku
     where f.business_date <= date '{origin}' and f.business_date > date '{origin}' - {look_back}
           and not f.is_stocked_out
-    group by all
+),
+blocks as (
+    select store_id, sku, category, block,
+           sum(units) filter (on_promotion) as units, count(*) filter (on_promotion) as days,
+           (sum(units) filter (not on_promotion))::double / count(*) filter (not on_promotion) as usual,
+           count(*) filter (not on_promotion) as regular
+    from days group by all
 )
-select category, sum(units) / nullif(sum(usual * days), 0) as lift from blocks
+select category,
+       sum(units)::double / nullif(sum(usual * days order by store_id, sku, block), 0) as lift from blocks
 where days > 0 and regular >= {fewest_regular} group by category having sum(days) >= {fewest_promoted}
 """
 
