@@ -52,7 +52,7 @@ def test_where_there_is_no_home_none_is_made(tmp_path: Path, monkeypatch: pytest
     ("error", "says"),
     [
         (OSError(errno.ENOSPC, "x", "/full/file"), "no space is left on the disk"),
-        (PermissionError(errno.EACCES, "x", "/root/file"), "this user has no right to it"),
+        (PermissionError(errno.EACCES, "x", "/locked/file"), "this user has no right to it"),
         (RuntimeError("Generic LocalFileSystem error: No space left on device (os error 28)"), "no space is left"),
         (RuntimeError("Error: Os { code: 20, kind: NotADirectory }"), "there is a file where a folder should be"),
     ],
