@@ -54,7 +54,8 @@ def from_typed(value: str, kind: str, type_name: str, timestamps: str) -> str:
         return _code(value) if kind in FLOATS else f"nullif(CAST({value} AS VARCHAR), '')"
     if type_name in COUNTS and (kind in FLOATS or kind.startswith("DECIMAL")):
         return f"CASE WHEN {value} = trunc({value}) THEN TRY_CAST({value} AS {target}) END"
-    if type_name == "timestamp" and (kind, timestamps) in ((ZONED, "local"), ("TIMESTAMP", "offset")):
+    contradicted = "local" if kind == ZONED else "offset"  # by a column of instants, or of wall clocks
+    if type_name == "timestamp" and kind.startswith("TIMESTAMP") and timestamps == contradicted:
         return "NULL"
     if type_name == "double":
         return f"CASE WHEN isfinite(TRY_CAST({value} AS DOUBLE)) THEN TRY_CAST({value} AS DOUBLE) END"

@@ -123,7 +123,9 @@ def test_instants_of_a_typed_column_agree_with_the_feed_too() -> None:
         tzinfo=None
     )
     assert computed(from_typed(zoned, kind, "timestamp", "local")) is None
-    assert computed(from_typed(plain, "TIMESTAMP", "timestamp", "offset")) is None
+    for kind in ("TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_S"):
+        assert computed(from_typed(plain, kind, "timestamp", "offset")) is None
+        assert computed(from_typed(plain, kind, "timestamp", "local")) == datetime(2024, 3, 2, 10)  # noqa: DTZ001
 
 
 @pytest.mark.parametrize(
