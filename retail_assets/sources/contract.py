@@ -139,7 +139,7 @@ class Feed(Strict):
     `columns` gives per canonical column the name in the file, a list of names (the first is expected, the others are
     accepted and reported as renamed), or an Expression. `constants` fills columns the files do not have. `not_before`
     is for archives that are older than the contract expects. `derive` is SQL over the whole file as `rows`, with the
-    files named in `also` beside it; with `text` it sees CSV columns as they are written, not as DuckDB types them.
+    files named in `also` beside it; it sees CSV columns as they are written, or without `text` as DuckDB guesses them.
     """
 
     name: Name
@@ -156,7 +156,7 @@ class Feed(Strict):
     ignored: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     derive: str | None = None
-    text: bool = False
+    text: bool = True
     also: dict[Name, FilePattern] = {}
     key: Key | None = None
     skip_references: tuple[Name, ...] = ()
