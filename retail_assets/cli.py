@@ -1,5 +1,6 @@
 """The `retail` command: every job a person does by hand, with `--json` for scripts. How it ends: command_line.py."""
 
+import secrets
 import sys
 from datetime import date
 from pathlib import Path
@@ -156,6 +157,34 @@ def replay(
     with alone(environment.home):
         report = replay_source(environment.lake, environment.home, source, mappings=mapping)
     print_json(report) if as_json else show_replay(report, console)
+
+
+@app.command()
+def scramble(
+    files: Annotated[list[Path], typer.Argument(help="Files that fail: CSV, JSON or Parquet.")],
+    out: Annotated[Path | None, typer.Option(help="The folder for the copies; by default beside each file.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="A secret word: files scrambled by the same one still refer to each other.")
+    ] = None,
+    header_lines: Annotated[
+        int, typer.Option(min=0, help="How many lines of a text file stay: titles and header.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Copy files with other letters and digits in them, to send in one that fails without anybody's data."""
+    from retail_assets.sources.scramble import scramble_file
+
+    secret = key.encode() if key is not None else secrets.token_bytes(32)
+    made = []
+    for file in files:
+        copy = (out or file.parent) / f"{file.stem}.scrambled{file.suffix}"
+        made.append({"file": str(copy), "changed": scramble_file(file, copy, secret, header_lines)})
+    if as_json:
+        print_json(made)
+        return
+    for each in made:
+        console.print(f"{each['file']}: {each['changed']:,} values changed", highlight=False, markup=False)
+    console.print("Try the command that failed on the copy, and look through it, before you send it.")
 
 
 @app.command()
