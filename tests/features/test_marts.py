@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.duck import EXTENSIONS
 
 DBT = PROJECT_ROOT / "dbt_project"
 FIRST, DAYS = date(2026, 1, 1), 150
@@ -126,6 +127,7 @@ def compiled(path: Path, target: Path, days: dict[str, list[str]]) -> dict[str, 
     command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "compile", "--select", "feat_*"]
     command += ["--project-dir", str(DBT), "--profiles-dir", str(DBT), "--target-path", str(target)]
     places = {"RETAIL_WAREHOUSE_FILE": str(path), "DBT_LOG_PATH": str(target)}
+    places["RETAIL_DUCKDB_EXTENSIONS"] = str(EXTENSIONS)
     done = subprocess.run(
         [*command, "--vars", json.dumps({"days": days})], env=os.environ | places, capture_output=True, text=True,
         check=False,
