@@ -126,11 +126,12 @@ def check_claims(
     mistakes = [(lines.at((*at, *location)), what) for location, what in claims.mistakes()]
     if mistakes:
         said = [f"{place}: {what}" for place, what in mistakes[:SHOWN]]
+        hint = _unsplit(list(claims.names)[: claims.columns])
         raise SourceConfigError(
             f"feed {claims.feed.name!r} of {claims.contract.source} does not fit its files {claims.feed.files!r}: "
             + "; ".join(said),
             where=mistakes[0][0],
-            todo=f"correct the name; the files have {', '.join(claims.names)}{_one_column(claims)}",
+            todo=f"correct the name; the files have {', '.join(claims.names)}{hint}",
         )
 
 
@@ -153,14 +154,14 @@ def _not_derived(wrong: NotDerived, feed: Feed, where: str) -> SourceConfigError
     return SourceConfigError(
         f"feed {feed.name!r} cannot be derived: {what}",
         where=where,
-        todo=f"correct the SQL; {wrong.file.name} has {', '.join(wrong.columns)}",
+        todo=f"correct the SQL; {wrong.file.name} has {', '.join(wrong.columns)}{_unsplit(wrong.columns)}",
     )
 
 
-def _one_column(claims: Claims) -> str:
+def _unsplit(columns: Sequence[str]) -> str:
     """A hint for files that were not split at all."""
-    used = next((mark for mark in DELIMITERS if mark in next(iter(claims.names))), None)
-    return "" if claims.columns > 1 or used is None else f" (one column: is the delimiter {used!r}?)"
+    used = next((mark for mark in DELIMITERS if mark in columns[0]), None) if len(columns) == 1 else None
+    return "" if used is None else f" (one column: is the delimiter {used!r}?)"
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
