@@ -17,7 +17,7 @@ help: ## List the targets
 
 setup: $(STAMP) $(MANIFEST) ## Make .venv from the lock, DuckDB's delta extension and the dbt manifest; nothing when nothing changed
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml retail_assets/resources/duck.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

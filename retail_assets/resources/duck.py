@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retail_assets.core.errors import RetailError
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -23,6 +25,10 @@ INSTALL = (
     "con=duckdb.connect(config={'extension_directory': sys.prefix + '/share/duckdb'}))"
 )
 """What puts the extension into any Python environment; a container image runs it before our package is there."""
+
+
+class NoExtension(RetailError):
+    """This Python environment was made without DuckDB's Delta extension."""
 
 
 def connect(
@@ -38,7 +44,12 @@ def connect(
     connection = duckdb.connect(str(database), read_only=read_only, config=options)
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
     if delta:
-        connection.execute("LOAD delta")
+        try:
+            connection.execute("LOAD delta")
+        except duckdb.Error as error:
+            raise NoExtension(
+                "DuckDB's Delta extension is missing", where=str(EXTENSIONS), todo="`make setup`"
+            ) from error
     return connection
 
 

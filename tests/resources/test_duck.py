@@ -51,3 +51,9 @@ def test_nobody_goes_around_the_door() -> None:
         and file.name != "duck.py"
     ]
     assert around == []
+
+
+def test_an_environment_without_the_extension_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(duck, "EXTENSIONS", tmp_path)
+    with pytest.raises(duck.NoExtension, match="make setup"):
+        duck.connect(delta=True)
