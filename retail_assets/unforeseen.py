@@ -27,6 +27,7 @@ REFUSED = {
     ENAMETOOLONG: ("the name is longer than this disk allows", "name a shorter one"),
     EMFILE: ("too many files are open at once", "raise the limit: `ulimit -n 4096`"),
 }
+SECRETS = ("--key", "--token")
 NUMBER = re.compile(r"os error (\d+)|Os \{ code: (\d+)")  # how libraries in Rust say what the system refused
 
 
@@ -67,7 +68,7 @@ def _place(error: BaseException) -> str:
 def report(error: BaseException, arguments: Sequence[str], folder: Path) -> Path:
     """Writes what happened into a file in `folder`, or where temporary files go, and returns its path."""
     lines = [
-        f"retail {' '.join(arguments)}",
+        f"retail {' '.join(_without_secrets(arguments))}",
         f"at {datetime.now(UTC).isoformat(timespec='seconds')}, Python {platform.python_version()}, "
         f"{platform.platform()}, TZ {os.environ.get('TZ', '-')}",
         "",
@@ -84,6 +85,15 @@ def report(error: BaseException, arguments: Sequence[str], folder: Path) -> Path
         return file
     sys.stderr.buffer.write(text)
     return Path("standard error")
+
+
+def _without_secrets(arguments: Sequence[str]) -> Iterator[str]:
+    """What was typed, with what follows an option that takes a secret left out: the report is sent to others."""
+    hidden = False
+    for word in arguments:
+        option, equals, _ = word.partition("=")
+        yield "***" if hidden else f"{option}=***" if equals and option in SECRETS else word
+        hidden = not equals and option in SECRETS
 
 
 def sentence(error: BaseException) -> str:

@@ -1,5 +1,9 @@
 """A home is refreshed by one process at a time, and a killed one leaves nothing that others wait for."""
 
+import json
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
 import dagster as dg
 import pytest
 from filelock import FileLock
@@ -65,6 +69,18 @@ def test_a_run_of_the_user_interface_is_left_alone(instance: dg.DagsterInstance)
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert (run.status, slots_in_use(instance)) == (dg.DagsterRunStatus.STARTED, 1)
+
+
+@pytest.mark.parametrize("command", ["rebuild --full", "import m.yaml .", "replay pos_lines"])
+def test_whoever_writes_waits_for_nobody_and_does_nothing_beside_a_refresh(
+    command: str, home: Home, retail: Callable[..., "CompletedProcess[str]"]
+) -> None:
+    prepare(home)
+    before = sorted(home.root.rglob("*"))
+    with FileLock(home.dagster / LOCK):
+        ended = retail(home.root, *command.split(), "--json", check=False)
+    assert (ended.returncode, json.loads(ended.stdout)["error"]["code"]) == (1, "refresh_busy")
+    assert [path for path in sorted(home.root.rglob("*")) if path.name != LOCK] == [p for p in before if p.name != LOCK]
 
 
 def test_a_second_refresh_is_refused_while_one_goes_on(home: Home) -> None:

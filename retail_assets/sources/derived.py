@@ -57,12 +57,14 @@ def connect(path: Path, feed: Feed, root: Path) -> duckdb.DuckDBPyConnection:
     Raises duckdb.Error for a file that is none of its format, NotBeside for one that is not there.
     """
     sources = {"rows": _source(path, feed, feed.format)}
+    # The lines of title are those of the feed's own files.
+    beside = feed.model_copy(update={"dialect": feed.dialect.model_copy(update={"skip_lines": 0})})
     for name, pattern in feed.also.items():
         found = sorted(root.glob(pattern))
         if len(found) != 1:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
-        sources[name] = _source(found[0], feed, found[0].suffix.removeprefix("."))
+        sources[name] = _source(found[0], beside, found[0].suffix.removeprefix("."))
     connection = duck.connect()
     for name, source in sources.items():
         connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {source}")

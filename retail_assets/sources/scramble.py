@@ -1,7 +1,7 @@
 """A file that nobody could read, with nobody's data in it: same bytes of structure, other letters and digits.
 
 What may be what a file fails by stays: separators, quotes, line ends, spaces, bytes beyond ASCII, dates, times, leading
-zeros, lengths, and words that say a kind of value (`true`, `NaN`, `March`). Equal values stay equal under one key, so
+zeros, lengths, and words that say a kind of value (`true`, `NaN`, `EUR`). Equal values stay equal under one key, so
 that files still refer to each other.
 """
 
@@ -19,15 +19,15 @@ from retail_assets.core.errors import RetailError
 
 KEPT = frozenset(
     b"true false null none nan inf infinity epoch yes no na utc gmt am pm "
-    b"january february march april may june july august september october november december "
-    b"jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun "
-    b"monday tuesday wednesday thursday friday saturday sunday "
     b"usd eur gbp chf sek nok dkk pln czk jpy cad aud inr brl mxn cny".split()
 )
 CLOCK = rb"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?(?:Z|[+-]\d{2}:?\d{2}))?"
-DAY = rb"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})|(?:19|20)\d{6})"
+# A name of a month stays in a date only: May and Jan are people, too.
+MONTH = rb"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[A-Za-z]{0,6}"
+NAMED = rb"\d{1,2}[ -]%b[ -]\d{2,4}|%b \d{1,2},? \d{4}" % (MONTH, MONTH)
+DAY = rb"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})|(?:19|20)\d{6}|%b)" % NAMED
 PARTS = re.compile(
-    rb"(?P<time>(?<![\w.])(?:%b(?:[T ]%b)?|%b)(?!\w))" % (DAY, CLOCK, CLOCK)
+    rb"(?P<time>(?<![\w.])(?:%b(?:[T ]%b)?|%b)(?!\w|\.\d))" % (DAY, CLOCK, CLOCK)
     + rb"|(?P<number>(?<!\w)\d+(?:\.\d+)*(?:[eE][-+]?\d+)?(?!\w))"  # a comma may be the end of a field
     + rb"|(?P<word>[A-Za-z0-9]+)"
 )

@@ -63,6 +63,16 @@ def test_every_byte_has_its_kind(content: bytes) -> None:
     assert shape(Scrambler(b"key").text(content)) == shape(content)
 
 
+@pytest.mark.parametrize("day", [b"1 Mar 2024", b"01-MAR-24", b"March 1, 2024 10:00", b"2024-03-01", b"1.3.24"])
+def test_a_date_stays(day: bytes) -> None:
+    assert Scrambler(b"key").text(b"a," + day + b",Max").startswith(b"a," + day)
+
+
+@pytest.mark.parametrize("person", [b"Jan", b"May", b"April", b"June 1", b"Sun", b"10.1.22.3", b"4111111111111111"])
+def test_what_may_be_a_person_or_an_address_goes(person: bytes) -> None:
+    assert Scrambler(b"key").text(b"a," + person + b",b") != b"a," + person + b",b"
+
+
 def test_another_key_makes_another_file_and_the_same_key_the_same() -> None:
     assert Scrambler(b"a").text(b"customer") == Scrambler(b"a").text(b"customer") != Scrambler(b"b").text(b"customer")
 

@@ -2,19 +2,14 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.environments import Home
 from retail_assets.resources import duck
-from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Dialect
-from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.load import import_retailer
 from retail_assets.sources.staging import literal
 from retail_assets.sources.values import disagreement, from_expression, from_text, from_typed
 
@@ -145,65 +140,3 @@ def test_text_of_other_types_is_what_it_says() -> None:
     assert computed(from_expression("3.7", "integer", PLAIN, "utc")) is None
     assert computed(from_expression("'3.7'", "integer", PLAIN, "utc")) is None
     assert computed(from_expression("3.0", "integer", PLAIN, "utc")) == 3
-
-
-SHOP = """
-mapping: shop
-description: d
-feeds:
-  - name: stores
-    source: stores
-    files: stores.csv
-    format: csv
-    columns: {{store_id: id}}
-    constants: {{country: US, time_zone: America/New_York, currency: USD}}
-  - name: lines
-    source: pos_lines
-    files: sales.csv
-    format: csv
-    timestamps: {timestamps}
-    {dialect}
-    delivered_at: business_day_end
-    skip_references: [sku]
-    columns:
-      {{receipt_id: receipt, line_no: {{sql: _line}}, sold_at: time, sku: item, quantity: qty, unit_price: price}}
-    constants: {{currency: USD, store_id: 0123}}
-"""
-
-
-def shop(folder: Path, timestamps: str, dialect: str = "") -> Path:
-    file = folder / "m.yaml"
-    file.write_text(SHOP.format(timestamps=timestamps, dialect=dialect))
-    (folder / "stores.csv").write_text("id\n0123\n")
-    (folder / "sales.csv").write_text(
-        "receipt,time,item,qty,price\n7.5E+12,2024-03-02T10:00:00Z,90.750,1,1.5\n10E5,2024-03-02T10:00:00+05:30,0123,1,1.5\n"
-    )
-    return file
-
-
-def test_codes_and_constants_are_those_that_are_written_and_a_reason_tells_of_the_offset(
-    tmp_path: Path, home: Home, lake: Lake
-) -> None:
-    import_retailer(lake, home, shop(tmp_path, "utc"), tmp_path)
-    rows = lake.query(f"SELECT store_id, receipt_id, sku FROM {lake.scan('bronze', 'pos_lines')}").to_pylist()
-    assert rows == [{"store_id": "0123", "receipt_id": "7.5E+12", "sku": "90.750"}]
-    reasons = lake.query(f"SELECT reasons FROM {lake.scan('quarantine', 'pos_lines')}").to_pylist()
-    said = "has an offset, and the feed says timestamps: utc"
-    assert reasons == [{"reasons": [f"not_a_timestamp: sold_at='2024-03-02T10:00:00+05:30' {said}"]}]
-
-
-@pytest.mark.parametrize(
-    ("timestamps", "form", "says"),
-    [
-        ("local", "%Y-%m-%d %H:%M:%S %z", "has an offset: say `timestamps: offset`"),
-        ("offset", "%Y-%m-%d %H:%M:%S", "has no offset (%z)"),
-    ],
-)
-def test_a_format_that_disagrees_with_the_feed_is_refused(
-    timestamps: str, form: str, says: str, tmp_path: Path, home: Home, lake: Lake
-) -> None:
-    mapping = shop(tmp_path, timestamps, f'dialect: {{timestamp: "{form}"}}')
-    with pytest.raises(SourceConfigError) as refused:
-        import_retailer(lake, home, mapping, tmp_path)
-    assert says in refused.value.what
-    assert refused.value.where == f"{mapping}:15"
