@@ -40,6 +40,7 @@ STAGES = {
 }
 
 MANAGER = "sample manager"
+SHOWN_HELD = 5
 HEADLINES = {  # product -> what a person wants to read first: (label, metric, baselines to compare it with)
     "forecasting": [
         ("WAPE", "wape", {"weekday mean": "wape_weekday_mean", "seasonal naive": "wape_seasonal_naive"}),
@@ -162,6 +163,10 @@ def show(status: Status, console: Console) -> None:
         console.print("This home is empty. Start with `retail demo`, or `retail import MAPPING PATH`.")
         return
     _show_sources(status.sources, console)
+    for held in status.held[:SHOWN_HELD]:
+        console.print(f"[yellow]Waits for the rest of its day:[/] {escape(held)}", highlight=False)
+    if len(status.held) > SHOWN_HELD:
+        console.print(f"  and {len(status.held) - SHOWN_HELD:,} more")
     _show_marts(status.marts, console)
     _show_models(status.models, console)
     for refusal in status.refused:

@@ -11,6 +11,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.refused import RefusedVersion, standing
+from retail_assets.sources.held_days import held_days
 from retail_assets.sources.requarantined import WHOLE
 
 
@@ -68,12 +69,13 @@ class Status(_Frozen):
     """Everything `retail status` prints.
 
     `refused` are versions that the gates kept from going live, `checks` what failed in the newest refresh, `waiting`
-    the batches of prices that wait for a person.
+    the batches of prices that wait for a person, `held` the rows whose date is ahead of their store.
     """
 
     environment: str
     home: str
     sources: list[SourceStatus]
+    held: list[str]
     marts: list[MartStatus]
     models: list[ModelStatus]
     refused: list[RefusedVersion]
@@ -89,6 +91,7 @@ def status(environment: Environment) -> Status:
         environment=environment.name,
         home=str(environment.home.root),
         sources=source_status(lake),
+        held=[str(day) for day in held_days(lake) if day.is_ahead],
         marts=mart_status(lake),
         models=model_status(lake, ModelStore.at(environment.home.models)),
         refused=standing(lake),

@@ -27,6 +27,7 @@ WARNINGS = frozenset(
         "level_intervals_are_calibrated",
         "live_errors_match_the_proof",
         "newest_versions_are_live",
+        "no_date_is_ahead_of_its_store",
         "no_series_is_overdue",
         "no_unknown_columns",
         "quarantine_share_is_normal",

@@ -187,12 +187,14 @@ class Feed(Strict):
 class BusinessDate(Strict):
     """The column whose local date is the row's business date (`delivered_at` for slowly changing things).
 
-    A date before `not_before`, or more than `days_ahead` days after the delivery, is an `implausible_date`.
+    A date before `not_before`, or more than `days_ahead` days after the delivery, is an `implausible_date`. A newest
+    day of a store waits in bronze while it has less than `least_share` of the rows of a usual one (held_days.py).
     """
 
     column: Name = Field(alias="from")
     not_before: date = date(1990, 1, 1)
     days_ahead: Annotated[int, Field(ge=0)] = 2
+    least_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
 class Contract(Strict):

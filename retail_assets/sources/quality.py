@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.calendar import retail_calendar
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.held_days import find_held_days
 from retail_assets.sources.report import EmptyFeed, Overlap, Reason
 from retail_assets.sources.staging import literal
 
@@ -137,12 +138,15 @@ def _recent(lake: Lake) -> str:
 def missing_deliveries(lake: Lake, days: int = 3) -> list[str]:
     """`store day` for stores without sales on one of the newest `days` business dates.
 
-    A store counts as trading on a weekday when it sold on at least 3 of the 4 same weekdays before; holidays of its
-    country are left out.
+    Days that are held back are none. A store counts as trading on a weekday when it sold on at least 3 of the 4 same
+    weekdays before; holidays of its country are left out.
     """
     pos, stores = lake.scan("bronze", "pos_lines"), lake.scan("bronze", "stores")
     with lake.connect() as connection:
-        newest = connection.execute(f"SELECT max(business_date) FROM {pos}").fetchall()[0][0]
+        connection.register("held", find_held_days(lake, ["pos_lines"]))
+        newest = connection.execute(
+            f"SELECT max(business_date) FROM {pos} ANTI JOIN held USING (store_id, business_date)"
+        ).fetchall()[0][0]
         if newest is None:
             return []
         countries = [c for (c,) in connection.execute(f"SELECT DISTINCT country FROM {stores}").fetchall()]
@@ -150,7 +154,8 @@ def missing_deliveries(lake: Lake, days: int = 3) -> list[str]:
         rows = connection.execute(
             f"""
             WITH sold AS (
-                SELECT DISTINCT store_id, business_date FROM {pos} WHERE business_date >= DATE '{newest}' - 34
+                SELECT DISTINCT store_id, business_date FROM {pos}
+                WHERE business_date BETWEEN DATE '{newest}' - 34 AND DATE '{newest}'
             ), newest AS (SELECT DISTINCT business_date FROM sold ORDER BY 1 DESC LIMIT {days}),
             expected AS (
                 SELECT sold.store_id, newest.business_date FROM newest JOIN sold

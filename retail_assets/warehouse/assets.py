@@ -10,6 +10,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import dbt_variables, release_file, target_path, variables_set
+from retail_assets.sources.held_days import TABLE, TOLD_BY, held_days, write_held_days
 from retail_assets.unchanged import standing_checks
 from retail_assets.warehouse import seen
 from retail_assets.warehouse.build import building, dbt_arguments
@@ -23,13 +24,37 @@ from retail_assets.warehouse.translator import OWNERS, WarehouseTranslator
 MANIFEST = load_manifest()
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 POOL = "dbt"  # the DuckDB file belongs to one process at a time
-GENERATED = "retail_calendar"
-SOURCES = sorted(source["name"] for source in MANIFEST["sources"].values())
+CALENDAR = "retail_calendar"
+SOURCES = sorted(source["name"] for source in MANIFEST["sources"].values() if source["name"] not in (CALENDAR, TABLE))
 
 
 @dg.asset(
-    key=["bronze", GENERATED],
-    deps=[["bronze", source] for source in SOURCES if source != GENERATED],
+    key=["bronze", TABLE],
+    deps=[["bronze", source] for source in TOLD_BY],
+    group_name="sources",
+    owners=OWNERS,
+    kinds={"delta", "duckdb"},
+    code_version="1",
+    description="Newest days that gold does not take over yet, because few rows tell of them. Grain: source, store and "
+    "business date.",
+)
+def held_days_table(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Decides per source and store which day is the newest; mostly nothing is held."""
+    written = write_held_days(lake)
+    held = held_days(lake)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "written" if written else "unchanged",
+            "delta_version": lake.version("bronze", TABLE),
+            "dagster/row_count": len(held),
+            "held": "\n".join(str(day) for day in held[:20]) or "none",
+        }
+    )
+
+
+@dg.asset(
+    key=["bronze", CALENDAR],
+    deps=[["bronze", source] for source in [*SOURCES, TABLE]],
     group_name="sources",
     owners=OWNERS,
     kinds={"delta", "python"},
@@ -40,7 +65,7 @@ SOURCES = sorted(source["name"] for source in MANIFEST["sources"].values())
 def retail_calendar(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Writes the calendar when its range of dates or its countries changed."""
     written = write_calendar(lake)
-    metadata = {"status": "written" if written else "unchanged", "delta_version": lake.version("bronze", GENERATED)}
+    metadata = {"status": "written" if written else "unchanged", "delta_version": lake.version("bronze", CALENDAR)}
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -138,4 +163,4 @@ def _columns(mart: str) -> dict[str, Any]:
 
 
 GOLD = [_gold_asset(mart) for mart in gold_marts(MANIFEST)]
-ASSETS: list[dg.AssetsDefinition] = [retail_calendar, warehouse_models, *GOLD]
+ASSETS: list[dg.AssetsDefinition] = [held_days_table, retail_calendar, warehouse_models, *GOLD]

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.held_days import TABLE, held_days
 from retail_assets.warehouse.assets import GOLD, MANIFEST, POOL
 from retail_assets.warehouse.compare import compare
 
@@ -15,6 +16,11 @@ SCHEMA, LINEAGE = "dagster/column_schema", "dagster/column_lineage"
 LINEAGE_GAP = 0.3  # the share of a mart's columns that may be counts or constants
 MONEY = dg.AssetKey(["warehouse", "fct_sales_daily"])
 AMOUNTS = ("unit_price", "net_amount", "on_hand", "competitor_price")  # one column per bronze table a price relies on
+
+WHAT_TO_DO = (
+    "These rows wait in bronze. They enter gold by themselves when the rest of their day arrives; if their date is "
+    "wrong, take them out: retail quarantine SOURCE --where CONDITION --reason TEXT."
+)
 
 SUMS = """
     WITH amounts AS (
@@ -110,7 +116,20 @@ def columns_without_lineage(mart: dg.AssetKey, metadata: Mapping[str, dg.Metadat
     return Without(without, len(columns), few and not (mart == MONEY and set(AMOUNTS) & set(without)))
 
 
+@dg.asset_check(asset=["bronze", TABLE])
+def no_date_is_ahead_of_its_store(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+    """No rows are dated more than a day after the newest day that their store has told of."""
+    held = [day for day in held_days(lake) if day.is_ahead]
+    return dg.AssetCheckResult(
+        passed=not held,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if not held else WHAT_TO_DO,
+        metadata={"held": "; ".join(str(day) for day in held[:20]) or "none", "held_days": len(held)},
+    )
+
+
 CHECKS: list[dg.AssetChecksDefinition] = [
+    no_date_is_ahead_of_its_store,
     gold_equals_warehouse,
     sums_agree_with_baskets,
     column_lineage_has_not_vanished,

@@ -7,6 +7,7 @@ reach no fact: what is built from them is built whole.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -16,8 +17,10 @@ import pyarrow as pa
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse.manifest import models, models_in_order
 
-SAME_DAY = ("pos_lines", "click_events", "payments", "stock_levels", "weather", "competitor_prices")
+HELD = "held_days"
+SAME_DAY = ("pos_lines", "click_events", "payments", "stock_levels", "weather", "competitor_prices", HELD)
 ACTIVITY = ("pos_lines", "click_events", "payments", "stock_levels")
+DAY = "partition.business_date"
 
 REACH = {
     # until the next price of the SKU in the country
@@ -95,16 +98,25 @@ def stores_moved(lake: Lake, old: int, new: int) -> bool:
 
 
 def known_days(lake: Lake, bronze: Mapping[str, int]) -> set[date]:
-    """Every business date on which something happened in a store."""
-    return {day for table in ACTIVITY for day in _files(lake, table, bronze[table]).values() if day is not None}
+    """Every business date on which something happened in a store, but for those of which all rows are held back."""
+    rows: Counter[date] = Counter()
+    for table in ACTIVITY:
+        actions = pa.table(lake.open("bronze", table, bronze[table]).get_add_actions(flatten=True))
+        if DAY in actions.column_names:
+            for day, count in zip(actions[DAY].to_pylist(), actions["num_records"].to_pylist(), strict=True):
+                rows[day] += count
+    if HELD in bronze:
+        held = lake.query(f"select business_date, rows from {lake.scan('bronze', HELD, bronze[HELD])}")
+        for day, count in zip(held["business_date"].to_pylist(), held["rows"].to_pylist(), strict=True):
+            rows[day] -= count
+    return {day for day, count in rows.items() if count > 0}
 
 
 def _files(lake: Lake, table: str, version: int) -> dict[str, date | None]:
     actions = pa.table(lake.open("bronze", table, version).get_add_actions(flatten=True))
-    name = "partition.business_date"
-    if name not in actions.column_names:
+    if DAY not in actions.column_names:
         return dict.fromkeys(actions.column("path").to_pylist())
-    return dict(zip(actions.column("path").to_pylist(), actions.column(name).to_pylist(), strict=True))
+    return dict(zip(actions.column("path").to_pylist(), actions.column(DAY).to_pylist(), strict=True))
 
 
 def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[date], known: set[date]) -> set[date]:

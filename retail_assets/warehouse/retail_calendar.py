@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 from retail_assets.core.calendar import SCHEMA, fiscal_year_of, fiscal_year_start, retail_calendar
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.held_days import not_held
 
 AHEAD = timedelta(days=366)  # promotions and forecasts look into the next year
 NOWHERE = "ZZ"  # a retailer that names no country still has weeks
@@ -14,8 +15,8 @@ PLACED = ("stores", "customers", "products", "price_list", "promotions")
 def write_calendar(lake: Lake) -> bool:
     """Writes `bronze/retail_calendar` when its range or its countries changed; says whether it did.
 
-    The range is whole 4-5-4 years, from the first business date of bronze to a year after the last, so that it changes
-    once a year. Without any business date the table is created empty.
+    The range is whole 4-5-4 years, from the first business date of bronze to a year after the last that is not held
+    back, so that it changes once a year. Without any business date the table is created empty.
     """
     span = _span(lake)
     if span is None:
@@ -30,9 +31,7 @@ def write_calendar(lake: Lake) -> bool:
 
 
 def _span(lake: Lake) -> tuple[date, date] | None:
-    scans = [
-        f"SELECT business_date FROM {lake.scan('bronze', table)}" for table in DATED if lake.exists("bronze", table)
-    ]
+    scans = [f"SELECT business_date FROM {not_held(lake, table)}" for table in DATED if lake.exists("bronze", table)]
     if not scans:
         return None
     found = lake.query(

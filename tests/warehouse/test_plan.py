@@ -9,6 +9,7 @@ import pytest
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.held_days import write_held_days
 from retail_assets.warehouse import manifest, plan, state
 from retail_assets.warehouse.errors import WarehouseError
 from retail_assets.warehouse.plan import make_plan
@@ -19,6 +20,7 @@ from tests.warehouse import bronze
 @pytest.fixture
 def stocked(lake: Lake) -> Lake:
     bronze.fill(lake, 3)
+    write_held_days(lake)
     write_calendar(lake)
     return lake
 
@@ -36,7 +38,7 @@ def test_the_first_build_is_a_full_one(stocked: Lake, home: Home) -> None:
     found = make_plan(stocked, home)
     assert (found.mode, found.reason) == ("full", "there is no DuckDB file")
     assert found.variables()["days"] == []
-    assert set(found.bronze) == {*bronze.COLUMNS, "retail_calendar"}
+    assert set(found.bronze) == {*bronze.COLUMNS, "held_days", "retail_calendar"}
 
 
 def test_without_news_nothing_is_built(stocked: Lake, home: Home) -> None:
@@ -115,7 +117,7 @@ def test_asked_for_days_are_built_though_nothing_changed(stocked: Lake, home: Ho
 
 def test_a_missing_bronze_table_is_named(lake: Lake, home: Home) -> None:
     bronze.create(lake)
-    with pytest.raises(WarehouseError, match="bronze has no table retail_calendar"):
+    with pytest.raises(WarehouseError, match="bronze has no table held_days, retail_calendar"):
         make_plan(lake, home)
 
 

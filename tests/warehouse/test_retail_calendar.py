@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 from retail_assets.core.calendar import fiscal_year_start
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.held_days import write_held_days
 from retail_assets.warehouse.retail_calendar import NOWHERE, write_calendar
 from tests.warehouse import bronze
 
@@ -29,6 +30,10 @@ def test_it_covers_whole_fiscal_years_and_the_countries_that_are_named(lake: Lak
     assert not write_calendar(lake)
     assert lake.version("bronze", "retail_calendar") == 0
     bronze.append(lake, "pos_lines", [bronze.sale(date(2027, 6, 2))])
+    write_held_days(lake)
+    assert not write_calendar(lake), "one row opens no year"
+    bronze.append(lake, "pos_lines", [bronze.sale(date(2027, 6, 3))])
+    write_held_days(lake)
     assert write_calendar(lake)
 
 

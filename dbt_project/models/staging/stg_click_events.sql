@@ -18,6 +18,7 @@ renamed as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
+    where {{ not_held('click_events') }}
 )
 
 select * from renamed

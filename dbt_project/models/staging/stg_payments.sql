@@ -22,6 +22,7 @@ renamed as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
+    where {{ not_held('payments') }}
 )
 
 select * from renamed

@@ -15,6 +15,7 @@ renamed as (
         cast(delivered_at as timestamp) as delivered_at,
         business_date
     from source
+    where {{ not_held('stock_levels') }}
 )
 
 select * from renamed
