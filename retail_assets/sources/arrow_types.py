@@ -33,9 +33,11 @@ def plain(kind: pa.DataType) -> pa.DataType:
         return pa.decimal128(kind.precision, kind.scale) if kind.precision <= DECIMAL_DIGITS else pa.string()
     if pa.types.is_float16(kind):
         return pa.float32()
-    if kind == pa.string_view():
-        return pa.string()
-    return pa.binary() if kind == pa.binary_view() else kind
+    if pa.types.is_large_string(kind) or kind == pa.string_view():
+        return pa.string()  # one type for all files of a feed, whoever wrote them
+    if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or kind == pa.binary_view():
+        return pa.binary()
+    return pa.list_(plain(kind.value_type)) if pa.types.is_large_list(kind) else kind
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

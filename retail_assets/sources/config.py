@@ -19,6 +19,7 @@ from retail_assets.sources.contract import (
     Rule,
 )
 from retail_assets.sources.errors import SourceConfigError
+from retail_assets.sources.time_formats import format_problems
 
 __all__ = [
     "MAPPINGS_DIR",
@@ -132,11 +133,7 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     for column, spec in contract.columns.items():
         if spec.required and column not in filled:
             yield (*at, "columns"), f"feed {feed.name!r} does not fill the required column {column!r}"
-    format_ = feed.dialect.timestamp or ""
-    if "%z" in format_ and feed.timestamps != "offset":
-        yield (*at, "timestamps"), f"dialect.timestamp {format_!r} has an offset: say `timestamps: offset`"
-    if format_ and "%z" not in format_ and feed.timestamps == "offset":
-        yield (*at, "timestamps"), f"dialect.timestamp {format_!r} has no offset (%z): say `timestamps: utc` or `local`"
+    yield from format_problems((*at, "dialect"), feed)
     if feed.time_zone != "store" and not _is_zone(feed.time_zone):
         yield (*at, "time_zone"), f"{feed.time_zone!r} is no time zone"
     if feed.time_zone == "store" and "store" not in {r.name for r in contract.for_feed(feed).references}:

@@ -1,5 +1,6 @@
 """Rows that a feed's SQL makes out of whole files: the file as `rows`, others beside it by the names in `also`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
 from retail_assets.sources.raw import ROWS_PER_SLICE, RawFile, Slice, arrow_layout, beginning, typed_slice, unreadable
 from retail_assets.sources.staging import literal, quoted
 
+UUID = re.compile(r"\bUUID\b(?![\"( ])")
 READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
 MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 
@@ -78,7 +80,18 @@ def _source(path: Path, feed: Feed, kind: str) -> str:
         return f"read_csv({literal(duck.exact(path))}, {text}, skip = {lines_above(path, feed)})"
     if kind == "csv" and (above := lines_above(path, feed)):
         return f"read_csv({literal(duck.exact(path))}, skip = {above})"
+    if kind in ("json", "jsonl") and feed.text:
+        return _json_as_written(path)
     return f"{READ_FUNCTIONS[kind]}({literal(duck.exact(path))})"
+
+
+def _json_as_written(path: Path) -> str:
+    """The rows of a JSON file whose strings stay text: by itself DuckDB makes dates and UUIDs of those that look so."""
+    never = "dateformat = '-%Y-', timestampformat = '-%Y-'"
+    with duck.connect() as connection:
+        found = connection.execute(f"DESCRIBE FROM read_json({literal(duck.exact(path))}, {never})").fetchall()
+    columns = ", ".join(f"{literal(name)}: {literal(re.sub(UUID, 'VARCHAR', kind))}" for name, kind, *_ in found)
+    return f"read_json({literal(duck.exact(path))}, {never}, columns = {{{columns}}})"
 
 
 def lines_above(path: Path, feed: Feed) -> int:

@@ -15,11 +15,12 @@ from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, E
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
 from retail_assets.sources.values import (
-    FLOATS,
+    WHOLE_UNTIL,
     disagreement,
     from_expression,
     from_text,
     from_typed,
+    is_surely_text,
     sql_type,
     to_local,
     to_utc,
@@ -119,7 +120,7 @@ class Judge:
             value = self._value(name)
             typed = "NULL" if value is None else self._cast(name, spec, value)
             items.append(f"CAST({typed} AS {sql_type(spec.type)}) AS {quoted(name)}")
-            if value is not None and (spec.type != "text" or self._is_number(name)):
+            if value is not None and (spec.type != "text" or not self._is_text(name)):
                 items.append(f"CAST(({value}) AS VARCHAR) AS {quoted('_raw_' + name)}")
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
@@ -189,9 +190,16 @@ class Judge:
         """The DuckDB types that the files give a column; text where they give none."""
         return {self.layout[name] for name in self.feed.names(column) if name in self.layout} or {"VARCHAR"}
 
-    def _is_number(self, column: str) -> bool:
-        """Whether the writer of a file has made floating point numbers of a column, as of a code with gaps."""
-        return bool(self._kinds(column) & set(FLOATS))
+    def _is_text(self, column: str) -> bool:
+        """Whether all of a column can be taken over as text; not so a code of which a writer has made floats."""
+        computed = isinstance(self.feed.columns.get(column), Expression)
+        return not computed and all(map(is_surely_text, self._kinds(column)))
+
+    def _why_no_code(self, column: str) -> str:
+        if isinstance(self.feed.columns.get(column), Expression):
+            return ", which is no text, or a number that has lost digits"
+        lost = self._kinds(column) & set(WHOLE_UNTIL)
+        return f", {'a number that has lost digits' if lost else 'which is no text'}: write it as text"
 
     def _has_no_empty_text(self, column: str) -> bool:
         """Whether the CSV reader has made nulls of empty fields already."""
@@ -285,14 +293,14 @@ class Judge:
     def _column_violations(self, name: str, spec: Column) -> list[tuple[str, str]]:
         column, shown = quoted(name), f"'{name}=''' || CAST({quoted(name)} AS VARCHAR) || ''''"
         found: list[tuple[str, str]] = []
-        typed = (spec.type != "text" or self._is_number(name)) and self._value(name) is not None
+        typed = (spec.type != "text" or not self._is_text(name)) and self._value(name) is not None
         if typed:
             raw = quoted("_raw_" + name)
-            wrong = f"{column} IS NULL AND {raw} IS NOT NULL"
+            wrong = f"{column} IS NULL AND {raw} IS NOT NULL" + (f" AND {raw} <> ''" if spec.type == "text" else "")
             article = "an" if spec.type[0] in "aeio" else "a"
             kind = "code" if spec.type == "text" else spec.type.split("(")[0]
             said = f"'not_{article}_{kind}: {name}=''' || {raw} || ''''"
-            said += " || ', a number that has lost digits: write it as text'" if spec.type == "text" else ""
+            said += f" || {literal(self._why_no_code(name))}" if spec.type == "text" else ""
             said += f" || {disagreement(raw, self.feed.timestamps)}" if spec.type == "timestamp" else ""
             found.append((wrong, said))
         if spec.required:

@@ -92,7 +92,8 @@ class Part:
     def add(self, piece: Slice) -> dict[int, Layout]:
         """Judges `piece`; returns the layout of each of its files."""
         view = f"raw_{len(self._views)}"
-        piece = stage(self._connection, self._numbered(piece), view)
+        texts = frozenset(name for name, spec in self._contract.columns.items() if spec.type == "text")
+        piece = stage(self._connection, self._numbered(piece), view, texts)
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
         try:
             self._judge(judge.usable_in(self._connection, view), view, piece)

@@ -4,6 +4,7 @@ Small files of one feed and layout come together in one slice; a large file come
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -121,7 +122,7 @@ def _is_array(file: RawFile) -> bool:
 def _json_array(file: RawFile) -> Slice:
     content = file.path.read_bytes()
     try:
-        elements = [_json_text(element) for element in json.loads(content)]
+        elements = [_json_text(text) for text in elements_of(content.decode(json.detect_encoding(content)))]
     except ValueError as error:
         return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
     except RecursionError:
@@ -131,13 +132,34 @@ def _json_array(file: RawFile) -> Slice:
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
 
 
-def _json_text(element: object) -> tuple[str, str | None]:
-    """One element of an array as JSON, and what is wrong with it: half of a character cannot be stored."""
-    text = json.dumps(element, ensure_ascii=False)
+def elements_of(text: str) -> Iterator[str]:
+    """The elements of a JSON array as they are written. Raises ValueError for what is none."""
+    decoder, space = json.JSONDecoder(), re.compile(r"[ \t\n\r]*")
+    at = space.match(text).end()  # type: ignore[union-attr]
+    if text[at : at + 1] != "[":
+        raise ValueError("it does not begin with [")
+    at = space.match(text, at + 1).end()  # type: ignore[union-attr]
+    ended = text[at : at + 1] == "]"
+    while not ended:
+        _, end = decoder.raw_decode(text, at)
+        yield text[at:end]
+        at = space.match(text, end).end()  # type: ignore[union-attr]
+        if text[at : at + 1] not in (",", "]"):
+            raise ValueError(f"there is no comma or ] after character {end}")
+        ended = text[at] == "]"
+        at = at if ended else space.match(text, at + 1).end()  # type: ignore[union-attr]
+    if rest := text[at + 1 :].strip():
+        raise ValueError(f"there is more after its end: {rest[:20]}")
+
+
+def _json_text(text: str) -> tuple[str, str | None]:
+    """One element of an array, and what is wrong with it: half of a character cannot be stored."""
+    if "\\ud" not in text.lower():
+        return text, None
     try:
-        text.encode()
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(element), "not_utf8: half of a surrogate pair (a character that was cut in two)"
+        return text, "not_utf8: half of a surrogate pair (a character that was cut in two)"
     return text, None
 
 

@@ -16,9 +16,15 @@ SQL_TYPES = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
 }
-COUNTS, FLOATS, ZONED = ("integer", "bigint"), ("DOUBLE", "FLOAT"), "TIMESTAMP WITH TIME ZONE"
+COUNTS, ZONED, CLOCKS = ("integer", "bigint"), "TIMESTAMP WITH TIME ZONE", ("DATE", "TIMESTAMP")
+WHOLE_UNTIL = {"DOUBLE": 2**53, "FLOAT": 2**24}  # from here on a float may stand for several whole numbers
 WHOLE = r"[-+]?[0-9]+"
-ZERO_OFFSET = r"[^A-Za-z+-]*([Zz]|UTC|GMT|[-+]00(:?00)?)"
+WHITE = r"\s*"
+DAY = r"\s*[0-9]{4}(-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
+TIME = r"[T ]([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?"
+NO_OFFSET = r"Z|z|UTC|GMT|[-+]00(:?00){0,2}"
+# A name of a place has one offset at a time; an abbreviation (CST, IST, BST) is of several.
+OFFSET = rf" ?({NO_OFFSET}|[-+](0[0-9]|1[0-4])(:?[0-5][0-9])?(:?[0-5][0-9])?|[A-Z][A-Za-z]+/[A-Za-z_/+-]+)"
 KNOWN = {"DATE": "DATE '0001-01-01' AND DATE '9999-12-31'"}
 KNOWN["TIMESTAMP"] = "TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 """What Python and Arrow can hold too: `infinity` and the year 12024 are no dates of a retailer."""
@@ -39,8 +45,10 @@ def from_text(value: str, type_name: str, dialect: Dialect, timestamps: str) -> 
     if type_name == "date" and dialect.date is not None:
         return _within(f"CAST(TRY_STRPTIME({value}, {literal(dialect.date)}) AS DATE)", kind)
     if type_name == "date":
-        return _within(f"CASE WHEN {_begins_with_a_year(value)} THEN TRY_CAST({value} AS DATE) END", kind)
+        return _within(f"CASE WHEN {_is(value, f'{DAY}({TIME})?')} THEN TRY_CAST({value} AS DATE) END", kind)
     if type_name == "timestamp" and dialect.timestamp is not None:
+        if "%z" in dialect.timestamp:  # strptime's %z is Z, too
+            value = f"regexp_replace({value}, '[Zz]$', '+00:00')"
         return _within(f"CAST(TRY_STRPTIME({value}, {literal(dialect.timestamp)}) AS TIMESTAMP)", kind)
     if type_name == "timestamp":
         return _within(_instant(value, timestamps), kind)
@@ -51,11 +59,13 @@ def from_typed(value: str, kind: str, type_name: str, timestamps: str) -> str:
     """The value of a column that has the DuckDB type `kind` in the file, or NULL where it is none of `type_name`."""
     target = sql_type(type_name)
     if type_name == "text":
-        return _code(value) if kind in FLOATS else f"nullif(CAST({value} AS VARCHAR), '')"
-    if type_name in COUNTS and (kind in FLOATS or kind.startswith("DECIMAL")):
+        return _text(value, kind)
+    if kind == "BOOLEAN" and type_name != "boolean":
+        return "NULL"
+    if type_name in COUNTS and (kind in WHOLE_UNTIL or kind.startswith("DECIMAL")):
         return f"CASE WHEN {value} = trunc({value}) THEN TRY_CAST({value} AS {target}) END"
     contradicted = "local" if kind == ZONED else "offset"  # by a column of instants, or of wall clocks
-    if type_name == "timestamp" and kind.startswith("TIMESTAMP") and timestamps == contradicted:
+    if type_name == "timestamp" and kind.startswith(CLOCKS) and timestamps == contradicted:
         return "NULL"
     if type_name == "double":
         return f"CASE WHEN isfinite(TRY_CAST({value} AS DOUBLE)) THEN TRY_CAST({value} AS DOUBLE) END"
@@ -64,35 +74,60 @@ def from_typed(value: str, kind: str, type_name: str, timestamps: str) -> str:
 
 def from_expression(value: str, type_name: str, dialect: Dialect, timestamps: str) -> str:
     """The value of an SQL expression, whose type is known only where it is computed."""
+    kind = f"typeof({value})"
     if type_name == "text":
-        return f"CASE WHEN typeof({value}) IN ('DOUBLE', 'FLOAT') THEN {_code(value)} ELSE {_text(value)} END"
+        floats = "".join(f"WHEN {kind} = '{name}' THEN {_code(value, name)} " for name in WHOLE_UNTIL)
+        no_text = f"regexp_matches({kind}, '^(STRUCT|MAP|BLOB)|\\]$')"
+        return f"CASE {floats}WHEN {no_text} THEN NULL ELSE nullif(CAST({value} AS VARCHAR), '') END"
     text = from_text(f"CAST({value} AS VARCHAR)", type_name, dialect, timestamps)
     typed = from_typed(value, "", type_name, timestamps)
     if type_name in COUNTS:
         number = f"TRY_CAST({value} AS DOUBLE)"
         typed = f"CASE WHEN {number} = trunc({number}) THEN {typed} END"
-    return f"CASE WHEN typeof({value}) = 'VARCHAR' THEN {text} ELSE {typed} END"
+    refused = [f"{kind} = 'BOOLEAN'"] if type_name != "boolean" else []
+    if type_name == "timestamp" and timestamps == "local":
+        refused.append(f"{kind} = '{ZONED}'")
+    if type_name == "timestamp" and timestamps == "offset":
+        refused.append(f"{kind} <> '{ZONED}' AND regexp_matches({kind}, '^(DATE|TIMESTAMP)')")
+    return (
+        f"CASE WHEN {kind} = 'VARCHAR' THEN {text} WHEN {' OR '.join(refused or ['false'])} THEN NULL ELSE {typed} END"
+    )
+
+
+def is_surely_text(kind: str) -> bool:
+    """Whether every value of the DuckDB type `kind` can be taken over as text."""
+    return not (kind in WHOLE_UNTIL or kind == "BLOB" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP")))
 
 
 def disagreement(raw: str, timestamps: str) -> str:
     """What a reason adds about the text `raw` of a time whose offset is not what the feed says, or ''."""
-    wrong = _has_offset(raw) if timestamps == "local" else f"{_has_offset(raw)} AND NOT {_is_zero_offset(raw)}"
-    if timestamps == "offset":
-        wrong = f"NOT {_has_offset(raw)}"
+    with_offset = _is(raw, f"{DAY}{TIME}{OFFSET}")
+    wrong = {
+        "local": with_offset,
+        "utc": f"{with_offset} AND NOT {_is(raw, f'{DAY}{TIME} ?({NO_OFFSET})')}",
+        "offset": _is(raw, f"{DAY}({TIME})?"),
+    }[timestamps]
     said = f" has {'no' if timestamps == 'offset' else 'an'} offset, and the feed says timestamps: {timestamps}"
-    return f"CASE WHEN {_begins_with_a_year(raw)} AND {wrong} THEN {literal(said)} ELSE '' END"
+    return f"CASE WHEN {wrong} THEN {literal(said)} ELSE '' END"
 
 
-def _text(value: str) -> str:
-    return f"nullif(CAST({value} AS VARCHAR), '')"
+def _text(value: str, kind: str) -> str:
+    if kind in WHOLE_UNTIL:
+        return _code(value, kind)
+    if kind == "BLOB":
+        decoded = f"TRY(decode({value}))"
+        return f"CASE WHEN NOT contains({decoded}, chr(0)) THEN nullif({decoded}, '') END"
+    return f"nullif(CAST({value} AS VARCHAR), '')" if is_surely_text(kind) else "NULL"
 
 
-def _code(value: str) -> str:
+def _code(value: str, kind: str) -> str:
     """A code that a writer has made a number: its digits, where it still has all of them (536365.0 is 536365)."""
     number, shown = f"TRY_CAST({value} AS DOUBLE)", f"CAST({value} AS VARCHAR)"
-    plain = f"abs({number}) < 9007199254740992 AND {number} = trunc({number})"
     whole = f"CAST(TRY_CAST({number} AS BIGINT) AS VARCHAR)"
-    return f"CASE WHEN {plain} THEN {whole} WHEN isfinite({number}) AND NOT contains({shown}, 'e') THEN {shown} END"
+    return (
+        f"CASE WHEN {number} = trunc({number}) THEN CASE WHEN abs({number}) < {WHOLE_UNTIL[kind]} THEN {whole} END "
+        f"WHEN isfinite({number}) AND NOT contains({shown}, 'e') THEN {shown} END"
+    )
 
 
 def _number(value: str, type_name: str, dialect: Dialect) -> str:
@@ -106,29 +141,21 @@ def _number(value: str, type_name: str, dialect: Dialect) -> str:
 
 
 def _instant(value: str, timestamps: str) -> str:
-    year = _begins_with_a_year(value)
     if timestamps == "offset":
-        zoned = f"CAST(TRY_CAST({value} AS TIMESTAMPTZ) AS TIMESTAMP)"
-        return f"CASE WHEN {year} AND {_has_offset(value)} THEN {zoned} END"
-    agrees = f"NOT {_has_offset(value)}"
-    if timestamps == "utc":
-        agrees = f"({agrees} OR {_is_zero_offset(value)})"
-    return f"CASE WHEN {year} AND {agrees} THEN TRY_CAST({value} AS TIMESTAMP) END"
+        # a small z, and UTC or GMT without a blank before them, are unknown to DuckDB
+        spelled = f"regexp_replace({value}, ' ?(z|UTC|GMT)\\s*$', 'Z')"
+        zoned = f"CAST(TRY_CAST({spelled} AS TIMESTAMPTZ) AS TIMESTAMP)"
+        return f"CASE WHEN {_is(value, f'{DAY}{TIME}{OFFSET}')} THEN {zoned} END"
+    plain = f"WHEN {_is(value, f'{DAY}({TIME})?')} THEN TRY_CAST({value} AS TIMESTAMP)"
+    if timestamps == "local":
+        return f"CASE {plain} END"
+    without = f"TRY_CAST(regexp_replace({value}, ' ?({NO_OFFSET})\\s*$', '') AS TIMESTAMP)"
+    return f"CASE {plain} WHEN {_is(value, f'{DAY}{TIME} ?({NO_OFFSET})')} THEN {without} END"
 
 
-def _begins_with_a_year(value: str) -> str:
-    """Four digits and a separator: DuckDB reads 30-01-23 as a day of the year 30, and knows words (`epoch`)."""
-    return f"substring({value}, 5, 1) IN ('-', '/')"
-
-
-def _has_offset(value: str) -> str:
-    """Whether a time of day is followed by one: Z, +05:30, -0500, a name."""
-    ends = f"right({value}, 1) NOT BETWEEN '0' AND '9'"
-    return f"({ends} OR contains({value}, '+') OR contains(substring({value}, 12), '-'))"
-
-
-def _is_zero_offset(value: str) -> str:
-    return f"regexp_full_match(substring({value}, 12), {literal(ZERO_OFFSET)})"
+def _is(value: str, pattern: str) -> str:
+    """Whether the whole of `value` is written like that: DuckDB's casts read 30-01-23, `epoch` and `2024-03-01 BC`."""
+    return f"regexp_full_match({value}, {literal(pattern + WHITE)})"
 
 
 def _within(typed: str, kind: str) -> str:

@@ -61,6 +61,9 @@ def test_a_decimal_comma() -> None:
     [
         ("2024-03-01", date(2024, 3, 1)), ("2024/03/01", date(2024, 3, 1)), ("30-01-23", None), ("30.01.23", None),
         ("epoch", None), ("infinity", None), ("12024-03-02", None), ("0000-00-00", None), ("2024-02-30", None),
+        ("2024-03-01junk", None), ("2024-03-01 BC", None), ("2024-03-01 bis 2024-04-05", None),
+        ("2024-03-01T23:30:00-05:00", None), ("2024-03-01T00:00:00Z", None), ("2024-03-01 00:00:00", date(2024, 3, 1)),
+        ("2024-3-1", date(2024, 3, 1)), ("2024-03/01", None), ("2024-03-01 25:00", None),
     ],
 )  # fmt: skip
 def test_dates_are_read_by_an_unambiguous_format(value: str, right: date | None) -> None:
@@ -83,6 +86,17 @@ def test_dates_are_read_by_an_unambiguous_format(value: str, right: date | None)
         ("2024-03-02T10:00:00-0500", None, None, 15),
         ("2024-03-02T10:00:00-05:00", None, None, 15),
         ("2024-03-02 10:00:00 America/New_York", None, None, 15),
+        ("2024-03-02 10:00:00 ", 10, 10, None),
+        ("2024-03-02T10:00:00z", 10, None, 10),
+        ("2024-03-02 10:00:00 GMT", 10, None, 10),
+        ("2024-03-02 10:00:00 BST", None, None, None),
+        ("2024-03-02 10:00:00 CST", None, None, None),
+        ("2024-03-02T10:00:00+25:00", None, None, None),
+        ("2024-03-02T10:00:00+0530", None, None, 4),
+        ("2024-03-02 10:00 AM", None, None, None),
+        ("2024-03-02 24:00:00", None, None, None),
+        ("2024-03-02 23:59:60", None, None, None),
+        ("2024-03-02 10:00:00.123456789", 10, 10, None),
         ("infinity", None, None, None),
         ("epoch", None, None, None),
     ],
@@ -109,6 +123,7 @@ def test_a_time_that_disagrees_says_how() -> None:
     )
     assert computed(disagreement("'2024-03-02T10:00Z'", "utc")) == ""
     assert computed(disagreement("'tomorrow'", "local")) == ""
+    assert computed(disagreement("'2024-03-02 10:00 AM'", "local")) == "", "it has none; it needs a format"
 
 
 def test_instants_of_a_typed_column_agree_with_the_feed_too() -> None:
@@ -125,12 +140,56 @@ def test_instants_of_a_typed_column_agree_with_the_feed_too() -> None:
 
 @pytest.mark.parametrize(
     ("value", "right"),
-    [("536365.0", "536365"), ("90.75", "90.75"), ("1e16", None), ("1e-7", None), ("'nan'", None), ("-0.0", "0")],
-)
+    [
+        ("536365.0", "536365"), ("90.75", "90.75"), ("1e16", None), ("1e-7", None), ("'nan'", None), ("-0.0", "0"),
+        ("9007199254740991", "9007199254740991"), ("9007199254740992", None),
+    ],
+)  # fmt: skip
 def test_a_code_that_became_a_number_is_its_digits_or_nothing(value: str, right: str | None) -> None:
     number = f"CAST({value} AS DOUBLE)"
     assert computed(from_typed(number, "DOUBLE", "text", "utc")) == right
     assert computed(from_expression(number, "text", PLAIN, "utc")) == right
+
+
+def test_a_small_float_has_fewer_digits_to_lose() -> None:
+    assert computed(from_typed("CAST(16777215 AS FLOAT)", "FLOAT", "text", "utc")) == "16777215"
+    assert computed(from_typed("CAST(16777217 AS FLOAT)", "FLOAT", "text", "utc")) is None
+    assert computed(from_expression("CAST(16777217 AS FLOAT)", "text", PLAIN, "utc")) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "right"),
+    [
+        ("'abc'::BLOB", "BLOB", "abc"), (r"'\xFF\xFE'::BLOB", "BLOB", None), (r"'a\x00b'::BLOB", "BLOB", None),
+        ("['a']", "VARCHAR[]", None), ("{'id': 1}", "STRUCT(id INTEGER)", None), ("MAP {'a': 1}", "MAP(VARCHAR, INTEGER)", None),
+    ],
+)  # fmt: skip
+def test_what_is_no_text(value: str, kind: str, right: str | None) -> None:
+    assert computed(from_typed(value, kind, "text", "utc")) == right
+    if kind != "BLOB":
+        assert computed(from_expression(value, "text", PLAIN, "utc")) == right
+
+
+def test_true_is_no_number_and_no_day() -> None:
+    for kind in ("integer", "decimal(12, 3)", "double", "date"):
+        assert computed(from_typed("true", "BOOLEAN", kind, "utc")) is None
+        assert computed(from_expression("true", kind, PLAIN, "utc")) is None
+    assert computed(from_expression("true", "boolean", PLAIN, "utc")) is True
+
+
+def test_what_sql_computes_agrees_with_the_feed_too() -> None:
+    instant, clock = "TIMESTAMPTZ '2024-03-02 10:00:00+02'", "TIMESTAMP '2024-03-02 10:00:00'"
+    assert computed(from_expression(instant, "timestamp", PLAIN, "local")) is None
+    assert computed(from_expression(clock, "timestamp", PLAIN, "offset")) is None
+    assert computed(from_expression("DATE '2024-03-02'", "timestamp", PLAIN, "offset")) is None
+    assert computed(from_typed("DATE '2024-03-02'", "DATE", "timestamp", "offset")) is None
+    assert computed(from_expression(instant, "timestamp", PLAIN, "offset")).hour == 8
+    assert computed(from_expression(clock, "timestamp", PLAIN, "local")).hour == 10
+
+
+def test_z_is_an_offset_of_a_format() -> None:
+    for value in ("2024-03-02 10:00Z", "2024-03-02 10:00+0000", "2024-03-02 12:00+02:00"):
+        assert text(value, "timestamp", "offset", timestamp="%Y-%m-%d %H:%M%z").hour == 10
 
 
 def test_text_of_other_types_is_what_it_says() -> None:

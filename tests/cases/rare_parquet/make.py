@@ -21,6 +21,7 @@ pq.write_table(
 pq.write_table(pa.table(columns("half", qty=pa.array([1.0], pa.float16()))), "sales/2.parquet")
 pq.write_table(pa.table(columns("view", shop=pa.array(["S1"], pa.string_view()))), "sales/3.parquet")
 pq.write_table(pa.table(columns("nameless", **{"": pa.array([7])})), "sales/4.parquet")
+pq.write_table(pa.table(columns("large") | {"receipt": pa.array(["large"], pa.large_string())}), "sales/5.parquet")
 twice = columns("twice")
 pq.write_table(pa.Table.from_arrays([*twice.values(), pa.array([9.9])], names=[*twice, "price"]), "sales/twice.parquet")
 pq.write_table(pa.table(columns("damaged")), "sales/damaged.parquet")
