@@ -22,7 +22,7 @@ from retail_assets.pricing.waiting import told
 from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
-from retail_assets.sources.report import LoadReport, ReplayReport
+from retail_assets.sources.report import CLOCK_CHANGES, LoadReport, ReplayReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
 from retail_assets.terminal import print_table
 from retail_assets.warehouse.build import BuildReport
@@ -270,6 +270,9 @@ def show_load(report: LoadReport, console: Console) -> None:
         for change in source.schema_changes:
             told = escape(f"{change.change} ({change.file})")
             console.print(f"[yellow]{source.source}[/]: {told}", highlight=False)
+        for kind, rows in source.clock_changes.items():
+            times = "1 time is" if rows == 1 else f"{rows:,} times are"
+            console.print(f"[yellow]{source.source}[/]: {times} {CLOCK_CHANGES[kind]}", highlight=False)
     if report.overlap is not None:
         console.print(f"[yellow]pos_lines[/]: {escape(str(report.overlap))}", highlight=False)
     for skipped in report.skipped:

@@ -1,6 +1,9 @@
-{#- The instant a local business day ends, in UTC. -#}
-{% macro day_end(day, time_zone) -%}
-    timezone('UTC', timezone(coalesce({{ time_zone }}, 'UTC'), cast({{ day }} + 1 as timestamp)))
+{#- The instant a business day ends, in UTC: at midnight of the store's clock, or at `day_ends` ('03:00') after it. -#}
+{% macro day_end(day, time_zone, day_ends) -%}
+    timezone('UTC', timezone(
+        coalesce({{ time_zone }}, 'UTC'),
+        cast({{ day }} + 1 as timestamp) + coalesce(cast({{ day_ends }} || ':00' as interval), interval 0 second)
+    ))
 {%- endmacro %}
 
 

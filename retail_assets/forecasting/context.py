@@ -6,7 +6,7 @@ one request from it. A test holds the two against each other.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -52,6 +52,7 @@ class Store:
 
     country: str | None
     time_zone: str
+    day_ends: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,14 @@ class ForecastContext:
             calendar = db.sql(CALENDAR.format(calendar=scan["dim_calendar"]) + " order by all").df()
             source = f"(select * from {scan['dim_promotion']} where true{ended}{of_sku})"
             promotions = db.execute(PROMOTIONS.format(promotions=source), value).fetchall()
-            stores = db.sql(f"select store_id, country, coalesce(time_zone, 'UTC') from {scan['dim_store']}").fetchall()
+            stores = db.sql(f"from {scan['dim_store']}").to_arrow_table().to_pylist()
             asked = f"select sku, category, department from {scan['dim_product']} where true{of_sku}"
             products = db.execute(asked, value).fetchall()
         return cls(
             calendar=_by_country(calendar),
             promotions=_by_sku(promotions),
-            stores={store_id: Store(country, zone) for store_id, country, zone in stores},
+            # an older version of the table has no column for the end of the day
+            stores={s["store_id"]: Store(s["country"], s["time_zone"] or "UTC", s.get("day_ends")) for s in stores},
             products={sku: Product(category, department) for sku, category, department in products},
         )
 
@@ -125,8 +127,10 @@ class ForecastContext:
 
     def origin_of(self, store_id: str, closed_at: datetime) -> date:
         """The business day of `store_id` that ended at the instant `closed_at` (an event timestamp of its features)."""
-        zone = ZoneInfo(self.store(store_id).time_zone)
-        return (closed_at - timedelta(seconds=1)).astimezone(zone).date()
+        store = self.store(store_id)
+        local = (closed_at - timedelta(seconds=1)).astimezone(ZoneInfo(store.time_zone)).replace(tzinfo=None)
+        ends = time.fromisoformat(store.day_ends or "00:00")
+        return (local - timedelta(hours=ends.hour, minutes=ends.minute)).date()
 
     def calendar_rows(self, country: str | None, first: date, days: int) -> np.ndarray:
         """`days` x CALENDAR_COLUMNS from `first` on; NaN for a country or days outside the calendar."""

@@ -100,6 +100,7 @@ def _metadata(lake: Lake, contract: Contract, report: SourceReport) -> dict[str,
         "rows_quarantined": report.rows_quarantined,
         "rows_duplicate": report.rows_duplicate,
         "business_dates": len(report.business_dates),
+        **{f"times_{change}": rows for change, rows in report.clock_changes.items()},
         "schema_changes": dg.MetadataValue.md("\n".join(changes) or "none"),
         "quarantine": dg.MetadataValue.md(quarantine_table(lake, contract.source)),
     }

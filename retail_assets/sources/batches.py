@@ -47,6 +47,7 @@ class BatchLoader:
         self._rows: list[dict[str, Any]] = []
         self._reasons: Counter[str] = Counter()
         self._changes: list[SchemaChange] = []
+        self._clock_changes: Counter[str] = Counter()
 
     def roll_back_unfinished(self) -> None:
         """Deletes the rows of batches that were started and never committed, and says so in ops/load_batches."""
@@ -119,6 +120,7 @@ class BatchLoader:
             quarantined_by_reason=dict(sorted(self._reasons.items())),
             business_dates=tuple(sorted({day for row in self._rows for day in row["business_dates"]})),
             schema_changes=tuple(self._changes),
+            clock_changes=dict(sorted(self._clock_changes.items())),
             batches_rolled_back=len(self._state.unfinished),
         )
 
@@ -140,6 +142,7 @@ class BatchLoader:
         append_rows(self._lake, "loads", rows, LOADS)
         self._fault_point("loads_written")
         self._rows += rows
+        self._clock_changes.update(sum((tallies[file.index].clock_changes for file in files), Counter()))
         self._rows_by_load |= {row["load_id"]: row["rows_read"] for row in rows}
 
     def _load_row(

@@ -16,6 +16,7 @@ from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import literal, quoted
 from retail_assets.sources.values import (
     WHOLE_UNTIL,
+    clock_change,
     disagreement,
     from_expression,
     from_text,
@@ -26,6 +27,7 @@ from retail_assets.sources.values import (
     to_utc,
 )
 
+DAY_ENDS = "_day_ends"  # what create_lookups adds to the row of a store
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
 
 
@@ -79,7 +81,7 @@ class Judge:
         untouched = ", ".join(f"NULL::VARCHAR AS {quoted(name)}" for name in untouched_columns(self.contract))
         return (
             f"SELECT *{f' REPLACE ({untouched})' if untouched else ''} FROM ({self._steps(view)} "
-            f"SELECT _pos, _file, _line, {columns}, business_date, delivered_at, content_hash, "
+            f"SELECT _pos, _file, _line, {columns}, business_date, delivered_at, content_hash, _clock_change, "
             f"{self._key_hash()} AS _key_hash, {self._ok()} AS _ok FROM dated)"
         )
 
@@ -224,7 +226,7 @@ class Judge:
         local = self.feed.timestamps == "local"
         times = [name for name, spec in self.contract.columns.items() if spec.type == "timestamp"]
         column = self.contract.business_date.column
-        joins, replaced = "", []
+        joins, replaced, changes = "", [], ["NULL"]
         zone = "coalesce(store.time_zone, 'UTC')" if self.feed.time_zone == "store" else literal(self.feed.time_zone)
         for name in times if local else [column] if column in times else []:
             joins += (
@@ -233,19 +235,31 @@ class Judge:
             )
             if local:
                 replaced.append(f"{to_utc(name, zone)} AS {quoted(name)}")
+                changes.insert(0, clock_change(name))
         day = self._business_date(column, column in times, zone)
         replace = f" REPLACE ({', '.join(replaced)})" if replaced else ""
-        delivered = {
-            "business_day_end": f"CAST(timezone({zone}, CAST({day} AS TIMESTAMP) + INTERVAL 1 DAY) AS TIMESTAMP)"
-        }.get(str(self.feed.delivered_at), "_file_delivered_at")
-        return f"SELECT typed.*{replace}, {day} AS business_date, {delivered} AS delivered_at FROM typed{joins}"
+        day_end = f"CAST({day} AS TIMESTAMP) + INTERVAL 1 DAY + {self._day_ends()}"
+        delivered = {"business_day_end": f"CAST(timezone({zone}, {day_end}) AS TIMESTAMP)"}.get(
+            str(self.feed.delivered_at), "_file_delivered_at"
+        )
+        return (
+            f"SELECT typed.*{replace}, {day} AS business_date, {delivered} AS delivered_at, "
+            f"CAST(coalesce({', '.join(changes)}) AS VARCHAR) AS _clock_change FROM typed{joins}"
+        )
 
     def _business_date(self, column: str, is_time: bool, zone: str) -> str:
         if column == "delivered_at":
             return "CAST(_file_delivered_at AS DATE)"
-        if not is_time or self.feed.timestamps == "local":
+        if not is_time:
             return f"CAST(typed.{quoted(column)} AS DATE)"
-        return f"CAST({to_local(column, zone)} AS DATE)"
+        local = f"typed.{quoted(column)}" if self.feed.timestamps == "local" else to_local(column, zone)
+        return f"CAST({local} - {self._day_ends()} AS DATE)"
+
+    def _day_ends(self) -> str:
+        """How long after midnight the trading day of a row's store ends."""
+        stores = next((r.name for r in self.contract.references if r.source == "stores"), None)
+        none = "INTERVAL 0 SECOND"
+        return f"coalesce({stores}.{DAY_ENDS}, {none})" if stores else none
 
     # --- third step: the verdict ------------------------------------------------------------------------------------
 

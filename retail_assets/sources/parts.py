@@ -32,13 +32,14 @@ GOOD_ONCE = "part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
 
 @dataclass
 class Tally:
-    """What happened to the rows of one file."""
+    """What happened to the rows of one file. `clock_changes` counts times that are `skipped` or come `twice`."""
 
     read: int = 0
     bronze: int = 0
     quarantined: int = 0
     duplicate: int = 0
     days: set[date] = field(default_factory=set)
+    clock_changes: Counter[str] = field(default_factory=Counter)
 
     def adds_up(self) -> bool:
         """Whether every row that was read is accounted for."""
@@ -144,6 +145,11 @@ class Part:
         ).fetchall():
             tallies[file].bronze += rows
             tallies[file].days |= set(days)
+        changed = (
+            f"SELECT _file, _clock_change, count(*) FROM (FROM {self._good}) WHERE _clock_change <> '' GROUP BY ALL"
+        )
+        for file, change, rows in run(changed).fetchall():
+            tallies[file].clock_changes[change] += rows
         for file, rows in run("SELECT _file, count(*) FROM rejected GROUP BY 1").fetchall():
             tallies[file].quarantined += rows
         for file, rows in run("SELECT _file, count(*) FROM repeats WHERE same GROUP BY 1").fetchall():

@@ -65,7 +65,9 @@ class NothingLoaded(RetailError):
 class SourceReport(Frozen):
     """One load of one source. rows_read = rows_bronze + rows_quarantined + rows_duplicate.
 
-    `quarantined_by_reason` counts a row once per reason it has, so its sum may exceed rows_quarantined.
+    `quarantined_by_reason` counts a row once per reason it has, so its sum may exceed rows_quarantined. `clock_changes`
+    counts times of the hour that is `skipped` when clocks go forward, and of the one that comes `twice` when they go
+    back.
     """
 
     source: str
@@ -78,10 +80,18 @@ class SourceReport(Frozen):
     quarantined_by_reason: dict[str, int] = {}
     business_dates: tuple[date, ...] = ()
     schema_changes: tuple[SchemaChange, ...] = ()
+    clock_changes: dict[str, int] = {}
     empty_feeds: tuple[EmptyFeed, ...] = ()
     batches_rolled_back: int = 0
     delta_version: int | None = None
     seconds: float = 0.0
+
+
+CLOCK_CHANGES = {
+    "skipped": "in an hour that does not exist, because clocks went forward: the time is as long after the change",
+    "twice": "in an hour that came twice, because clocks went back: taken as the first",
+}
+"""What was decided about a time of `SourceReport.clock_changes`, in words."""
 
 
 class Overlap(Frozen):

@@ -163,10 +163,33 @@ def _within(typed: str, kind: str) -> str:
 
 
 def to_utc(name: str, zone: str) -> str:
-    """The instant of the wall clock time `name` in `zone`, as a plain UTC timestamp."""
-    # Almost every day has one offset; only days with a clock change need the time zone database per row.
-    slow = f"CAST(timezone({zone}, typed.{quoted(name)}) AS TIMESTAMP)"
-    return f"CASE WHEN _day_{name}.steady THEN typed.{quoted(name)} - _day_{name}.ahead ELSE {slow} END"
+    """The instant of the wall clock time `name` in `zone`, as a plain UTC timestamp.
+
+    A time that comes twice, when clocks go back, is the first of the two. One that never comes, when they go forward,
+    is as long after the change as the clock says. In both the offset before the change holds, as in `java.time` and
+    for Python's `fold=0`.
+    """
+    # Almost every day has one offset; beyond the days that are known the time zone database is asked per row.
+    before, after = _candidates(name)
+    day, unknown = f"_day_{name}", f"CAST(timezone({zone}, typed.{quoted(name)}) AS TIMESTAMP)"
+    return (
+        f"CASE WHEN {day}.steady THEN {before} WHEN {day}.changes_at IS NULL THEN {unknown} "
+        f"WHEN {before} < {day}.changes_at OR {after} < {day}.changes_at THEN {before} ELSE {after} END"
+    )
+
+
+def clock_change(name: str) -> str:
+    """`skipped` or `twice` where the wall clock time `name` does not exist or exists twice, else NULL."""
+    before, after = _candidates(name)
+    changes = f"_day_{name}.changes_at"
+    return (
+        f"CASE WHEN {changes} IS NULL THEN NULL WHEN {before} >= {changes} AND {after} < {changes} THEN 'skipped' "
+        f"WHEN {before} < {changes} AND {after} >= {changes} THEN 'twice' END"
+    )
+
+
+def _candidates(name: str) -> tuple[str, str]:
+    return f"(typed.{quoted(name)} - _day_{name}.ahead)", f"(typed.{quoted(name)} - _day_{name}.after)"
 
 
 def to_local(name: str, zone: str) -> str:

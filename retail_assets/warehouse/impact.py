@@ -62,10 +62,11 @@ UNLISTED = """
     from {pos_lines} as l left join places as p using (store_id) left join lists as f using (country, sku)
     where l.business_date in ({days}) and l.quantity > 0 and coalesce(l.business_date < f.listed_from, true)"""
 
-# a store's country and currency decide about all of its days
+# a store's country, currency and clock decide about all of its days
 STORE_FACTS = """
     select store_id, arg_max(country, (delivered_at, row_id)) as country,
-        arg_max(currency, (delivered_at, row_id)) as currency
+        arg_max(currency, (delivered_at, row_id)) as currency, arg_max(time_zone, (delivered_at, row_id)) as time_zone,
+        arg_max(day_ends, (delivered_at, row_id)) as day_ends
     from {scan} group by store_id"""
 
 
@@ -90,7 +91,7 @@ def changed_days(lake: Lake, table: str, old: int, new: int) -> set[date]:
 
 
 def stores_moved(lake: Lake, old: int, new: int) -> bool:
-    """Whether a store got another country or currency, or appeared, between two Delta versions of `bronze/stores`."""
+    """Whether a store got another country, currency or clock, or appeared, between two versions of `bronze/stores`."""
     if old == new:
         return False
     before, after = (STORE_FACTS.format(scan=lake.scan("bronze", "stores", version)) for version in (old, new))

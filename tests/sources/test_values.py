@@ -161,7 +161,8 @@ def test_a_small_float_has_fewer_digits_to_lose() -> None:
     ("value", "kind", "right"),
     [
         ("'abc'::BLOB", "BLOB", "abc"), (r"'\xFF\xFE'::BLOB", "BLOB", None), (r"'a\x00b'::BLOB", "BLOB", None),
-        ("['a']", "VARCHAR[]", None), ("{'id': 1}", "STRUCT(id INTEGER)", None), ("MAP {'a': 1}", "MAP(VARCHAR, INTEGER)", None),
+        ("['a']", "VARCHAR[]", None), ("{'id': 1}", "STRUCT(id INTEGER)", None),
+        ("MAP {'a': 1}", "MAP(VARCHAR, INTEGER)", None),
     ],
 )  # fmt: skip
 def test_what_is_no_text(value: str, kind: str, right: str | None) -> None:

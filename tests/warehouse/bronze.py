@@ -124,6 +124,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "currency": TEXT,
         "channel": TEXT,
         "fiscal_calendar": TEXT,
+        "day_ends": TEXT,
         "opened_on": DAY,
         "size_sqm": pa.int32(),
     },

@@ -31,6 +31,7 @@ described as (
         currency,
         channel,
         fiscal_calendar,
+        day_ends,
         opened_on,
         size_sqm,
         false as is_inferred
@@ -77,6 +78,7 @@ inferred as (
         max(seen.currency) as currency,
         cast(null as varchar) as channel,
         cast(null as varchar) as fiscal_calendar,
+        cast(null as varchar) as day_ends,
         cast(null as date) as opened_on,
         cast(null as integer) as size_sqm,
         true as is_inferred

@@ -20,7 +20,7 @@ local_days as (
     select
         sales.store_id,
         sales.business_date,
-        {{ day_end('sales.business_date', 'any_value(stores.time_zone)') }} as day_end
+        {{ day_end('sales.business_date', 'any_value(stores.time_zone)', 'any_value(stores.day_ends)') }} as day_end
     from {{ ref('fct_sales_daily') }} as sales
     left join stores on sales.store_id = stores.store_id
     where {{ in_selected_days('sales.business_date', before=55) }}

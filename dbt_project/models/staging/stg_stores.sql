@@ -15,6 +15,7 @@ newest as (
         currency,
         channel,
         fiscal_calendar,
+        day_ends,
         opened_on,
         cast(size_sqm as integer) as size_sqm,
         row_id,
