@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retail_assets import command_line, key_commands, release_commands, store_commands
+from retail_assets import command_line, key_commands, quarantine_commands, release_commands, store_commands
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.forecast_commands import forecasts
@@ -279,6 +279,7 @@ def clean(yes: Yes = False) -> None:
     console.print(f"deleted {home.root}")
 
 
+app.add_typer(quarantine_commands.app)
 app.add_typer(release_commands.app)
 app.add_typer(store_commands.app)
 app.add_typer(key_commands.app, name="keys")

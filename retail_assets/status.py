@@ -13,6 +13,7 @@ from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.refused import RefusedVersion, standing
 from retail_assets.sources.held_days import held_days
 from retail_assets.sources.requarantined import WHOLE
+from retail_assets.sources.state import MOVES
 
 
 class _Frozen(BaseModel):
@@ -106,7 +107,8 @@ def source_status(lake: Lake) -> list[SourceStatus]:
     if not lake.exists("ops", "loads"):
         return []
     rows = lake.query(
-        f"""select source, count(distinct file) files, sum(rows_read)::bigint "read", sum(rows_bronze)::bigint bronze,
+        f"""select source, count(distinct file) filter (status not in {MOVES}) files, sum(rows_read)::bigint "read",
+                   sum(rows_bronze)::bigint bronze,
                    sum(rows_quarantined)::bigint quarantined, sum(rows_duplicate)::bigint duplicate
             from {lake.scan("ops", "loads")} group by source order by "read" desc, source"""
     ).to_pylist()

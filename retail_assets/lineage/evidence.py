@@ -18,6 +18,7 @@ from retail_assets.lineage.surroundings import (
 )
 from retail_assets.pricing.decisions import Decision
 from retail_assets.pricing.gold_inputs import INTERVAL_90
+from retail_assets.sources.state import MOVES
 
 COMPETITOR_DAYS = 28  # a price is believed for 14 days, and looked for on the last 14 days
 REFERENCE_DAYS = 180
@@ -217,12 +218,12 @@ def _quarantined(reader: Snapshots, decision: Decision, first_sale: date, decide
 
 
 def _moved_since(reader: Snapshots, decided_at: Any) -> set[str]:
-    """Sources of which rows were moved from quarantine to bronze after the decision."""
+    """Sources of which rows were moved between quarantine and bronze after the decision."""
     version = reader.newest("ops", "loads")
     if version is None:
         return set()
     rows = reader.rows(
-        "ops", "loads", version, "status = 'replayed' and loaded_at > ?", [decided_at],
+        "ops", "loads", version, f"status in {MOVES} and loaded_at > ?", [decided_at],
         {"loaded_at": (decided_at, None)}, select="distinct source",
     )  # fmt: skip
     return {row["source"] for row in rows}

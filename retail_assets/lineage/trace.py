@@ -35,6 +35,7 @@ from retail_assets.resources.lake import Lake, LakeError
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.resources.source_control import git_commit
 from retail_assets.serving.ledger import Release
+from retail_assets.sources.state import MOVES
 
 KEYS = ("store_id", "sku", "business_date", "base_demand_source")
 PERSONAL = ("customer_id", "payment_id")  # no price rests on who bought
@@ -255,7 +256,7 @@ def _files(reader: Snapshots, evidence: Evidence) -> list[LoadedFile]:
     loads = sorted({row["load_id"] for row in rows})
     first, last = min(row["loaded_at"] for row in rows), max(row["loaded_at"] for row in rows)
     found = reader.rows(
-        "ops", "loads", version, "list_contains(?, load_id) and status <> 'replayed' order by source, file", [loads],
+        "ops", "loads", version, f"list_contains(?, load_id) and status not in {MOVES} order by source, file", [loads],
         {"loaded_at": (first - timedelta(days=1), last + timedelta(days=1))},
         select="load_id, source, file, sha256, loaded_at",
     )  # fmt: skip

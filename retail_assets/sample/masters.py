@@ -57,7 +57,9 @@ def _product(world: World, day: int, code: str, sku: int) -> dict[str, object]:
 
 def stores_csv(world: World) -> bytes:
     """All shops."""
-    header = "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,opened_on,size_sqm\n"
+    header = (
+        "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,day_ends,opened_on,size_sqm\n"
+    )
     shops, rows = world.shops, []
     for shop in range(shops.count):
         country = list(world.config.countries.values())[shops.country[shop]]
@@ -65,9 +67,9 @@ def stores_csv(world: World) -> bytes:
         channel = "web" if shops.web[shop] else "store"
         rows.append(
             f"{shops.ids[shop]},{shops.names[shop]},{world.codes[shops.country[shop]]},{region},{city},{zone},"
-            f"{country.currency},{channel},{country.fiscal_calendar},{shops.opened_on[shop].isoformat()},{shops.sqm[shop]}\n"
+            f"{country.currency},{channel},{country.fiscal_calendar},,{shops.opened_on[shop].isoformat()},{shops.sqm[shop]}\n"
         )
-    return "".join([header, *rows]).encode()
+    return "".join([header + "\n", *rows]).encode()
 
 
 def customers_due(world: World, day: int) -> Ints:

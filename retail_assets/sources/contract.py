@@ -55,11 +55,13 @@ class Strict(BaseModel):
 class Column(Strict):
     """One canonical column: its type and what its values may be.
 
-    `identifier` says that nearly every row has another value, so that Parquet does not try a dictionary.
+    `identifier` says that nearly every row has another value, so that Parquet does not try a dictionary. `past` is of
+    something that has happened: a date later than the business date may be is an `implausible_date`.
     """
 
     type: TypeName
     identifier: bool = False
+    past: bool = False
     required: bool = False
     between: tuple[float | None, float | None] | None = None
     allowed: tuple[str, ...] | None = None

@@ -12,6 +12,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.settings import parse_yaml
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.state import MOVES
 from retail_assets.sources.tables import INSTANT, append_rows
 
 MAPPINGS = pa.schema(
@@ -95,7 +96,7 @@ def retailers(lake: Lake, home: Home) -> list[str]:
     if lake.exists("ops", "loads"):
         prefixes = lake.query(
             "SELECT CASE WHEN contains(feed, '/') THEN split_part(feed, '/', 1) END AS prefix, min(loaded_at) AS at "
-            f"FROM {lake.scan('ops', 'loads')} WHERE status <> 'replayed' GROUP BY 1 ORDER BY 2"
+            f"FROM {lake.scan('ops', 'loads')} WHERE status NOT IN {MOVES} GROUP BY 1 ORDER BY 2"
         )
         found += [prefix or delivered for prefix in prefixes["prefix"].to_pylist()]
     return list(dict.fromkeys(found))

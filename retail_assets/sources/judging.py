@@ -328,6 +328,9 @@ class Judge:
             parts += [f"{column} > TRY_CAST({high} AS {kind})"] if high is not None else []
             text = f"'out_of_range: ' || {shown} || {literal(f', allowed {low} to {high}')}"
             found.append(("(" + " OR ".join(parts) + ")", text))
+        if spec.past and IMPLAUSIBLE_DATE not in self.feed.skip_rules:
+            told = f"'{IMPLAUSIBLE_DATE}: ' || {shown} || ' is after ' || _last_day"
+            found.append((f"CAST({column} AS DATE) > _last_day", told))
         if spec.allowed is not None:
             listed = ", ".join(literal(value) for value in spec.allowed)
             found.append((f"{column} NOT IN ({listed})", f"'not_allowed: ' || {shown}"))

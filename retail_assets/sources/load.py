@@ -1,14 +1,11 @@
 """Landing files into bronze and quarantine: crash-safe, each row accounted for."""
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
@@ -18,20 +15,18 @@ from retail_assets.sources.contract import Contract, Expression, Feed, Mapping
 from retail_assets.sources.discover import Discovery, anything_unknown, discover
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.imports import refuse_second, remember
+from retail_assets.sources.locks import only_one
 from retail_assets.sources.quality import empty_feeds, overlapping_receipts
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.report import LoadReport, Overlap, SkippedReport, SourceReport
 from retail_assets.sources.state import State, read_state
 from retail_assets.sources.tables import ensure_bronze
+from retail_assets.sources.taken_out import finish_moves
 
 BATCH_BYTES = 96 << 20
 PARQUET_WEIGHT = 6
 Progress = Callable[[str, int, int], None]
 FaultPoint = Callable[[str], None]
-
-
-class LoadInProgress(RetailError):
-    """Another process is loading the same source into the same lake."""
 
 
 def load_landing(
@@ -67,6 +62,7 @@ def _load_new(
     state: State,
 ) -> SourceReport:
     """Loads a source unless its `state` says that there is nothing new, which needs no further work."""
+    finish_moves(lake, contract)
     if state.unfinished or anything_unknown(root, contract.source, contract.feeds, state):
         with connection.cursor() as cursor:
             return _load(cursor, lake, root, contract, progress, prefix, lambda _: None)
@@ -145,6 +141,7 @@ def load_source(
     Batches that an earlier process left unfinished are rolled back first. `prefix` goes before feed names in ops/loads.
     `fault_point` is called with the name of each step, for tests that kill the process there.
     """
+    finish_moves(lake, contract)
     with lake.connect() as reader:
         state = read_state(reader, lake, [contract.source])[contract.source]
     if not (state.unfinished or anything_unknown(root, contract.source, contract.feeds, state)):
@@ -211,24 +208,6 @@ def _batched(files: tuple[RawFile, ...]) -> Iterator[list[RawFile]]:
         weight += heavy
     if batch:
         yield batch
-
-
-@contextmanager
-def only_one(lake: Lake, source: str) -> Iterator[None]:
-    """Holds a lock that the operating system lets go when the process dies; lakes in object stores have none."""
-    if "://" in lake.uri:
-        yield
-        return
-    folder = Path(lake.uri) / "ops"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{source}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LoadInProgress(
-                f"another process is loading {source}", where=lake.uri, todo="wait until it is done"
-            ) from error
-        yield
 
 
 def _skipped(mapping: Mapping, path: Path) -> tuple[SkippedReport, ...]:

@@ -10,6 +10,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.held_days import find_held_days
 from retail_assets.sources.report import EmptyFeed, Overlap, Reason
 from retail_assets.sources.staging import literal
+from retail_assets.sources.state import MOVES
 
 NORMAL_SHARE = 0.02
 COMMONEST = 3
@@ -130,7 +131,7 @@ def recent_schema_changes(lake: Lake) -> dict[str, list[str]]:
 def _recent(lake: Lake) -> str:
     newest = "max(delivered_at) OVER (PARTITION BY source)"
     return (
-        f"SELECT * FROM {lake.scan('ops', 'loads')} WHERE status <> 'replayed' "
+        f"SELECT * FROM {lake.scan('ops', 'loads')} WHERE status NOT IN {MOVES} "
         f"QUALIFY delivered_at > {newest} - INTERVAL {RECENT_DAYS} DAY"
     )
 

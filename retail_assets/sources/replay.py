@@ -19,7 +19,8 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.chosen import Judged, MappingNeeded, judges
 from retail_assets.sources.config import load_contracts
 from retail_assets.sources.imports import remember
-from retail_assets.sources.load import FaultPoint, only_one
+from retail_assets.sources.load import FaultPoint
+from retail_assets.sources.locks import only_one
 from retail_assets.sources.parts import Part
 from retail_assets.sources.report import ReplayReport
 from retail_assets.sources.requarantined import quarantined_files, quarantined_slices
@@ -27,6 +28,7 @@ from retail_assets.sources.reread import read_again
 from retail_assets.sources.staging import literal
 from retail_assets.sources.state import REPLAYED
 from retail_assets.sources.tables import LOADS, append_rows, ensure_bronze
+from retail_assets.sources.taken_out import finish_moves
 
 MOVED = "part ANTI JOIN repeats USING (_file, _line) WHERE _ok"
 HERE_ALREADY = "repeats JOIN files USING (_file) WHERE same AND other = load_id || ':' || _line"
@@ -69,6 +71,7 @@ def replay(
         raise UnknownSource(f"{source!r} is no source", todo=f"use one of {', '.join(contracts)}")
     ensure_bronze(lake, contracts)
     fault = fault_point or (lambda _: None)
+    finish_moves(lake, contracts[source])
     with only_one(lake, source), lake.connect(private=True) as connection:
         found, notes = judges(connection, lake, contracts, source, home.landing, mappings or ())
         if notes and not found:
@@ -202,8 +205,8 @@ def _left_by_reason(
     labels = ", ".join(literal(label) for each in judged for label in each.labels) or "''"
     rows = connection.execute(
         "SELECT split_part(reason, ':', 1) AS kind, count(*) "
-        f"FROM (SELECT load_id, unnest(reasons) AS reason FROM {lake.scan('quarantine', source)}) "
-        f"WHERE load_id NOT IN (SELECT load_id FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} "
-        f"AND status = 'committed' AND feed IN ({labels})) GROUP BY 1"
+        f"FROM (SELECT load_id, status AS state, unnest(reasons) AS reason FROM {lake.scan('quarantine', source)}) "
+        f"WHERE state <> 'open' OR load_id NOT IN (SELECT load_id FROM {lake.scan('ops', 'loads')} "
+        f"WHERE source = {literal(source)} AND status = 'committed' AND feed IN ({labels})) GROUP BY 1"
     ).fetchall()
     return Counter(dict(rows))

@@ -52,7 +52,8 @@ def quarantined_files(
     rows = connection.execute(
         "SELECT file, feed, layout, sha256, bytes, mtime_us, CAST(delivered_at AS TIMESTAMP), loaded_at "
         f"FROM {lake.scan('ops', 'loads')} WHERE source = {literal(source)} AND status = 'committed' "
-        f"AND feed IN ({listed}) AND load_id IN (SELECT load_id FROM {lake.scan('quarantine', source)}) "
+        f"AND feed IN ({listed}) "
+        f"AND load_id IN (SELECT load_id FROM {lake.scan('quarantine', source)} WHERE status = 'open') "
         "QUALIFY row_number() OVER (PARTITION BY load_id ORDER BY loaded_at DESC) = 1 ORDER BY file"
     ).fetchall()
     found = []
@@ -144,7 +145,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, lake: Lake, source: str, files:
     table = connection.execute(
         "SELECT _file, line AS _line, raw AS _raw, "
         f"CASE WHEN {whole} OR split_part(reasons[1], ':', 1) IN ({starts}) THEN reasons[1] END AS _problem "
-        f"FROM {lake.scan('quarantine', source)} JOIN wanted USING (load_id) ORDER BY _file, _line"
+        f"FROM {lake.scan('quarantine', source)} JOIN wanted USING (load_id) WHERE status = 'open' "
+        "ORDER BY _file, _line"
     ).to_arrow_table()
     connection.unregister("wanted")
     return table

@@ -70,7 +70,7 @@ def _all_in_quarantine(connection: duckdb.DuckDBPyConnection, lake: Lake, judged
         "WITH kept AS (SELECT load_id, count(*) AS kept, "
         f"bool_and(split_part(reasons[1], ':', 1) IN ({kinds})) AS whole, "
         f"bool_and(split_part(reasons[1], ':', 1) = {cut}) AS cut "
-        f"FROM {lake.scan('quarantine', judged.contract.source)} GROUP BY 1), "
+        f"FROM {lake.scan('quarantine', judged.contract.source)} WHERE status = 'open' GROUP BY 1), "
         f"loads AS (FROM {lake.scan('ops', 'loads')} "
         f"WHERE source = {literal(judged.contract.source)} AND status = 'committed' "
         "QUALIFY row_number() OVER (PARTITION BY load_id ORDER BY loaded_at DESC) = 1) "

@@ -8,7 +8,9 @@ import duckdb
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.staging import literal
 
-REPLAYED, WITHDRAWN = "replayed", "withdrawn"
+REPLAYED, WITHDRAWN, TAKEN_OUT, PUT_BACK = "replayed", "withdrawn", "taken_out", "put_back"
+MOVES = f"('{REPLAYED}', '{TAKEN_OUT}', '{PUT_BACK}')"
+"""Rows of ops/loads that tell of rows which moved between bronze and quarantine, not of a file that was loaded."""
 
 
 @dataclass
@@ -28,7 +30,7 @@ def read_state(connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Itera
     listed = ", ".join(literal(source) for source in states)
     loads = connection.execute(
         "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
-        f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}' "
+        f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status NOT IN {MOVES} "
         f"QUALIFY max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id) IS NULL "
         f"OR loaded_at > max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id)"
     ).fetchall()

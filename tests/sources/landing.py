@@ -15,11 +15,11 @@ from retail_assets.sources.report import LoadReport, SourceReport
 from retail_assets.sources.tables import ensure_bronze
 
 STORES = (
-    "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,opened_on,size_sqm\n"
-    "US-001,New York,US,NY,New York,America/New_York,USD,store,4-5-4,2019-01-01,500\n"
-    "UK-001,London,UK,LDN,London,Europe/London,GBP,store,calendar,2019-01-01,500\n"
-    "DE-001,Berlin,DE,BE,Berlin,Europe/Berlin,EUR,store,calendar,2019-01-01,500\n"
-    "US-WEB,US web,US,NY,New York,America/New_York,USD,web,4-5-4,2019-01-01,0\n"
+    "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,day_ends,opened_on,size_sqm\n"
+    "US-001,New York,US,NY,New York,America/New_York,USD,store,4-5-4,,2019-01-01,500\n"
+    "UK-001,London,UK,LDN,London,Europe/London,GBP,store,calendar,,2019-01-01,500\n"
+    "DE-001,Berlin,DE,BE,Berlin,Europe/Berlin,EUR,store,calendar,,2019-01-01,500\n"
+    "US-WEB,US web,US,NY,New York,America/New_York,USD,web,4-5-4,,2019-01-01,0\n"
 )
 US_HEADER = (
     "store_id,receipt_id,line_no,sold_at,sku,quantity,unit_price,list_price,promo_code,customer_id,payment_id,currency"

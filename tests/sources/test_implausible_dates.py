@@ -1,5 +1,6 @@
 """A date decades off opens business days that nobody has; every source whose day comes from a column refuses it."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,3 +104,10 @@ def test_the_bounds_of_a_source_are_in_its_contract(retailer: Retailer, tmp_path
     retailer.put("weather/w_d20251007T030000Z.json", "".join(rows))
     report = load_source(retailer.lake, retailer.home.landing, load_contracts(configs)["weather"])
     assert (report.rows_bronze, report.rows_quarantined) == (2, 1)
+
+
+def test_somebody_who_joins_next_year_has_not_joined(retailer: Retailer) -> None:
+    people = [{"customer_id": f"C-{day}", "country": "US", "joined_on": day} for day in ("2025-10-01", "2026-10-01")]
+    retailer.put(f"customers/customers{STAMPED}.jsonl", "".join(json.dumps(one) + "\n" for one in people))
+    report = retailer.load_only("customers")
+    assert (report.rows_bronze, report.quarantined_by_reason) == (1, {"implausible_date": 1})

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from retail_assets.sources import load as load_module
-from retail_assets.sources.load import LoadInProgress, only_one
+from retail_assets.sources.locks import LoadInProgress, only_one
 from retail_assets.sources.tables import BATCHES, LOADS
 from tests.sources.landing import DE_HEADER, SKUS, UK_HEADER, Retailer, touch, us_line
 
