@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from retail_assets.resources.lake import Lake
 os.environ.setdefault("RETAIL_ENV", "test")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# Nothing may depend on the zone of the machine, so no process of the suite is in UTC.
+ZONES = {"gw0": "America/New_York", "gw1": "Asia/Kolkata"}
+os.environ["TZ"] = ZONES.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "Asia/Kolkata")
+time.tzset()
 
 # A busy machine is no failure, and every machine tries the same examples.
 settings.register_profile("retail", deadline=None, derandomize=True)

@@ -21,6 +21,7 @@ Location = tuple[str | int, ...]
 ALIKE = 0.5  # of 1, as difflib measures; `qty` and `quantity` are 0.55
 SHOWN, LONGEST = 5, 60  # mistakes of a file; characters of a value
 MOST_LEVELS = 50
+MOST_BYTES = 8 << 20
 MOST_VALUES = 100_000  # of a file: aliases of aliases can stand for billions
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -124,11 +125,13 @@ class Lines:
 
 def read_yaml(file: Path, error: type[RetailError] = SettingsError) -> tuple[Any, Lines]:
     """The content of `file` and its line numbers; raises `error` for bad YAML and for repeated keys."""
-    try:
-        written = file.read_bytes()
-    except FileNotFoundError as missing:
-        raise error("the file does not exist", where=str(file)) from missing
-    return parse_yaml(written, file, error)
+    if not file.exists():
+        raise error("the file does not exist", where=str(file))
+    if not file.is_file():  # a pipe would be waited for, a device has no end
+        raise error("this is no file", where=str(file))
+    if file.stat().st_size > MOST_BYTES:
+        raise error(f"the file is larger than {MOST_BYTES >> 20} MB", where=str(file), todo="is it a settings file?")
+    return parse_yaml(file.read_bytes(), file, error)
 
 
 def parse_yaml(written: bytes, file: Path, error: type[RetailError] = SettingsError) -> tuple[Any, Lines]:
