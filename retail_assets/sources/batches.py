@@ -15,9 +15,9 @@ import duckdb
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Contract
-from retail_assets.sources.layouts import Layouts
+from retail_assets.sources.layouts import Layouts, Seen
 from retail_assets.sources.parts import Part, Tally
-from retail_assets.sources.raw import Layout, RawFile
+from retail_assets.sources.raw import Layout, RawFile, Told
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import SchemaChange, SourceReport
 from retail_assets.sources.state import State
@@ -64,18 +64,22 @@ class BatchLoader:
         part.register(files)
         tallies = {file.index: Tally() for file in files}
         layouts: dict[int, Layout] = {file.index: {} for file in files}
+        told: dict[int, Told] = {file.index: {} for file in files}
         part.start()
         for piece in slices(files):
             for index, count in piece.read.items():
                 tallies[index].read += count
-            for index, layout in part.add(piece).items():
+            judged = part.add(piece)
+            for index, layout in judged.layouts.items():
                 layouts[index] |= layout
+            for index, told_of in judged.told.items():
+                told[index] |= told_of
             if part.rows >= PART_ROWS:
                 self._write(part, files, tallies, loaded_at)
                 part.start()
         if part.rows:
             self._write(part, files, tallies, loaded_at)
-        self._commit(files, tallies, layouts, batch_id, loaded_at)
+        self._commit(files, tallies, layouts, told, batch_id, loaded_at)
 
     def _write(self, part: Part, files: Sequence[RawFile], tallies: dict[int, Tally], loaded_at: datetime) -> None:
         part.settle()
@@ -127,14 +131,15 @@ class BatchLoader:
         files: Sequence[RawFile],
         tallies: dict[int, Tally],
         layouts: dict[int, Layout],
+        told: dict[int, Told],
         batch_id: str,
         loaded_at: datetime,
     ) -> None:
         rows = []
         for file in files:
             label, layout = self._prefix + file.feed.name, layouts[file.index]
-            rows_read = tallies[file.index].read
-            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout, rows_read)
+            seen = Seen(label, file.name, layout, tallies[file.index].read, told[file.index])
+            changes = self._layouts.changes(self._contract, file.feed, seen)
             self._changes += [SchemaChange(feed=label, file=file.name, change=change) for change in changes]
             rows.append(self._load_row(file, tallies[file.index], layout, changes, batch_id, loaded_at, "committed"))
         append_rows(self._lake, "loads", rows, LOADS)

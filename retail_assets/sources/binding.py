@@ -18,7 +18,7 @@ from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.sampling import NotDerived, file_layouts, header_below
-from retail_assets.sources.staging import quoted
+from retail_assets.sources.staging import Own, quoted, with_offered
 from retail_assets.sources.values import sql_type
 
 UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
@@ -167,8 +167,9 @@ def _unsplit(columns: Sequence[str]) -> str:
 def _create_view(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     columns = "".join(f", NULL::{kind} AS {quoted(name)}" for name, kind in layout.items())
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW probe AS SELECT 0 AS _pos, 0::INTEGER AS _file, 0::INTEGER AS _line, "
-        f"''::VARCHAR AS _raw, NULL::VARCHAR AS _problem{columns} WHERE false"
+        f"CREATE OR REPLACE TEMP VIEW probe AS SELECT *{with_offered(layout)} FROM (SELECT 0 AS {Own.POS}, "
+        f"0::INTEGER AS {Own.FILE}, 0::INTEGER AS {Own.LINE}, ''::VARCHAR AS {Own.RAW}, "
+        f"NULL::VARCHAR AS {Own.PROBLEM}{columns} WHERE false)"
     )
 
 

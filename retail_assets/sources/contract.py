@@ -1,6 +1,7 @@
 """What a source promises (its contract) and how its files spell it (its feeds), as frozen objects."""
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from retail_assets.core.settings import as_written
+from retail_assets.sources.names import printed
 
 IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -42,6 +44,8 @@ def _below_the_folder(pattern: str) -> str:
     return pattern
 
 
+Heading = Annotated[str, AfterValidator(printed)]
+"""The name of a column in a file, as it reads once what does not print is left out of it."""
 FilePattern = Annotated[str, AfterValidator(_below_the_folder)]
 """Which files, as a path below the folder that is read: `*` and `?` stand for others, `[[]` for a bracket."""
 
@@ -151,9 +155,9 @@ class Feed(Strict):
     time_zone: str = "UTC"
     delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
     file_date: str | None = None
-    columns: dict[Name, str | tuple[str, ...] | Expression]
+    columns: dict[Name, Heading | tuple[Heading, ...] | Expression]
     constants: dict[Name, Written] = {}
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[Heading, ...] = ()
     rules: tuple[Rule, ...] = ()
     derive: str | None = None
     text: bool = True
@@ -174,14 +178,25 @@ class Feed(Strict):
     @property
     def texts(self) -> tuple[str, ...]:
         """Every SQL text of this feed."""
+        return (*self.expressions, *([self.derive] if self.derive else []))
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Every SQL text of this feed over single rows."""
         found = [value.sql for value in self.columns.values() if isinstance(value, Expression)]
         found += [text for rule in self.rules for text in (rule.quarantine_if, rule.detail) if text]
-        return (*found, *([self.derive] if self.derive else []))
+        return tuple(found)
 
     def reads(self, name: str) -> bool:
         """Whether a column or a SQL text of this feed may mean the column `name` of a file."""
-        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-        return any(name in self.names(column) for column in self.columns) or any(map(word.search, self.texts))
+        return any(name in self.names(column) for column in self.columns) or named(name, self.texts)
+
+
+def named(name: str, texts: Iterable[str]) -> bool:
+    """Whether one of some SQL texts has `name` as a word, whatever it means there."""
+    words = {name, name.replace('"', '""')}  # inside a quoted identifier a quote is doubled
+    found = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), re.IGNORECASE)
+    return any(map(found.search, texts))
 
 
 class BusinessDate(Strict):

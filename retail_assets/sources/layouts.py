@@ -1,40 +1,65 @@
-"""What is new about the columns of a file: reported when a layout is first seen in a folder, never guessed."""
+"""What is new about the columns of a file: reported when it is first seen in a folder, never guessed."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from retail_assets.sources.contract import Contract, Feed
-from retail_assets.sources.raw import Layout
+from retail_assets.sources.contract import Contract, Feed, named
+from retail_assets.sources.names import OFFERED
+from retail_assets.sources.raw import Layout, Told
+
+
+class Seen(NamedTuple):
+    """A file as it was read: its feed's name in ops/loads, its own, its columns, its rows, what is said of columns."""
+
+    label: str
+    file: str
+    layout: Layout
+    rows: int
+    told: Told
+
+    @property
+    def folder(self) -> str:
+        """Where it lies: one folder is one sender (a store, a shop)."""
+        return _folder(self.file)
 
 
 class Layouts:
-    """The layouts each feed has shown so far, per folder (one folder is one sender: a store, a shop)."""
+    """The layouts each feed has shown so far, per folder, and what was said of them."""
 
-    def __init__(self, known: Iterable[tuple[str, str, str]]) -> None:
-        self._seen = {(feed, _folder(file), frozenset(json.loads(layout))) for feed, file, layout in known}
+    def __init__(self, known: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> None:
+        self._seen: set[tuple[str, str, frozenset[str]]] = set()
+        self._said: set[tuple[str, str, str]] = set()
+        for feed, file, layout, changes in known:
+            self._seen.add((feed, _folder(file), frozenset(json.loads(layout))))
+            self._said |= {(feed, _folder(file), change) for change in changes}
 
-    def changes(
-        self, contract: Contract, feed: Feed, label: str, file: str, layout: Layout, rows: int
-    ) -> tuple[str, ...]:
-        """How `layout` differs from what the feed expects; empty for a layout the folder has shown before.
+    def changes(self, contract: Contract, feed: Feed, file: Seen) -> tuple[str, ...]:
+        """How the columns of `file` differ from what the feed expects; nothing that its folder has shown before.
 
         Of a file that has rows and no columns the reasons of its rows say all there is.
         """
-        if not layout and rows:
+        if not file.layout and file.rows:
             return ()
-        names = frozenset(layout)
-        shown = (label, _folder(file), names)
-        if shown in self._seen:
-            return ()
+        names = frozenset(file.layout)
+        shown = (file.label, file.folder, names)
+        found = [] if shown in self._seen else list(_differences(contract, feed, file)) if names else [EMPTY]
         self._seen.add(shown)
-        return tuple(_differences(contract, feed, names)) if names else ("the file is empty",)
+        if feed.derive is not None:  # its layout is that of the SQL, so that each text is looked for by itself
+            found += [text for text in file.told.values() if (file.label, file.folder, text) not in self._said]
+            self._said |= {(file.label, file.folder, text) for text in found}
+        return tuple(found)
+
+
+EMPTY = "the file is empty"
 
 
 def _folder(file: str) -> str:
     return file.rpartition("/")[0]
 
 
-def _differences(contract: Contract, feed: Feed, names: frozenset[str]) -> Iterable[str]:
+def _differences(contract: Contract, feed: Feed, file: Seen) -> Iterator[str]:
+    names = file.layout.keys()
     expected: set[str] = set(feed.ignored)
     for column in contract.columns:
         given = feed.names(column)
@@ -47,4 +72,7 @@ def _differences(contract: Contract, feed: Feed, names: frozenset[str]) -> Itera
             yield f"renamed column {given[0]} -> {present[0]} ({column})"
     if feed.derive is None:
         for name in sorted(name for name in names - expected if not feed.reads(name)):
-            yield f"new column {name}"
+            yield file.told.get(name, f"new column {name}")
+    for name in sorted(names):
+        if name.lower() in OFFERED and named(name, feed.expressions):
+            yield f"column {name} of the file is what SQL reads by that name, not {OFFERED[name.lower()]}"

@@ -13,13 +13,15 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import read_derived
-from retail_assets.sources.headers import Header, NoHeader, header_of, unique_names
+from retail_assets.sources.headers import Header, NoHeader, header_of
 from retail_assets.sources.lines import BOM, Block, read_blocks
+from retail_assets.sources.names import PROBLEM, RAW, unique_names
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
     Layout,
     RawFile,
     Slice,
+    Told,
     arrow_layout,
     beginning,
     raw_rows,
@@ -96,7 +98,7 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
     if last is None:
-        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR")))
+        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), dict(header.doubled)))
     else:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
 
@@ -121,19 +123,37 @@ def _is_array(file: RawFile) -> bool:
 def _json_array(file: RawFile) -> Slice:
     content = file.path.read_bytes()
     try:
-        elements = [_json_text(element) for element in json.loads(content)]
+        elements = [_json_text(element) for element in json.loads(content, object_pairs_hook=_object)]
     except ValueError as error:
         return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
     except RecursionError:
         return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
-    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))
-    rows = rows.set_column(3, "_problem", pa.array([problem for _, problem in elements], pa.string()))
+    rows = raw_rows(file, len(elements)).set_column(2, RAW, pa.array([text for text, _ in elements], pa.string()))
+    rows = rows.set_column(3, PROBLEM, pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
+
+
+class _Twice(dict[str, object]):
+    """An object that has a key twice; a dictionary keeps one of them."""
+
+    def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def text(self) -> str:
+        """The object with all of its keys."""
+        pairs = (f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in self._pairs)
+        return f"{{{', '.join(pairs)}}}"
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Twice(pairs)
 
 
 def _json_text(element: object) -> tuple[str, str | None]:
     """One element of an array as JSON, and what is wrong with it: half of a character cannot be stored."""
-    text = json.dumps(element, ensure_ascii=False)
+    text = element.text() if isinstance(element, _Twice) else json.dumps(element, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,13 +168,14 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({_first_line(error)})", file.name))
         return
     names = parquet.schema_arrow.names
-    if problem := header_of(names, file.feed).problem:
-        waiting.add_table(unreadable(file, problem, ", ".join(names)))
+    header = header_of(names, file.feed)
+    if header.problem:
+        waiting.add_table(unreadable(file, header.problem, ", ".join(names)))
         return
-    yield from _all_but_last(_batches(file, parquet), waiting)
+    yield from _all_but_last(_batches(file, parquet, dict(header.doubled)), waiting)
 
 
-def _batches(file: RawFile, parquet: pq.ParquetFile) -> Iterator[Slice]:
+def _batches(file: RawFile, parquet: pq.ParquetFile, told: Told) -> Iterator[Slice]:
     """The rows of a Parquet file; one that says so from where on they cannot be read."""
     names = parquet.schema_arrow.names
     kept = _unlike(names, file.feed)
@@ -165,14 +186,14 @@ def _batches(file: RawFile, parquet: pq.ParquetFile) -> Iterator[Slice]:
         layout = arrow_layout(empty.schema)
         for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
             table = pa.Table.from_batches([batch]).select(kept).rename_columns(titles)
-            yield typed_slice(file, readable(table), layout, first)
+            yield typed_slice(file, readable(table), layout, first, told)
             first += batch.num_rows
     except (UnreadableColumn, pa.ArrowException, OSError) as error:
         since = f" from row {first:,} on" if first > 1 else ""
         yield unreadable(file, f"unreadable{since}: {_first_line(error)}", file.name, first)
         return
     if first == 1:
-        yield typed_slice(file, empty, layout, 1)
+        yield typed_slice(file, empty, layout, 1, told)
 
 
 def _first_line(error: Exception) -> str:
@@ -185,9 +206,9 @@ def _unlike(names: Sequence[str], feed: Feed) -> list[int]:
     return [at for at, name in enumerate(names) if name not in feed.ignored or lower.count(name.lower()) == 1]
 
 
-def _without_rows(file: RawFile, layout: Layout) -> Slice:
+def _without_rows(file: RawFile, layout: Layout, told: Told | None = None) -> Slice:
     """A file without rows has no columns to judge, but it has been read, and its layout is known."""
-    return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})
+    return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout}, told={file.index: told or {}})
 
 
 def _joined(pieces: list[Slice]) -> Slice:
@@ -199,4 +220,5 @@ def _joined(pieces: list[Slice]) -> Slice:
         {file: count for piece in pieces for file, count in piece.read.items()},
         {file: layout for piece in pieces for file, layout in piece.layouts.items()},
         first.parse_json,
+        {file: told for piece in pieces for file, told in piece.told.items()},
     )

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import MISTAKES, connect
-from retail_assets.sources.headers import Header, NoHeader, unique_names
+from retail_assets.sources.headers import Header, NoHeader
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
+from retail_assets.sources.names import printed, unique_names
 from retail_assets.sources.raw import Layout, arrow_layout
 from retail_assets.sources.records import without_header
 
@@ -83,7 +84,7 @@ def _json(file: Path, feed: Feed, whole: bool) -> Layout:
             continue
         for element in found if isinstance(found, list) else [found]:
             keys |= dict.fromkeys(element) if isinstance(element, dict) else {}
-    return dict.fromkeys((key for key in keys if key.isprintable()), "VARCHAR")
+    return dict.fromkeys(filter(None, map(printed, keys)), "VARCHAR")
 
 
 def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
@@ -113,6 +114,7 @@ def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
                 wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
                 continue
         fits = True
-        yield {name: kind for name, kind, *_ in described}
+        names = unique_names([name for name, *_ in described], clean=printed)
+        yield {name: kind for name, (_, kind, *_) in zip(names, described, strict=True)}
     if wrong is not None and not fits:
         raise wrong
