@@ -4,7 +4,6 @@ A batch that is named in ops/load_batches but has no row in ops/loads never happ
 left behind and loads its files again.
 """
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Contract
 from retail_assets.sources.layouts import Layouts, Seen
 from retail_assets.sources.parts import Part, Tally
-from retail_assets.sources.raw import Layout, RawFile, Told
+from retail_assets.sources.raw import Layout, RawFile, Told, layout_text
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import SchemaChange, SourceReport
 from retail_assets.sources.state import State
@@ -97,7 +96,7 @@ class BatchLoader:
         for file in files:
             read = self._rows_by_load[file.load_id]
             tally = Tally(read=read, duplicate=read)
-            rows.append(self._load_row(file, tally, {}, (), "", datetime.now(UTC), "duplicate"))
+            rows.append(self._load_row(file, tally, "{}", (), "", datetime.now(UTC), "duplicate"))
         if rows:
             append_rows(self._lake, "loads", rows, LOADS)
             self._rows += rows
@@ -141,7 +140,8 @@ class BatchLoader:
             seen = Seen(label, file.name, layout, tallies[file.index].read, told[file.index])
             changes = self._layouts.changes(self._contract, file.feed, seen)
             self._changes += [SchemaChange(feed=label, file=file.name, change=change) for change in changes]
-            rows.append(self._load_row(file, tallies[file.index], layout, changes, batch_id, loaded_at, "committed"))
+            kept = layout_text(layout, told[file.index] if file.feed.derive is not None else ())
+            rows.append(self._load_row(file, tallies[file.index], kept, changes, batch_id, loaded_at, "committed"))
         append_rows(self._lake, "loads", rows, LOADS)
         self._fault_point("loads_written")
         self._rows += rows
@@ -151,7 +151,7 @@ class BatchLoader:
         self,
         file: RawFile,
         tally: Tally,
-        layout: Layout,
+        layout: str,
         changes: tuple[str, ...],
         batch_id: str,
         loaded_at: datetime,
@@ -165,7 +165,7 @@ class BatchLoader:
             "sha256": file.sha256,
             "bytes": file.size,
             "mtime_us": file.mtime_us,
-            "layout": json.dumps(layout),
+            "layout": layout,
             "rows_read": tally.read,
             "rows_bronze": tally.bronze,
             "rows_quarantined": tally.quarantined,

@@ -146,13 +146,10 @@ def _csv_header(path: Path, feed: Feed) -> Header:
 
 
 def _told(feed: Feed, headers: dict[str, Header], connection: duckdb.DuckDBPyConnection) -> Told:
-    """What is to be said of columns of the file and of those beside it: unlike their headings, or read by nothing."""
+    """Every heading of the file and of those beside it, with what is to be said of it."""
     told: Told = {}
     for view in ("rows", *feed.also):
-        header = headers.get(view) or Header(
-            tuple(name for name, *_ in connection.execute(f"DESCRIBE {quoted(view)}").fetchall())
-        )
-        of = "" if view == "rows" else f" of {view}"
-        new = {name: f"new column {name}" for name in header.names if not (name in feed.ignored or feed.reads(name))}
-        told |= {f"{view}.{name}": text + of for name, text in (new | dict(header.doubled)).items()}
+        names = [name for name, *_ in connection.execute(f"DESCRIBE {quoted(view)}").fetchall()]
+        said = headers.get(view, Header(())).told(names)
+        told |= {f"{view}.{name}": said.get(name, "") for name in names}
     return told

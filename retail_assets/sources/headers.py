@@ -27,12 +27,17 @@ class NoHeader(RetailError):
 class Header:
     """Column names, unlike each other without regard to case, and why no row below them can be trusted, if so.
 
-    `doubled` says of names that were made because a heading stands twice, or in two cases, what they are.
+    `doubled` says at which places a heading stands twice, or in another case than before.
     """
 
     names: tuple[str, ...]
     problem: str | None = None
-    doubled: tuple[tuple[str, str], ...] = ()
+    doubled: tuple[tuple[int, str], ...] = ()
+
+    def told(self, names: Sequence[str] = ()) -> dict[str, str]:
+        """What is to be said of columns by their names: those here, or the `names` that a reader gave them instead."""
+        names = names if len(names) == len(self.names) else self.names
+        return {names[at]: f"{twice}: the second is {names[at]} here" for at, twice in self.doubled}
 
 
 def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
@@ -74,7 +79,7 @@ def header_of(cells: Sequence[str], feed: Feed) -> Header:
     """The header made of `cells`; columns that `feed` ignores give way to the others and are never in doubt."""
     names, headings = unique_names(cells, feed.ignored), [cleaned(cell) for cell in cells]
     problem: str | None = None
-    doubled: dict[str, str] = {}
+    doubled: dict[int, str] = {}
     for heading, first, at in _repeated(headings):
         if heading in feed.ignored or first in feed.ignored:
             continue
@@ -83,7 +88,7 @@ def header_of(cells: Sequence[str], feed: Feed) -> Header:
         twice = (
             f"column {heading} stands twice" if first == heading else f"columns {first} and {heading} differ by case"
         )
-        doubled[names[at]] = f"{twice}: the second is {names[at]} here"
+        doubled[at] = twice
     return Header(names, problem, tuple(doubled.items()))
 
 

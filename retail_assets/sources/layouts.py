@@ -1,12 +1,11 @@
 """What is new about the columns of a file: reported when it is first seen in a folder, never guessed."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from retail_assets.sources.contract import Contract, Feed, named
 from retail_assets.sources.names import OFFERED
-from retail_assets.sources.raw import Layout, Told
+from retail_assets.sources.raw import Layout, Told, headings_of, layout_of
 
 
 class Seen(NamedTuple):
@@ -27,12 +26,13 @@ class Seen(NamedTuple):
 class Layouts:
     """The layouts each feed has shown so far, per folder, and what was said of them."""
 
-    def __init__(self, known: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> None:
+    def __init__(self, known: Iterable[tuple[str, str, str]]) -> None:
         self._seen: set[tuple[str, str, frozenset[str]]] = set()
-        self._said: set[tuple[str, str, str]] = set()
-        for feed, file, layout, changes in known:
-            self._seen.add((feed, _folder(file), frozenset(json.loads(layout))))
-            self._said |= {(feed, _folder(file), change) for change in changes}
+        self._headings: dict[tuple[str, str], set[str]] = {}
+        for feed, file, layout in known:
+            self._seen.add((feed, _folder(file), frozenset(layout_of(layout))))
+            if (headings := headings_of(layout)) is not None:
+                self._headings.setdefault((feed, _folder(file)), set()).update(headings)
 
     def changes(self, contract: Contract, feed: Feed, file: Seen) -> tuple[str, ...]:
         """How the columns of `file` differ from what the feed expects; nothing that its folder has shown before.
@@ -45,9 +45,10 @@ class Layouts:
         shown = (file.label, file.folder, names)
         found = [] if shown in self._seen else list(_differences(contract, feed, file)) if names else [EMPTY]
         self._seen.add(shown)
-        if feed.derive is not None:  # its layout is that of the SQL, so that each text is looked for by itself
-            found += [text for text in file.told.values() if (file.label, file.folder, text) not in self._said]
-            self._said |= {(file.label, file.folder, text) for text in found}
+        if feed.derive is not None and file.told:  # its layout is that of the SQL
+            sender = (file.label, file.folder)
+            found += _headings(feed, file.told, self._headings.get(sender))
+            self._headings.setdefault(sender, set()).update(file.told)
         return tuple(found)
 
 
@@ -56,6 +57,19 @@ EMPTY = "the file is empty"
 
 def _folder(file: str) -> str:
     return file.rpartition("/")[0]
+
+
+def _headings(feed: Feed, told: Told, known: Collection[str] | None) -> Iterator[str]:
+    """What is new about the headings of files that rows are derived from; the first file says which are `known`."""
+    for heading, text in told.items():
+        view, _, name = heading.partition(".")
+        beside = "" if view == "rows" else f" ({view})"
+        if known is not None and heading in known:
+            continue
+        if text:
+            yield text + beside
+        elif known is not None and name not in feed.ignored and not feed.reads(name):
+            yield f"new column {name}{beside}"
 
 
 def _differences(contract: Contract, feed: Feed, file: Seen) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What readers pass on: delivered files and slices of their raw rows."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -10,11 +12,13 @@ import pyarrow as pa
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.lines import LINE_LIMIT
-from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
+from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW, own
 
 Layout = dict[str, str]
 Told = dict[str, str]
-"""What a load says of a file's columns, by the column: names are not what the file has, or nothing reads it."""
+"""What is to be said of columns, by their names; of a file that rows are derived from every heading is here, if with
+nothing to say, as `<view>.<name>`."""
+HEADINGS = own("headings")
 ROWS_PER_SLICE = 500_000
 SHOWN_BYTES = 500
 
@@ -50,8 +54,8 @@ class Slice:
     """Raw rows of one feed and one layout.
 
     `rows` has FILE, LINE, RAW and PROBLEM (names of our own) and one column per name in `layout` (name -> DuckDB type);
-    where `parse_json` is set the columns are still inside RAW. Per file, `read` counts rows, `layouts` gives the columns,
-    and `told` what is to be said of them.
+    with `parse_json` the columns are still inside RAW. Per file, `read` counts rows, `layouts` gives the columns, and
+    `told` what is to be said of them.
     """
 
     feed: Feed
@@ -61,6 +65,22 @@ class Slice:
     layouts: dict[int, Layout] = field(default_factory=dict)
     parse_json: bool = False
     told: dict[int, Told] = field(default_factory=dict)
+
+
+def layout_text(layout: Layout, headings: Collection[str] = ()) -> str:
+    """A layout as ops/loads keeps it, with the headings of the files that its rows were derived from."""
+    return json.dumps(layout | ({HEADINGS: sorted(headings)} if headings else {}))
+
+
+def layout_of(text: str) -> Layout:
+    """The columns in what ops/loads keeps."""
+    return {name: kind for name, kind in json.loads(text).items() if name != HEADINGS}
+
+
+def headings_of(text: str) -> frozenset[str] | None:
+    """The headings in what ops/loads keeps; None where it keeps none."""
+    found = json.loads(text).get(HEADINGS)
+    return None if found is None else frozenset(found)
 
 
 def raw_rows(file: RawFile, count: int, first: int = 1) -> pa.Table:

@@ -98,7 +98,7 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
     if last is None:
-        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), dict(header.doubled)))
+        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), header.told()))
     else:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
 
@@ -172,7 +172,7 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     if header.problem:
         waiting.add_table(unreadable(file, header.problem, ", ".join(names)))
         return
-    yield from _all_but_last(_batches(file, parquet, dict(header.doubled)), waiting)
+    yield from _all_but_last(_batches(file, parquet, header.told()), waiting)
 
 
 def _batches(file: RawFile, parquet: pq.ParquetFile, told: Told) -> Iterator[Slice]:

@@ -19,7 +19,7 @@ from retail_assets.sources.headers import read_header
 from retail_assets.sources.judging import reads_nulls
 from retail_assets.sources.lines import text_of
 from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
-from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout
+from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout, layout_of
 from retail_assets.sources.rowwise import NotRowwise, derived_again
 from retail_assets.sources.staging import Own, literal, rebuild
 
@@ -60,7 +60,7 @@ def quarantined_files(
     for i, (file, label, layout, sha256, size, mtime, delivered, loaded_at) in enumerate(rows):
         feed = feeds[label]
         raw = RawFile(i, Path(file), file, feed, sha256, size, mtime, delivered, file_date(feed, file))
-        found.append(QuarantinedFile(raw, json.loads(layout), derive_then(feed, loaded_at)))
+        found.append(QuarantinedFile(raw, layout_of(layout), derive_then(feed, loaded_at)))
     return found
 
 

@@ -13,14 +13,12 @@ REPLAYED, WITHDRAWN = "replayed", "withdrawn"
 
 @dataclass
 class State:
-    """One source. `files` are (name, bytes, mtime_us), `contents` (name, load_id), `layouts` are (feed, name, layout,
-    changes).
-    """
+    """One source. `files` are (name, bytes, mtime_us), `contents` (name, load_id), `layouts` (feed, name, layout)."""
 
     files: set[tuple[str, int, int]] = field(default_factory=set)
     contents: set[tuple[str, str]] = field(default_factory=set)
     rows_by_load: dict[str, int] = field(default_factory=dict)
-    layouts: set[tuple[str, str, str, tuple[str, ...]]] = field(default_factory=set)
+    layouts: set[tuple[str, str, str]] = field(default_factory=set)
     unfinished: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -29,7 +27,7 @@ def read_state(connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Itera
     states = {source: State() for source in sources}
     listed = ", ".join(literal(source) for source in states)
     loads = connection.execute(
-        "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status, schema_changes "
+        "SELECT source, file, bytes, mtime_us, load_id, feed, layout, rows_read, status "
         f"FROM {lake.scan('ops', 'loads')} WHERE source IN ({listed}) AND status <> '{REPLAYED}' "
         f"QUALIFY max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id) IS NULL "
         f"OR loaded_at > max(loaded_at) FILTER (status = '{WITHDRAWN}') OVER (PARTITION BY source, load_id)"
@@ -39,13 +37,13 @@ def read_state(connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Itera
         f"WHERE source IN ({listed}) AND batch_id NOT IN (SELECT batch_id FROM {lake.scan('ops', 'loads')}) "
         "GROUP BY ALL HAVING NOT bool_or(status = 'rolled_back')"
     ).fetchall()
-    for source, file, size, mtime_us, load_id, feed, layout, rows, status, changes in loads:
+    for source, file, size, mtime_us, load_id, feed, layout, rows, status in loads:
         state = states[source]
         state.files.add((file, size, mtime_us))
         state.contents.add((file, load_id))
         state.rows_by_load.setdefault(load_id, rows)
         if status == "committed":
-            state.layouts.add((feed, file, layout, tuple(changes or ())))
+            state.layouts.add((feed, file, layout))
     for source, batch_id, load_ids in unfinished:
         states[source].unfinished[batch_id] = load_ids
     return states

@@ -32,7 +32,7 @@ def csv_slice(blocks: Blocks, header: Header) -> Slice:
     if header.problem is not None:
         problems = pa.array([header.problem], pa.string()).take(pa.array(np.zeros(rows.num_rows, np.int32)))
     table = pa.table([*rows.columns, problems, *parsed.columns.columns], names=[FILE, LINE, RAW, PROBLEM, *names])
-    return Slice(feed, layout, table, read, layouts, told={file: dict(header.doubled) for file in layouts})
+    return Slice(feed, layout, table, read, layouts, told={file: header.told() for file in layouts})
 
 
 def json_slice(blocks: Blocks) -> Slice:

@@ -22,6 +22,8 @@ from retail_assets.sources.replay import replay
 from retail_assets.sources.report import LoadReport
 from retail_assets.sources.staging import quoted
 from tests.cases.test_cases import HERE as CASES
+from tests.sources.landing import Retailer
+from tests.sources.test_files import WEATHER
 
 OURS = [
     "_pos",
@@ -197,9 +199,9 @@ def test_a_name_that_stands_once_is_kept(headings: list[str], names: tuple[str, 
 def test_names_that_nothing_reads_may_be_alike() -> None:
     feed = Feed(name="f", files="f", format="csv", columns={"sku": "sku"})
     assert header_of(["sku", "Note", "note"], feed).problem is None
-    assert header_of(["sku", "note", "note"], feed).doubled == (
-        ("note_2", "column note stands twice: the second is note_2 here"),
-    )
+    assert header_of(["sku", "note", "note"], feed).told() == {
+        "note_2": "column note stands twice: the second is note_2 here"
+    }
     assert str(header_of(["sku", "SKU"], feed).problem).startswith("ambiguous_columns: 'sku' and 'SKU'")
 
 
@@ -214,3 +216,14 @@ def test_rows_of_an_older_home_that_were_refused_for_a_name_are_read_again(
         assert shop.load().source("pos_lines").quarantined_by_reason == {"reserved_column": 2}
     again = replay(shop.lake, shop.home, "pos_lines")
     assert (again.rows_moved, again.rows_left, again.left_by_reason) == (1, 1, {"not_a_decimal": 1})
+
+
+def test_a_key_that_an_object_has_twice_is_told_and_costs_a_row_only_where_it_is_read(retailer: Retailer) -> None:
+    twice = '{"store_id": "US-001", "store_id": "US-002", "observed_on": "2025-10-06"}'
+    retailer.put(WEATHER, f'[{twice}, {{"store_id":"US-001","observed_on":"2025-10-07","note":1,"note":2}}]')
+    report = retailer.load_only("weather")
+    assert (report.rows_bronze, report.rows_quarantined) == (1, 1)
+    assert {row["raw"]: row["reasons"] for row in retailer.quarantine("weather")} == {
+        twice: ["ambiguous_columns: store_id is there twice"]
+    }
+    assert "column note stands twice" in {change.change for change in report.schema_changes}
