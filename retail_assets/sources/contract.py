@@ -119,6 +119,7 @@ class Dialect(Strict):
     """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected.
 
     `skip_lines` is how many lines of title stand above the header; empty ones and Excel's `sep=;` are no header anyway.
+    `header` names the columns of CSV files that have no header.
     """
 
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
@@ -129,6 +130,7 @@ class Dialect(Strict):
     nulls: tuple[str, ...] = ("",)
     ends_with_newline: bool = True
     skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
+    header: Annotated[tuple[Heading, ...], Field(min_length=1)] | None = None
 
 
 class Expression(Strict):

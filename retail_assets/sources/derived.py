@@ -86,18 +86,27 @@ def _beside(feed: Feed, root: Path) -> dict[str, Path]:
 
 
 def _plain(feed: Feed) -> Feed:
-    """`feed` for files beside its own: the lines of title are those of its own."""
-    return feed.model_copy(update={"dialect": feed.dialect.model_copy(update={"skip_lines": 0})})
+    """`feed` for files beside its own: the lines of title and the names for want of a header are those of its own."""
+    return feed.model_copy(update={"dialect": feed.dialect.model_copy(update={"skip_lines": 0, "header": None})})
 
 
 def _source(path: Path, feed: Feed, kind: str) -> str:
     if kind == "csv" and feed.text:
         delimiter = literal(feed.dialect.delimiter)
-        text = f"all_varchar = true, header = true, delim = {delimiter}, quote = '\"'"
+        text = f"all_varchar = true, {_heading(feed)}, delim = {delimiter}, quote = '\"'"
         return f"read_csv({literal(duck.exact(path))}, {text}, skip = {lines_above(path, feed)})"
-    if kind == "csv" and (above := lines_above(path, feed)):
-        return f"read_csv({literal(duck.exact(path))}, skip = {above})"
+    if kind == "csv":
+        above = lines_above(path, feed)
+        said = f", {_heading(feed)}" if feed.dialect.header else ""
+        return f"read_csv({literal(duck.exact(path))}{said}{f', skip = {above}' if above else ''})"
     return f"{READ_FUNCTIONS[kind]}({literal(duck.exact(path))})"
+
+
+def _heading(feed: Feed) -> str:
+    """Where read_csv finds the names of columns."""
+    if feed.dialect.header is None:
+        return "header = true"
+    return f"header = false, names = [{', '.join(map(literal, feed.dialect.header))}]"
 
 
 def lines_above(path: Path, feed: Feed) -> int:

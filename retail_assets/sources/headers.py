@@ -27,12 +27,13 @@ class NoHeader(RetailError):
 class Header:
     """Column names, unlike each other without regard to case, and why no row below them can be trusted, if so.
 
-    `doubled` says at which places a heading stands twice, or in another case than before.
+    `headings` are what is written; `doubled` says at which places one stands twice, or in another case than before.
     """
 
     names: tuple[str, ...]
     problem: str | None = None
     doubled: tuple[tuple[int, str], ...] = ()
+    headings: tuple[str, ...] = ()
 
     def told(self, names: Sequence[str] = ()) -> dict[str, str]:
         """What is to be said of columns by their names: those here, or the `names` that a reader gave them instead."""
@@ -56,8 +57,8 @@ def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
     return count
 
 
-def read_header(line: bytes, feed: Feed) -> Header:
-    """The header in the first record of a CSV file; raises NoHeader where that is none."""
+def first_text(line: bytes) -> str:
+    """The first record of a file of text; raises NoHeader where it is none."""
     for magic, what in MAGIC.items():
         if line.startswith((magic, magic.decode(errors="backslashreplace").encode())):
             raise NoHeader(what)
@@ -66,6 +67,14 @@ def read_header(line: bytes, feed: Feed) -> Header:
     text = line.decode().rstrip("\r\n")
     if "\r" in text and "\n" not in text:
         raise NoHeader("its lines end with carriage returns only: save it with line feeds")
+    return text
+
+
+def read_header(line: bytes, feed: Feed) -> Header:
+    """The header in the first record of a CSV file, or the one that its dialect gives; raises NoHeader for no text."""
+    text = first_text(line)
+    if feed.dialect.header is not None:
+        return header_of(feed.dialect.header, feed)
     try:
         cells = next(csv.reader([text], delimiter=feed.dialect.delimiter), [])
     except csv.Error as error:
@@ -89,7 +98,7 @@ def header_of(cells: Sequence[str], feed: Feed) -> Header:
             f"column {heading} stands twice" if first == heading else f"columns {first} and {heading} differ by case"
         )
         doubled[at] = twice
-    return Header(names, problem, tuple(doubled.items()))
+    return Header(names, problem, tuple(doubled.items()), tuple(headings))
 
 
 def _in_doubt(first: str, second: str) -> str:

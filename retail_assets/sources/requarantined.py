@@ -22,10 +22,11 @@ from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
 from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout, layout_of
 from retail_assets.sources.rowwise import NotRowwise, derived_again
 from retail_assets.sources.staging import Own, literal, rebuild
+from retail_assets.sources.text_files import REPEATED_HEADER
 
 DeriveThen = Callable[[Feed, datetime], str | None]
 # What the bytes of the file were cannot be seen from the text that was kept of them, nor what its columns were.
-LOST = ("not_utf8", "line_too_long")
+LOST = ("not_utf8", "line_too_long", REPEATED_HEADER)
 WHOLE = ("unreadable", "ambiguous_columns", "reserved_column")
 ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
@@ -139,7 +140,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, lake: Lake, source: str, files:
         ),
     )
     feed, whole = files[0].raw.feed, not files[0].layout
-    lost = [*LOST, *WHOLE] if feed.dialect.encoding == "utf-8" else ["line_too_long", *WHOLE]
+    lost = [*LOST, *WHOLE] if feed.dialect.encoding == "utf-8" else [*LOST[1:], *WHOLE]
     lost += ["truncated"] if feed.dialect.ends_with_newline and feed.format == "csv" else []
     starts = ", ".join(literal(kind) for kind in lost)
     table = connection.execute(

@@ -1,6 +1,7 @@
 """The columns of a retailer's files, read from as little of each file as shows them."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from retail_assets.sources.names import printed, unique_names
 from retail_assets.sources.raw import Layout, arrow_layout
 from retail_assets.sources.records import without_header
 
-TITLE_LINES = 20
+TITLE_LINES, SHOWN = 20, 80
+VALUE = re.compile(r"[-+]?\d[-\d.,:/TZ ]*")
 
 
 class NotDerived(Exception):
@@ -64,6 +66,15 @@ def header_below(file: Path, feed: Feed) -> int | None:
         if len(cells & wanted) > found:
             best, found = number, len(cells & wanted)
     return best if found > 1 and best > feed.dialect.skip_lines + 1 else None
+
+
+def row_for_header(file: Path, feed: Feed) -> str | None:
+    """The first line of a CSV file where it seems to be no header, but a row: numbers and times name no columns."""
+    headings = csv_header(file, feed).headings
+    wanted = {name for column in feed.columns for name in feed.names(column)}
+    if feed.dialect.header is not None or wanted & set(headings) or not any(map(VALUE.fullmatch, headings)):
+        return None
+    return feed.dialect.delimiter.join(headings)[:SHOWN]
 
 
 def _parquet(file: Path) -> Layout:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.sources.csv_lines import Offsets, parse_records
+from retail_assets.sources.csv_lines import Offsets, Parsed, parse_records
 from retail_assets.sources.headers import Header
 from retail_assets.sources.lines import LINE_LIMIT, Block, blank_lines, line_array, text_of
 from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
@@ -17,6 +17,7 @@ from retail_assets.sources.records import first_line_of
 
 Blocks = Sequence[tuple[RawFile, Block]]
 LastLines = dict[tuple[int, int], bool]
+REPEATED_HEADER = "repeated_header"
 SHORT_LINE = re.compile(r"field_count: (\d+) fields instead of (\d+)")
 
 
@@ -28,7 +29,7 @@ def csv_slice(blocks: Blocks, header: Header) -> Slice:
     parsed = parse_records(data, offsets, names, feed.dialect)
     if parsed.problems is not None:
         rows = rows.take(pa.array(parsed.rows))
-    problems = _csv_problems(rows, parsed.problems, blocks, feed.dialect.ends_with_newline)
+    problems = _csv_problems(rows, _with_headers(parsed, header), blocks, feed.dialect.ends_with_newline)
     if header.problem is not None:
         problems = pa.array([header.problem], pa.string()).take(pa.array(np.zeros(rows.num_rows, np.int32)))
     table = pa.table([*rows.columns, problems, *parsed.columns.columns], names=[FILE, LINE, RAW, PROBLEM, *names])
@@ -112,6 +113,24 @@ def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Block
     for i in np.flatnonzero(lengths > LINE_LIMIT).tolist():
         problems[i] = f"line_too_long: {lengths[i]} bytes or more, at most {LINE_LIMIT} are allowed"
     return pa.array(problems, pa.string())
+
+
+def _with_headers(parsed: Parsed, header: Header) -> list[str | None] | None:
+    """What is wrong with each record, which may be the header once more, as where files were put together."""
+    named = next((at for at, heading in enumerate(header.headings) if heading), None)
+    if named is None:
+        return parsed.problems
+    like = pc.fill_null(pc.equal(parsed.columns.column(named), header.headings[named]), False)
+    found = np.flatnonzero(like.to_numpy())
+    for column, heading in zip(parsed.columns.columns if len(found) else (), header.headings, strict=False):
+        cells = pc.utf8_trim_whitespace(pc.fill_null(column.take(pa.array(found)), ""))
+        found = found[pc.equal(cells, heading).to_numpy()]
+    if not len(found):
+        return parsed.problems
+    problems = parsed.problems or [None] * parsed.columns.num_rows
+    for row in found.tolist():
+        problems[row] = problems[row] or f"{REPEATED_HEADER}: the line is the header once more"
+    return problems
 
 
 def _is_short(problem: str | None) -> bool:
