@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
+from rich.text import Text
 
 from retail_assets.planning.what_if import Answer, WhatIfError
-from retail_assets.terminal import print_table
+from retail_assets.terminal import marked, print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,12 +57,13 @@ def show_answer(answer: Answer, console: Console) -> None:
     """Prints the days, the totals and what the answer rests on."""
     title = f"{answer.sku} in {answer.store_id}, units a day"
     numbers = ("planned price", "changed price", "planned", "changed", "95 % from", "to")
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Text, ...]] = []
     for row in answer.days.to_dict("records"):
         prices = (f"{row[name]:.2f}" for name in ("planned_price", "changed_price"))
         units = (f"{row[name]:.1f}" for name in ("planned", "changed", "low", "high"))
         cells = (f"{row['target_date']:%a %d %b %Y}", *prices, *units)
-        rows.append(cells if row["changed"] == row["planned"] else tuple(f"[bold]{text}[/]" for text in cells))
+        style = "" if row["changed"] == row["planned"] else "bold"
+        rows.append(tuple(Text(text, style=style) for text in cells))
     print_table(console, ("day", *numbers), rows, title=title, numbers=numbers)
     found = totals(answer)
     for name, unit in (("units", None), ("revenue", answer.currency), ("margin", answer.currency)):
@@ -76,7 +78,7 @@ def show_answer(answer: Answer, console: Console) -> None:
         said += f"; the display of a promotion alone sells {answer.display - 1:+.0%}"
     console.print(said, highlight=False)
     for note in answer.notes:
-        console.print(f"[yellow]{note}[/]", highlight=False)
+        console.print(marked("[yellow]{}[/]", note))
 
 
 def figure(answer: Answer) -> "Figure":
