@@ -15,8 +15,9 @@ import typer
 from rich.text import Text
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.plain_text import printable
 from retail_assets.environments import PROJECT_ROOT
-from retail_assets.terminal import errors, marked, print_json, printable
+from retail_assets.terminal import errors, marked, print_json
 from retail_assets.unforeseen import refusal, report, sentence
 
 DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED = 0, 1, 2, 3, 70, 130

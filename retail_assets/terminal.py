@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-import re
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
@@ -16,13 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Span, Text
 
+from retail_assets.core.plain_text import one_line, printable
+
 PIPE_WIDTH = 140
 LEAST_WIDTH = 24  # of a column whose text may go on in a second line
-STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-"""What steers a terminal instead of being shown: escape sequences, backspaces, marks that turn text around."""
-
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 By = Annotated[str | None, typer.Option("--by", help="Who is accountable (default: the user of this machine).")]
@@ -141,16 +137,6 @@ def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], l
         for name, width in zip(columns, widest, strict=True)
     )
     return sum(width + 3 for width in needed) + 1
-
-
-def printable(text: str) -> str:
-    """`text` with what steers a terminal, or what none takes, written out; line ends and tabs stay."""
-    return STEERING.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
-
-
-def one_line(value: object) -> str:
-    """`value` as text that is shown in one line."""
-    return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def say(text: str) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 import retail_assets
-from retail_assets.terminal import STEERING, Terminal, marked, one_line, print_table, printable
+from retail_assets.core.plain_text import STEERING, one_line, printable
+from retail_assets.terminal import Terminal, marked, print_table
 
 PACKAGE = Path(retail_assets.__file__).parent
 HOSTILE = [

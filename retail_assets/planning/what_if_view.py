@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from retail_assets.core.figures import new_figure
 from retail_assets.planning.what_if import Answer, WhatIfError
 from retail_assets.terminal import marked, print_table
 
@@ -84,9 +85,8 @@ def show_answer(answer: Answer, console: Console) -> None:
 def figure(answer: Answer) -> "Figure":
     """Planned and changed curve with the 95 % band of the effect."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(9.0, 3.6), dpi=100, layout="constrained")
+    drawn = new_figure(9.0, 3.6, dpi=100)
     axes, days = drawn.subplots(), answer.days
     at = pd.to_datetime(days["target_date"])
     axes.fill_between(at, days["low"], days["high"], color=CHANGED, alpha=0.25, linewidth=0, label="95 % of the effect")
