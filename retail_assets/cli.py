@@ -93,7 +93,8 @@ def run(
 
     environment = current()
     if retrain:
-        make_due(environment.lake)
+        with alone(environment.home):  # let go before the refresh, which takes it in a process of its own
+            make_due(environment.lake)
     story.refresh_with_progress(environment, errors if as_json else console)
     raise typer.Exit(exit_code(_print_status(environment, as_json), strict))
 
@@ -183,7 +184,7 @@ def scramble(
         print_json(made)
         return
     for each in made:
-        console.print(f"{each['file']}: {each['changed']:,} values changed", highlight=False, markup=False)
+        console.print(f"{each['file']}: {each['changed']:,} values changed", highlight=False)
     console.print("Try the command that failed on the copy, and look through it, before you send it.")
 
 
@@ -275,7 +276,8 @@ def clean(yes: Yes = False) -> None:
         raise RetailError(f"{home.root} does not look like the home of a retailer", todo="check RETAIL_HOME")
     if not yes:
         typer.confirm(f"Delete {home.root} with everything in it?", abort=True)
-    shutil.rmtree(home.root)
+    with alone(home):
+        shutil.rmtree(home.root)
     console.print(f"deleted {home.root}")
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.plain_text import printable
 from retail_assets.environments import PROJECT_ROOT
-from retail_assets.terminal import errors, print_json, printable
+from retail_assets.terminal import errors, marked, print_json
 from retail_assets.unforeseen import refusal, report, sentence
 
 DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED = 0, 1, 2, 3, 70, 130
@@ -62,7 +63,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 
 def _failed(error: RetailError, as_json: bool, code: int = FAILED) -> int:
-    errors.print(f"[bold red]error:[/] {escape(printable(str(error)))}", highlight=False, soft_wrap=True)
+    said = Text.assemble(("error:", "bold red"), " ", printable(str(error)))
+    errors.print(said, soft_wrap=True)
     if as_json:
         _print(code_of(error), error.what, error.where, error.todo, error.report)
     return code
@@ -133,4 +135,4 @@ def _positional(words: list[str], option: str) -> list[str]:
 
 
 def _warn(said: str) -> None:
-    errors.print(f"[yellow]warning:[/] {said}; the old name still works", highlight=False)
+    errors.print(marked("[yellow]warning:[/] {}; the old name still works", said))

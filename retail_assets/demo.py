@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,16 +14,18 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from retail_assets.check_status import CheckStatus
 from retail_assets.environments import Environment
+from retail_assets.home_lock import alone
 from retail_assets.pricing.waiting import told
 from retail_assets.refresh import Progress as StageProgress
 from retail_assets.refresh import RefreshSummary, refresh
 from retail_assets.sample.simulate import SampleSummary
 from retail_assets.sources.report import CLOCK_CHANGES, LoadReport, ReplayReport
 from retail_assets.status import MartStatus, ModelStatus, PriceStatus, SourceStatus, Status
-from retail_assets.terminal import print_table
+from retail_assets.terminal import marked, print_table
 from retail_assets.warehouse.build import BuildReport
 
 STAGES = {
@@ -77,7 +78,7 @@ def approve_first_prices(environment: Environment, console: Console) -> None:
     lake = environment.lake
     for batch in batches(lake):
         if batch.status == "pending" and batch.reason.startswith(FIRST):
-            console.print("[bold]Prices wait for a person[/], as the first ones always do:")
+            console.print(marked("[bold]Prices wait for a person[/], as the first ones always do:"))
             console.print("\n".join(told(batch)), highlight=False)
             settle(lake, "approve", batch.batch_id, None, by=MANAGER, reason="the sample retailer's first prices")
             console.print(f"The demo approves them as the {MANAGER}; yours wait for you.")
@@ -99,7 +100,7 @@ def simulate(environment: Environment, scale: str, seed: int, days: int | None, 
     """Writes the sample retailer's landing files with a progress bar over its days."""
     from retail_assets.sample.simulate import simulate as simulate_days
 
-    with _progress(console, TimeElapsedColumn()) as progress:
+    with alone(environment.home), _progress(console, TimeElapsedColumn()) as progress:
         task = progress.add_task("sample retailer", total=None)
         summary = simulate_days(
             environment.home.root,
@@ -158,27 +159,28 @@ def _order(totals: Counter[str]) -> list[str]:
 
 def show(status: Status, console: Console) -> None:
     """Prints the summary: rows in, quarantined and why, marts, models, prices, one example, what to open next."""
-    console.print(f"[bold]{status.home}[/] ({status.environment})")
+    console.print(marked("[bold]{}[/] ({})", status.home, status.environment))
     if not status.sources:
         console.print("This home is empty. Start with `retail demo`, or `retail import MAPPING PATH`.")
         return
     _show_sources(status.sources, console)
     for held in status.held[:SHOWN_HELD]:
-        console.print(f"[yellow]Waits for the rest of its day:[/] {escape(held)}", highlight=False)
+        console.print(marked("[yellow]Waits for the rest of its day:[/] {}", held))
     if len(status.held) > SHOWN_HELD:
         console.print(f"  and {len(status.held) - SHOWN_HELD:,} more")
     _show_marts(status.marts, console)
     _show_models(status.models, console)
     for refusal in status.refused:
-        console.print(f"[bold red]Refused:[/] {refusal.what}", highlight=False)
-        console.print(f"  to do: {refusal.todo}", highlight=False)
+        console.print(marked("[bold red]Refused:[/] {}", refusal.what))
+        console.print(marked("  to do: {}", refusal.todo))
     if status.prices:
         _show_prices(status.prices, console)
     for batch in status.waiting:
-        console.print("[bold yellow]Prices wait for a person:[/]")
+        console.print(marked("[bold yellow]Prices wait for a person:[/]"))
         console.print("\n".join(told(batch)), highlight=False)
     _show_checks(status.checks, console)
-    console.print("\nNext: [bold]make dev[/], then open http://127.0.0.1:3000 for the graph, the checks and the plots.")
+    todo = "\nNext: [bold]make dev[/], then open http://127.0.0.1:3000 for the graph, the checks and the plots."
+    console.print(marked(todo))
 
 
 def _show_sources(sources: list[SourceStatus], console: Console) -> None:
@@ -195,7 +197,7 @@ def _show_sources(sources: list[SourceStatus], console: Console) -> None:
     print_table(console, columns, rows, title="Rows in", numbers=counts, long=["why quarantined"])
     for s in sources:
         for file, reason in s.refused_files.items():
-            console.print(f"[red]Refused:[/] {file} ({s.source}): {reason}", highlight=False)
+            console.print(marked("[red]Refused:[/] {} ({}): {}", file, s.source, reason))
 
 
 def _show_marts(marts: list[MartStatus], console: Console) -> None:
@@ -205,7 +207,7 @@ def _show_marts(marts: list[MartStatus], console: Console) -> None:
 
 def _show_models(models: list[ModelStatus], console: Console) -> None:
     if not models:
-        console.print("[bold]No model is live yet.[/]")
+        console.print("No model is live yet.", style="bold")
         return
     rows = [(f"{m.product} @ {m.target}", m.version, m.live_since[:16].replace("T", " "), _headline(m)) for m in models]
     columns = ("product", "live version", "since (UTC)", "on held-back days")
@@ -224,21 +226,21 @@ def _show_checks(checks: list[CheckStatus], console: Console) -> None:
     for check in checks:
         colour = "red" if check.severity == "error" else "yellow"
         stops = ", what stands behind it stays as it was" if check.blocking and check.severity == "error" else ""
-        console.print(f"[{colour}]Check failed ({check.severity}{stops}):[/] {check.asset}: {check.check}")
+        failed = Text(f"Check failed ({check.severity}{stops}):", style=colour)
+        console.print(Text.assemble(failed, f" {check.asset}: {check.check}"))
         if check.promise:
-            console.print(f"  should hold: {check.promise}", highlight=False, markup=False)
+            console.print(f"  should hold: {check.promise}", highlight=False)
         if check.found:
-            console.print(f"  found: {check.found}", highlight=False, markup=False)
+            console.print(marked("  found: {}", check.found))
 
 
 def _show_prices(prices: PriceStatus, console: Console) -> None:
     console.print(f"Prices of {prices.business_date}: {prices.decided:,} decided, {prices.changed:,} changed.")
     if prices.example:
         example = prices.example
-        console.print(
-            f"For example {example['sku']} in {example['store_id']}: {example['previous_price']} -> "
-            f"[bold]{example['price']} {example['currency']}[/] (model {example['model_version']})"
-        )
+        shown = ("sku", "store_id", "previous_price", "price", "currency", "model_version")
+        told = "For example {} in {}: {} -> [bold]{} {}[/] (model {})"
+        console.print(marked(told, *(example[name] for name in shown)))
         console.print(example["reasons"], highlight=False)
 
 
@@ -268,22 +270,21 @@ def show_load(report: LoadReport, console: Console) -> None:
     )
     for source in report.sources:
         for change in source.schema_changes:
-            told = escape(f"{change.change} ({change.file})")
-            console.print(f"[yellow]{source.source}[/]: {told}", highlight=False)
+            console.print(marked("[yellow]{}[/]: {} ({})", source.source, change.change, change.file))
         for kind, rows in source.clock_changes.items():
             times = "1 time is" if rows == 1 else f"{rows:,} times are"
-            console.print(f"[yellow]{source.source}[/]: {times} {CLOCK_CHANGES[kind]}", highlight=False)
+            console.print(marked("[yellow]{}[/]: {} {}", source.source, times, CLOCK_CHANGES[kind]))
     if report.overlap is not None:
-        console.print(f"[yellow]pos_lines[/]: {escape(str(report.overlap))}", highlight=False)
+        console.print(marked("[yellow]pos_lines[/]: {}", report.overlap))
     for skipped in report.skipped:
-        console.print(f"left out: {', '.join(skipped.files)}: {skipped.reason}", highlight=False, markup=False)
+        console.print(marked("left out: {}: {}", ", ".join(skipped.files), skipped.reason))
     for name, rows in report.waiting.items():
         console.print(
             f"{name}: nothing new; {rows:,} rows wait in quarantine, `retail replay {name}` tries them by a corrected "
             "mapping"
         )
     if not report.empty_feeds:
-        console.print("Next: [bold]retail run[/]")
+        console.print(marked("Next: [bold]retail run[/]"))
 
 
 def show_replay(report: ReplayReport, console: Console) -> None:
@@ -295,11 +296,11 @@ def show_replay(report: ReplayReport, console: Console) -> None:
     for reason, rows in report.left_by_reason.items():
         console.print(f"  {reason} {rows:,}")
     for by in report.judged_by:
-        console.print(f"judged by {by}", highlight=False)
+        console.print(marked("judged by {}", by))
     for note in report.notes:
-        console.print(f"[yellow]note[/]: {note}", highlight=False)
+        console.print(marked("[yellow]note[/]: {}", note))
     if report.rows_moved:
-        console.print(f"{len(report.business_dates)} days changed. Next: [bold]retail run[/]")
+        console.print(marked("{} days changed. Next: [bold]retail run[/]", len(report.business_dates)))
 
 
 def show_build(report: BuildReport, console: Console) -> None:

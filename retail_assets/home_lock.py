@@ -1,4 +1,9 @@
-"""One writer at a time: whoever refreshes, loads, replays or rebuilds a home holds its lock."""
+"""One writer at a time: whoever simulates, refreshes, loads, rebuilds, tidies or deletes a home holds its lock.
+
+Releases, answers to batches of prices and API keys do without: `Ledger.append`, `pricing.approval.settle` and
+`KeyStore` write one row, or one file, and only if nobody wrote since they read; stops of prices are rows that nothing
+overwrites. So a refresh holds up neither a rollback nor a stop.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +21,8 @@ class RefreshBusy(RetailError):
 
     def __init__(self, home: Home) -> None:
         super().__init__(
-            "another command writes into this home: `retail run`, `demo`, `import`, `replay` or `rebuild`",
+            "another command writes into this home: `retail run`, `demo`, `sample`, `import`, `replay`, `rebuild`, "
+            "`trace tidy` or `clean`",
             where=str(home.root),
             todo="wait until it has ended, or stop it; nothing was started",
         )

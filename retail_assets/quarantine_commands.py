@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from retail_assets.environments import Environment, current
 from retail_assets.home_lock import alone
-from retail_assets.terminal import By, Json, Yes, console, errors, print_json, print_table, who
+from retail_assets.terminal import By, Json, Yes, console, errors, marked, print_json, print_table, who
 
 if TYPE_CHECKING:
     from retail_assets.sources.taken_out import Matched, Move
@@ -81,10 +80,10 @@ def _show_matched(found: "Matched", as_json: bool) -> None:
     days = ", ".join(str(day) for day in found.days[:SHOWN_DAYS])
     more = f" and {len(found.days) - SHOWN_DAYS:,} more" if len(found.days) > SHOWN_DAYS else ""
     on = f", on {days}{more}" if days else ""
-    errors.print(f"{_counted(found.rows)} of bronze/{found.source}{on}", highlight=False)
+    errors.print(f"{_counted(found.rows)} of bronze/{found.source}{on}")
     for row in found.examples:
         values = [f"{name}={value}" for name, value in row.items() if value is not None and name != "content_hash"]
-        errors.print(f"  {escape(', '.join(values))}", highlight=False)
+        errors.print(f"  {', '.join(values)}")
 
 
 def _counted(rows: int) -> str:
@@ -93,11 +92,13 @@ def _counted(rows: int) -> str:
 
 def _show_done(move: "Move", days: int | None) -> None:
     to = "out of bronze" if move.action == "taken_out" else "back to bronze"
-    console.print(f"{_counted(move.rows)} of {move.source} went {to} (id {move.id})", highlight=False)
+    console.print(f"{_counted(move.rows)} of {move.source} went {to} (id {move.id})")
     if days is not None:
-        console.print(f"{days} days of gold were built again. Next: [bold]retail run[/], for forecasts and prices")
+        console.print(
+            marked("{} days of gold were built again. Next: [bold]retail run[/], for forecasts and prices", days)
+        )
     if move.action == "taken_out":
-        console.print(f"To undo it: retail quarantine {move.source} --undo {move.id} --reason ...", highlight=False)
+        console.print(f"To undo it: retail quarantine {move.source} --undo {move.id} --reason ...")
 
 
 def _show_moves(moves: "list[Move]", as_json: bool) -> None:
@@ -110,6 +111,6 @@ def _show_moves(moves: "list[Move]", as_json: bool) -> None:
     rows = []
     for move in moves:
         told = (move.id, move.action.replace("_", " "), f"{move.rows:,}", f"{move.at:%Y-%m-%d %H:%M}")
-        rows.append((*told, escape(move.by), escape(move.where), escape(move.reason)))
+        rows.append((*told, move.by, move.where, move.reason))
     columns = ("id", "what", "rows", "when (UTC)", "by", "where", "why")
     print_table(console, columns, rows, numbers=["rows"], long=["where", "why"])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from retail_assets.environments import Environment, current
-from retail_assets.terminal import By, Json, Yes, as_instant, console, errors, print_json, print_table, who
+from retail_assets.terminal import By, Json, Yes, as_instant, console, errors, marked, print_json, print_table, who
 
 if TYPE_CHECKING:
     from retail_assets.serving.changes import Change, Desk, Difference
@@ -235,17 +236,20 @@ def show_releases(releases: "list[Release]", console: Console, nothing: str) -> 
 def show_change(change: "Change", console: Console, force: bool) -> None:
     """Prints what answers now, what will, what the gates say and which narrower targets stay as they are."""
     now = f"{change.now.version} ({change.now.action} on {change.now.target})" if change.now else "nothing"
-    console.print(f"[bold]{change.action}[/] {change.product} on {change.target}: {now} -> [bold]{change.version}[/]")
+    change_of = (change.action, change.product, change.target, now, change.version)
+    console.print(marked("[bold]{}[/] {} on {}: {} -> [bold]{}[/]", *change_of))
     if change.action == "canary":
         console.print(f"  in {change.share:.0%} of the stores: the others stay at {now}")
     for kept in change.keep:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
         return
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for c in change.report.comparisons:
         value = _number(c.value) if c.bound is None else f"{_number(c.value)} ({c.bound:.4g})"
-        rows.append((c.metric, c.side, value, _number(c.limit), "yes" if c.passed else "[bold red]no[/]"))
+        rows.append(
+            (c.metric, c.side, value, _number(c.limit), Text("yes") if c.passed else Text("no", style="bold red"))
+        )
     title = "Gates (in brackets: the value at the confidence that the gate asks for)"
     columns = ("metric", "against", "value", "limit", "passed")
     print_table(console, columns, rows, title=title, numbers=("value", "limit", "passed"))

@@ -10,7 +10,7 @@ import typer
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import CENTRE, PROJECT_ROOT, Environment, current
-from retail_assets.terminal import Json, console, print_json, print_table
+from retail_assets.terminal import Json, console, print_json, print_table, say
 
 if TYPE_CHECKING:
     from retail_assets.serving.store_status import StoreReport
@@ -85,7 +85,7 @@ def _chosen(products: str, known: Sequence[str]) -> Sequence[str]:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+    say(f"{datetime.now(UTC):%H:%M:%S} {line}")
     sys.stdout.flush()
 
 
@@ -135,7 +135,7 @@ def token(
     Targets.of(environment.lake, ReleaseConfig.load().segments).chain(target)
     if not target.startswith(STORE):
         raise RetailError(f"{target} is not a store", todo=f"a store is {STORE}<store id>")
-    sys.stdout.write(tokens.issue(target) + "\n")
+    say(tokens.issue(target))
 
 
 def reported(environment: Environment) -> "list[StoreReport]":

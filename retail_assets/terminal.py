@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
+
+from retail_assets.core.plain_text import one_line, printable
 
 PIPE_WIDTH = 140
 LEAST_WIDTH = 24  # of a column whose text may go on in a second line
-
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 By = Annotated[str | None, typer.Option("--by", help="Who is accountable (default: the user of this machine).")]
@@ -49,9 +50,20 @@ def who(by: str | None) -> str:
     return getpass.getuser() if by is None else by
 
 
-def _console(stream: TextIO) -> Console:
+class Terminal(Console):
+    """A console on which text is data: no markup is read in it, and nothing in it steers the terminal."""
+
+    def __init__(self, file: TextIO, width: int | None = None) -> None:
+        super().__init__(file=file, width=width, markup=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """`text`, all of it shown."""
+        return super().render_str(printable(text), **options)
+
+
+def _console(stream: TextIO) -> Terminal:
     """A log or a pipe has no width of its own, and the default of 80 columns would cut the tables."""
-    return Console(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+    return Terminal(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
 if not os.environ.get("COLUMNS", "0").strip("0"):
@@ -59,49 +71,67 @@ if not os.environ.get("COLUMNS", "0").strip("0"):
 console, errors = _console(sys.stdout), _console(sys.stderr)
 
 
+def marked(template: str, *values: object) -> Text:
+    """`template`, with rich's markup, in which each {} is one of `values`: shown as it is, in one line."""
+    place = "\ue000"  # a sign of nobody's, one for each value, so that no value is read as markup
+    text = Text.from_markup(template.replace("{}", place))
+    ends = [at for at, sign in enumerate(text.plain) if sign == place]
+    parts = list(text.divide([offset for at in ends for offset in (at, at + 1)]))
+    for part, value in zip(parts[1::2], values, strict=True):
+        shown = one_line(value)
+        part.plain, part.spans = shown, [Span(0, len(shown), span.style) for span in part.spans]
+    return Text().join(parts)
+
+
 def print_table(
     console: Console,
     columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str | Text]],
     *,
     title: str | None = None,
     numbers: Collection[str] = (),
     long: Collection[str] = (),
     ends: Collection[int] = (),
 ) -> None:
-    """Prints rows of text as a table; where the terminal is too narrow for whole words and numbers, one by one.
+    """Prints rows as a table; where the terminal is too narrow for whole words and numbers, one by one.
 
+    Text is data: what has a style is given as rich's `Text`.
     `numbers` are the columns set to the right, `long` those whose text may go on in a second line, `ends` the places of
     rows below which a line is drawn.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=None if title is None else _cell(title), title_justify="left")
     for name in columns:
         table.add_column(
-            name,
+            _cell(name),
             justify="right" if name in numbers else "left",
             no_wrap=name not in long,
             min_width=LEAST_WIDTH if name in long else None,
         )
     for place, row in enumerate(rows):
-        table.add_row(*row, end_section=place in ends)
+        table.add_row(*map(_cell, row), end_section=place in ends)
     if _least_width(columns, rows, long) <= console.width:
         console.print(table)
         return
     if title:
-        console.print(f"[bold]{title}[/]", highlight=False)
-    for row in rows:
+        console.print(marked("[bold]{}[/]", title))
+    for cells in rows:
+        row = [_cell(cell).plain for cell in cells]
         told = [(name, text) for name, text in zip(columns[1:], row[1:], strict=True) if text]
         short = ", ".join(f"{name} {text}" for name, text in told if name not in long)
         lines = [short, *(f"{name}: {text}" for name, text in told if name in long)]
-        console.print(f"[bold]{row[0]}[/]", highlight=False)
+        console.print(marked("[bold]{}[/]", row[0]))
         for line in filter(None, lines):
-            console.print(Padding(line, (0, 0, 0, 2), expand=False), highlight=False)
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
-def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], long: Collection[str]) -> int:
+def _cell(text: str | Text) -> Text:
+    return text if isinstance(text, Text) else Text(printable(text))
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], long: Collection[str]) -> int:
     """The width of a table in which no word and no number is cut: its cells, their padding and the lines between."""
     cells = list(zip(*([columns, *rows]), strict=True))
-    widest = (max(Text.from_markup(text).cell_len for text in column) for column in cells)
+    widest = (max(_cell(text).cell_len for text in column) for column in cells)
     needed = (
         max(LEAST_WIDTH, Text(name).cell_len) if name in long else width
         for name, width in zip(columns, widest, strict=True)
@@ -109,9 +139,9 @@ def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], long: Co
     return sum(width + 3 for width in needed) + 1
 
 
-def printable(text: str) -> str:
-    """`text` with what no terminal takes (bytes of file names that are no UTF-8) written out."""
-    return text.encode(errors="backslashreplace").decode()
+def say(text: str) -> None:
+    """Writes lines of text to standard output, as they are but for what steers a terminal."""
+    sys.stdout.write(printable(text) + "\n")
 
 
 def print_json(data: BaseModel | Any) -> None:

@@ -71,7 +71,11 @@ def test_a_run_of_the_user_interface_is_left_alone(instance: dg.DagsterInstance)
     assert (run.status, slots_in_use(instance)) == (dg.DagsterRunStatus.STARTED, 1)
 
 
-@pytest.mark.parametrize("command", ["rebuild --full", "import m.yaml .", "replay pos_lines"])
+WRITERS = ["rebuild --full", "import m.yaml .", "replay pos_lines", "sample --scale tiny", "demo --scale tiny"]
+WRITERS += ["run --retrain", "trace tidy"]
+
+
+@pytest.mark.parametrize("command", WRITERS)
 def test_whoever_writes_waits_for_nobody_and_does_nothing_beside_a_refresh(
     command: str, home: Home, retail: Callable[..., "CompletedProcess[str]"]
 ) -> None:
@@ -81,6 +85,28 @@ def test_whoever_writes_waits_for_nobody_and_does_nothing_beside_a_refresh(
         ended = retail(home.root, *command.split(), "--json", check=False)
     assert (ended.returncode, json.loads(ended.stdout)["error"]["code"]) == (1, "refresh_busy")
     assert [path for path in sorted(home.root.rglob("*")) if path.name != LOCK] == [p for p in before if p.name != LOCK]
+
+
+def test_a_home_is_not_deleted_beside_a_refresh(home: Home, retail: Callable[..., "CompletedProcess[str]"]) -> None:
+    prepare(home)
+    with FileLock(home.dagster / LOCK):
+        ended = retail(home.root, "clean", "--yes", check=False)
+        assert (ended.returncode, home.dagster.is_dir()) == (1, True)
+        assert "another command writes into this home" in ended.stderr
+        assert retail(home.root, "trace", "tidy", "--dry-run").returncode == 0
+    assert retail(home.root, "clean", "--yes").returncode == 0
+    assert not home.root.exists()
+
+
+def test_a_release_and_a_stop_of_prices_wait_for_no_refresh(
+    tiny_copy: Home, retail: Callable[..., "CompletedProcess[str]"]
+) -> None:
+    with FileLock(tiny_copy.dagster / LOCK):
+        retail(tiny_copy.root, "pin", "pricing", "--yes")
+        retail(tiny_copy.root, "prices", "stop", "--chain", "--reason", "trial", "--by", "someone")
+        retail(tiny_copy.root, "keys", "add", "till", "--scope", "price")
+    ledger = json.loads(retail(tiny_copy.root, "releases", "log", "--json").stdout)
+    assert ledger[0]["action"] == "pin"
 
 
 def test_a_second_refresh_is_refused_while_one_goes_on(home: Home) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from retail_assets.core.markdown import table
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.run_order import LATER
 
@@ -34,13 +35,13 @@ def registry(feature_store: dg.ResourceParam[FeatureStore]) -> dg.MaterializeRes
 
     applied = feature_store.apply()
     defined = repository()
-    ttls = "\n".join(f"| {view.name} | {view.tags['gold_table']} | {view.ttl} |" for view in defined.views)
+    ttls = [(view.name, view.tags["gold_table"], view.ttl) for view in defined.views]
     return dg.MaterializeResult(
         metadata={
             "status": "applied" if applied else "unchanged",
             "definitions": defined.digest()[:12],
             "feature_services": ", ".join(service.name for service in defined.services),
-            "views": dg.MetadataValue.md(f"| view | gold table | time to live |\n|---|---|---|\n{ttls}"),
+            "views": dg.MetadataValue.md(table(("view", "gold table", "time to live"), ttls)),
         }
     )
 
@@ -61,19 +62,19 @@ def online_features(feature_store: dg.ResourceParam[FeatureStore]) -> dg.Materia
     """Materialises what changed between the gold version of the last time and the newest."""
     done = feature_store.materialise()
     written = sum(view.rows for view in done)
-    lines = [
-        f"| {v.view} | {v.mode} | {v.rows} | {v.days} | {v.gold_version} | {v.until:%Y-%m-%d %H:%M} |"
+    rows = [
+        (v.view, v.mode, v.rows, v.days, v.gold_version, f"{v.until:%Y-%m-%d %H:%M}")
         if v.until
-        else f"| {v.view} | empty | 0 | 0 | {v.gold_version} | |"
+        else (v.view, "empty", 0, 0, v.gold_version, "")
         for v in done
     ]
-    head = "| view | mode | rows written | days | gold version | newest instant (UTC) |\n|---|---|---|---|---|---|\n"
+    head = ("view", "mode", "rows written", "days", "gold version", "newest instant (UTC)")
     return dg.MaterializeResult(
         metadata={
             "status": "unchanged" if all(view.mode == "unchanged" for view in done) else "materialised",
             "online_store": feature_store.online_target,
             "dagster/row_count": written,
-            "views": dg.MetadataValue.md(head + "\n".join(lines)),
+            "views": dg.MetadataValue.md(table(head, rows)),
             **{f"delta_version_{view.gold_table}": view.gold_version for view in done},
         }
     )

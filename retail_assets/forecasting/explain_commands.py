@@ -1,13 +1,12 @@
 """`retail forecast explain`: why a forecast is what it is."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retail_assets.environments import current
-from retail_assets.terminal import Json, errors, print_json
+from retail_assets.terminal import Json, errors, print_json, say
 
 
 def explain(
@@ -25,6 +24,6 @@ def explain(
         found = find(current(), store, sku)
     if html is not None:
         html.write_text(page(found), encoding="utf-8")
-    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
+    print_json(found) if as_json else say(text(found))
     if html is not None and not as_json:
-        sys.stdout.write(f"\nwrote {html}\n")
+        say(f"\nwrote {html}")

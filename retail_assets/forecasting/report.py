@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retail_assets.core.figures import new_figure
+from retail_assets.core.markdown import table
 from retail_assets.resources.lake import Lake
 
 HISTORY_DAYS = 84
@@ -33,10 +35,8 @@ TITLES = (
 
 def segment_table(scores: pd.DataFrame) -> str:
     """A markdown table of `scores` (segment, value and the columns above), in the order given."""
-    head = ["| " + " | ".join(TITLES) + " |", "|" + "---|" * len(TITLES)]
     cells = {name: scores[name].map(form.format) for name, form in COLUMNS.items()}
-    lines = zip(scores["segment"], scores["value"], *cells.values(), strict=True)
-    return "\n".join([*head, *("| " + " | ".join(map(str, line)) + " |" for line in lines)])
+    return table(TITLES, zip(scores["segment"], scores["value"], *cells.values(), strict=True))
 
 
 def worst_and_median(proof: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -71,9 +71,8 @@ def series_history(lake: Lake, store_id: str, sku: str, until: Any) -> pd.DataFr
 
 def plot_series(history: pd.DataFrame, proof: pd.DataFrame, title: str, size: tuple[float, float] = (8.0, 2.8)) -> str:
     """A markdown image (inline PNG, about 40 KB): actual units, the forecast's mean and its 90 % interval."""
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=80, layout="constrained")
+    figure = new_figure(*size)
     axes = figure.subplots()
     days = pd.to_datetime(proof["target_date"])
     axes.plot(pd.to_datetime(history["business_date"]), history["units"], color="#444444", linewidth=1, label="units")
@@ -116,11 +115,10 @@ def plot_components(rows: pd.DataFrame, title: str) -> str:
 
     `rows` are one series of gold/demand_components, by day.
     """
-    from matplotlib.figure import Figure
 
     days = pd.to_datetime(rows["day"])
     parts = [name for name in ("trend", "weekly", "yearly", "holidays", "promotions") if rows[name].abs().sum() > 0]
-    figure = Figure(figsize=(8.0, 1.4 + 1.1 * len(parts)), dpi=80, layout="constrained")
+    figure = new_figure(8.0, 1.4 + 1.1 * len(parts))
     axes = figure.subplots(len(parts) + 1, 1, sharex=True, height_ratios=[2.0, *(1.0 for _ in parts)])
     axes[0].plot(days, rows["units"], color="#444444", linewidth=0.7, label="units")
     axes[0].plot(days, rows["prophet"], color="#4c72b0", linewidth=1.0, label="Prophet")

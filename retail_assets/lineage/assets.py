@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from retail_assets.core.markdown import table
 from retail_assets.lineage.config import LineageConfig
 from retail_assets.lineage.maintenance import compact_decisions
 from retail_assets.resources.lake import Lake
@@ -20,13 +21,11 @@ from retail_assets.resources.lake import Lake
 def decision_tables(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Compacts what has more than `most_decision_files` files a day; else changes nothing."""
     done = compact_decisions(lake, LineageConfig.load().most_decision_files)
-    rows = [f"| {made.table} | {made.compacted_days} | {made.files_before} | {made.files_after} |" for made in done]
+    rows = [(made.table, made.compacted_days, made.files_before, made.files_after) for made in done]
     return dg.MaterializeResult(
         metadata={
             "status": "compacted" if any(made.compacted_days for made in done) else "unchanged",
-            "tables": dg.MetadataValue.md(
-                "\n".join(["| table | days compacted | files before | after |", "|---|---|---|---|", *rows])
-            ),
+            "tables": dg.MetadataValue.md(table(("table", "days compacted", "files before", "after"), rows)),
         }
     )
 

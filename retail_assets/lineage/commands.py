@@ -1,6 +1,6 @@
 """`retail trace`: from a decision back to the raw rows it rests on."""
 
-import sys
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from retail_assets.environments import current
-from retail_assets.terminal import Json, as_instant, print_json
+from retail_assets.home_lock import alone
+from retail_assets.terminal import Json, as_instant, print_json, say
 
 traces = typer.Typer(help="Follow a decision back to the raw rows it rests on.", no_args_is_help=True)
 
@@ -39,7 +40,7 @@ def trace_price(
     found = find_and_trace(current(), decision, store_id=store, sku=sku, at=at, replay=replay)
     if html is not None:
         html.write_text(page(found), encoding="utf-8")
-    print_json(found) if as_json else sys.stdout.write(text(found) + "\n")
+    print_json(found) if as_json else say(text(found))
     if (error := failed(found)) is not None:
         raise error
 
@@ -54,12 +55,14 @@ def tidy(
     from retail_assets.lineage.maintenance import tidy as tidy_lake
 
     config = LineageConfig.load()
-    done = tidy_lake(current().lake, config.most_decision_files, config.live_decision_days, dry_run)
+    environment = current()
+    with nullcontext() if dry_run else alone(environment.home):
+        done = tidy_lake(environment.lake, config.most_decision_files, config.live_decision_days, dry_run)
     if as_json:
         print_json([made.model_dump() for made in done])
         return
     for made in done:
         if made.compacted_days or made.removed or made.refused:
             said = made.refused or f"{made.files_before} files, now {made.files_after}; {made.removed} old ones removed"
-            sys.stdout.write(f"{made.table}: {said}\n")
-    sys.stdout.write(f"{len(done)} tables looked at\n")
+            say(f"{made.table}: {said}")
+    say(f"{len(done)} tables looked at")

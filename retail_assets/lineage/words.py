@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from retail_assets.core.markdown import bullets, code, shown, table
 from retail_assets.lineage.document import Feature, Rows, Trace
 from retail_assets.lineage.models import ModelStory
 from retail_assets.serving.ledger import CLOUD
@@ -39,14 +40,17 @@ def text(trace: Trace) -> str:
 
 def markdown(trace: Trace) -> str:
     """A short form: the price, its reasons, whether the sums agree, and each model."""
-    lines = [f"**{trace.sku} in {trace.store_id}: {trace.price} {trace.currency}**", ""]
-    lines += [f"- {word}" for word in trace.words]
-    lines += ["", "| sum | raw rows | gold | agrees |", "|---|---|---|---|"]
-    lines += [f"| {s.what} | {s.raw} | {s.gold} | {'yes' if s.agrees else s.difference} |" for s in trace.sums]
+    lines: list[str] = [
+        f"**{shown(f'{trace.sku} in {trace.store_id}: {trace.price} {trace.currency}')}**",
+        "",
+        bullets(trace.words),
+    ]
+    sums = ((s.what, s.raw, s.gold, "yes" if s.agrees else s.difference) for s in trace.sums)
+    lines += ["", table(("sum", "raw rows", "gold", "agrees"), sums)]
     if trace.replay:
-        lines += ["", f"Replay: {trace.replay.verdict}."]
-    lines += ["", *(f"- {_model(story)}" for story in trace.models)]
-    lines += ["", f"`retail trace price --decision {trace.decision_id}`"]
+        lines += ["", f"Replay: {shown(trace.replay.verdict)}."]
+    lines += ["", bullets(map(_model, trace.models))]
+    lines += ["", code(f"retail trace price --decision {trace.decision_id}")]
     return "\n".join(lines)
 
 
@@ -101,9 +105,9 @@ def _forecast(trace: Trace) -> Iterator[str]:
     if isinstance(features, str):
         yield f"  {features}"
         return
-    for table, values in features.tables.items():
-        yield f"  {table} version {features.versions[table]}, of {features.days[table] or 'no day that was known'}"
-        said = [f"{name} {value:.6g}" for name, value in values.items() if isinstance(value, int | float)]
+    for name, values in features.tables.items():
+        yield f"  {name} version {features.versions[name]}, of {features.days[name] or 'no day that was known'}"
+        said = [f"{field} {value:.6g}" for field, value in values.items() if isinstance(value, int | float)]
         yield from (f"    {', '.join(said[i : i + 6])}" for i in range(0, len(said), 6))
 
 

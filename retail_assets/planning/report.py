@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from retail_assets.core.markdown import table
+
 LEVEL_COLUMNS = {
     "level": ("level", "{}"),
     "rows": ("rows", "{:,.0f}"),
@@ -24,6 +26,5 @@ def level_table(scores: pd.DataFrame) -> str:
 def markdown(rows: pd.DataFrame, columns: dict[str, tuple[str, str]]) -> str:
     """A markdown table; `columns` maps a column to its title and format, in order."""
     titles = [title for title, _ in columns.values()]
-    head = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     cells = [rows[name].map(form.format) for name, (_, form) in columns.items()]
-    return "\n".join([*head, *("| " + " | ".join(line) + " |" for line in zip(*cells, strict=True))])
+    return table(titles, zip(*cells, strict=True))

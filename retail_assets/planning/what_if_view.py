@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
+from rich.text import Text
 
+from retail_assets.core.figures import new_figure
 from retail_assets.planning.what_if import Answer, WhatIfError
-from retail_assets.terminal import print_table
+from retail_assets.terminal import marked, print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,12 +58,13 @@ def show_answer(answer: Answer, console: Console) -> None:
     """Prints the days, the totals and what the answer rests on."""
     title = f"{answer.sku} in {answer.store_id}, units a day"
     numbers = ("planned price", "changed price", "planned", "changed", "95 % from", "to")
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Text, ...]] = []
     for row in answer.days.to_dict("records"):
         prices = (f"{row[name]:.2f}" for name in ("planned_price", "changed_price"))
         units = (f"{row[name]:.1f}" for name in ("planned", "changed", "low", "high"))
         cells = (f"{row['target_date']:%a %d %b %Y}", *prices, *units)
-        rows.append(cells if row["changed"] == row["planned"] else tuple(f"[bold]{text}[/]" for text in cells))
+        style = "" if row["changed"] == row["planned"] else "bold"
+        rows.append(tuple(Text(text, style=style) for text in cells))
     print_table(console, ("day", *numbers), rows, title=title, numbers=numbers)
     found = totals(answer)
     for name, unit in (("units", None), ("revenue", answer.currency), ("margin", answer.currency)):
@@ -76,15 +79,14 @@ def show_answer(answer: Answer, console: Console) -> None:
         said += f"; the display of a promotion alone sells {answer.display - 1:+.0%}"
     console.print(said, highlight=False)
     for note in answer.notes:
-        console.print(f"[yellow]{note}[/]", highlight=False)
+        console.print(marked("[yellow]{}[/]", note))
 
 
 def figure(answer: Answer) -> "Figure":
     """Planned and changed curve with the 95 % band of the effect."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(9.0, 3.6), dpi=100, layout="constrained")
+    drawn = new_figure(9.0, 3.6, dpi=100)
     axes, days = drawn.subplots(), answer.days
     at = pd.to_datetime(days["target_date"])
     axes.fill_between(at, days["low"], days["high"], color=CHANGED, alpha=0.25, linewidth=0, label="95 % of the effect")

@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.core.markdown import shown
 from retail_assets.lineage.example import example_trace
 from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
 from retail_assets.pricing import report
@@ -183,7 +184,7 @@ def _metadata(lake: Lake, inputs: BatchInputs) -> dict[str, dg.MetadataValue]:
         "with_recorded_cost": dg.MetadataValue.int(costs),
         "per_store": dg.MetadataValue.md(report.store_counts(lake, day)),
         "biggest_changes": dg.MetadataValue.md(changes),
-        "example": dg.MetadataValue.md(report.example_in_words(lake, day).replace("\n", "  \n")),
+        "example": dg.MetadataValue.md("  \n".join(map(shown, report.example_in_words(lake, day).splitlines()))),
     }
 
 

@@ -4,13 +4,13 @@ import math
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from retail_assets.pricing.backtest import MOST_SHOWN, STEPS, Backtest, backtest
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.history import Columns
-from retail_assets.terminal import print_table
+from retail_assets.terminal import marked, print_table
 
 NAMES = {
     "no_response": "no answer to prices",
@@ -45,7 +45,7 @@ def show_backtest(found: Backtest, console: Console) -> None:
     figures = ("deviance per unit", "absolute error per unit", "MAPE")
     rows = []
     for name, score in found.scores.items():
-        label = f"[bold]{NAMES[name]} (kept)[/]" if name == found.kept else NAMES[name]
+        label = Text(f"{NAMES[name]} (kept)", style="bold") if name == found.kept else Text(NAMES[name])
         rows.append((label, f"{score.deviance:.4f}", f"{score.wape:.4f}", f"{score.mape:.4f}"))
     print_table(console, ("held-back rows", *figures), rows, title=title, numbers=figures)
     console.print(f"forecasts: {NAMES[found.forecast_by]}", highlight=False)
@@ -60,7 +60,9 @@ def show_backtest(found: Backtest, console: Console) -> None:
     if found.covariates:
         _show_covariates(found, console)
     for name in found.beaten_by:
-        console.print(f"[yellow]{NAMES[name]} was better on these rows[/]: look for covariates that are missing")
+        console.print(
+            marked("[yellow]{} was better on these rows[/]: look for covariates that are missing", NAMES[name])
+        )
     for note in found.notes:
         console.print(note, highlight=False)
     for file in found.files:
@@ -77,7 +79,7 @@ def _show_series(found: Backtest, console: Console) -> None:
     rows = []
     for row in found.own:
         figures = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols))
-        rows.append((escape(row.series), *figures, f"{row.weight:.2f}", f"{row.rows:,}", escape(row.source)))
+        rows.append((row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", row.source))
     title = "own-price elasticity of each series"
     print_table(console, ("series", *heads, "source"), rows, title=title, numbers=heads)
 
@@ -88,7 +90,7 @@ def _show_items(found: Backtest, console: Console) -> None:
     for row in found.items[:MOST_SHOWN]:
         own = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols), f"{row.series:,}")
         others = (_figure(row.others), _interval(row.others_lo, row.others_hi))
-        rows.append((escape(row.item), *own, _interval(row.lowest, row.highest), *others, escape(row.source)))
+        rows.append((row.item, *own, _interval(row.lowest, row.highest), *others, row.source))
     title = "own-price elasticity of each item's average series"
     print_table(console, ("item", *heads, "source"), rows, title=title, numbers=heads)
 
@@ -99,7 +101,7 @@ def _show_covariates(found: Backtest, console: Console) -> None:
     rows = []
     for row in found.covariates[:MOST_SHOWN]:
         units = "" if row.effect is None else f"{math.expm1(min(row.effect, 50.0)):+.0%}"
-        rows.append((escape(row.of), escape(row.covariate), _figure(row.effect), _interval(row.lo, row.hi), units))
+        rows.append((row.of, row.covariate, _figure(row.effect), _interval(row.lo, row.hi), units))
     title = "change of ln units for one more of a covariate"
     print_table(console, (of, "covariate", *figures), rows, title=title, numbers=figures)
     if len(found.covariates) > MOST_SHOWN:

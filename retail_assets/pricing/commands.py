@@ -1,7 +1,6 @@
 """`retail prices`: what is published, what waits for a person, and the kill switch."""
 
 import json
-import sys
 from typing import Annotated, Any, Literal
 
 import typer
@@ -9,7 +8,7 @@ import typer
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import current
 from retail_assets.resources.lake import Lake
-from retail_assets.terminal import By, Json, who
+from retail_assets.terminal import By, Json, say, who
 
 SHOWN = 20
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with who did it.")]
@@ -253,4 +252,4 @@ def _require_known(lake: Lake, store: str | None, sku: str | None) -> None:
 
 def _print(document: Any, lines: list[str], as_json: bool) -> None:
     text = json.dumps(document, indent=2, default=str) if as_json else "\n".join(lines)
-    sys.stdout.write(text + "\n")
+    say(text)

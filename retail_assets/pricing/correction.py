@@ -18,6 +18,7 @@ from retail_assets.pricing.log import append_one
 from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.publication import CORRECTION, Publication, published_prices, record_correction
 from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.sql_text import literal
 from retail_assets.pricing.switch import stopped
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
@@ -72,7 +73,8 @@ def _require_open(lake: Lake, config: PricingConfig, store_id: str, sku: str) ->
             f"{store_id} is in the shadow: none of its prices leaves the house",
             todo="give the store another mode in configs/pricing.yaml: publication.stores",
         )
-    found = lake.query(f"select category from {lake.scan('gold', 'dim_product')} where sku = '{sku}'").to_pylist()
+    products = lake.scan("gold", "dim_product")
+    found = lake.query(f"select category from {products} where sku = {literal(sku)}").to_pylist()
     stop = stopped(lake).stop_of(store_id, found[0]["category"] if found else None)
     if stop is not None:
         raise CorrectionError(

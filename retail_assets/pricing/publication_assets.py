@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from retail_assets.core.figures import new_figure
+from retail_assets.core.markdown import table
 from retail_assets.environments import Home
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
@@ -80,8 +82,7 @@ def price_publications(
 def price_files(lake: dg.ResourceParam[Lake], home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
     """Writes the price file of every store with published prices."""
     files = write_price_files(lake, home)
-    table = "\n".join(["| store | rows | changed | file |", "|---|---|---|---|"])
-    table += "".join(f"\n| {f.store_id} | {f.rows} | {f.changed} | {f.path} |" for f in files)
+    rows = ((f.store_id, f.rows, f.changed, f.path) for f in files)
     written = sum(f.written for f in files)
     return dg.MaterializeResult(
         metadata={
@@ -89,7 +90,7 @@ def price_files(lake: dg.ResourceParam[Lake], home: dg.ResourceParam[Home]) -> d
             "files": len(files),
             "written": written,
             "dagster/row_count": sum(f.rows for f in files),
-            "per_store": dg.MetadataValue.md(table),
+            "per_store": dg.MetadataValue.md(table(("store", "rows", "changed", "file"), rows)),
         }
     )
 
@@ -125,11 +126,10 @@ def price_integrity(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
 
 def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
     """A markdown image (inline PNG): the share of wrong prices of each store, and the limit."""
-    from matplotlib.figure import Figure
 
     from retail_assets.pricing.report import _image
 
-    figure = Figure(figsize=(9.0, 2.4), dpi=80, layout="constrained")
+    figure = new_figure(9.0, 2.4)
     axes = figure.subplots()
     axes.bar(rows["store_id"].to_pylist(), [100 * share for share in rows[column].to_pylist()], color="#4c72b0")
     axes.axhline(100 * limit, color="#c44e52", linewidth=0.8, linestyle=":")
@@ -140,19 +140,14 @@ def integrity_plot(rows: "pa.Table", column: str, limit: float) -> str:
 
 def _metadata(done: Published) -> dict[str, Any]:
     head = (
-        "| | rows | on promotion | changed | mean change | changed, by revenue | mean change, by revenue "
-        "| at a guardrail | revenue at risk | promised gain |"
-    )
-    table = (
-        head
-        + "\n|---|---|---|---|---|---|---|---|---|---|"
-        + "".join(
-            f"\n| {n.scope} | {n.rows} | {n.planned} | {n.changed:.1%} | {n.mean_change:+.2%} "
-            f"| {n.changed_revenue:.1%} | {n.mean_change_revenue:+.2%} | {n.at_guardrail:.1%} "
-            f"| {n.revenue_at_risk:.2%} | {n.promised_gain:.2%} |"
-            for n in done.numbers
-        )
-    )
+        "", "rows", "on promotion", "changed", "mean change", "changed, by revenue", "mean change, by revenue",
+        "at a guardrail", "revenue at risk", "promised gain",
+    )  # fmt: skip
+    rows = (
+        (n.scope, n.rows, n.planned, f"{n.changed:.1%}", f"{n.mean_change:+.2%}", f"{n.changed_revenue:.1%}",
+         f"{n.mean_change_revenue:+.2%}", f"{n.at_guardrail:.1%}", f"{n.revenue_at_risk:.2%}", f"{n.promised_gain:.2%}")
+        for n in done.numbers
+    )  # fmt: skip
     return {
         "status": "withheld by the circuit breaker" if done.findings else ", ".join(done.counts) or "no store",
         "batch": done.batch_id,
@@ -162,7 +157,7 @@ def _metadata(done: Published) -> dict[str, Any]:
         "paid_within_10_pct": done.near.within_10,
         "paid_within_30_pct": done.near.within_30,
         "tripped": [finding.words for finding in done.findings],
-        "numbers": dg.MetadataValue.md(table),
+        "numbers": dg.MetadataValue.md(table(head, rows)),
     }
 
 

@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.core import markdown
 from retail_assets.core.errors import RetailError
+from retail_assets.core.figures import new_figure
 from retail_assets.pricing.evaluation import BASELINES, VARIANTS
 from retail_assets.pricing.explain import explain
 from retail_assets.pricing.model import MEASURES, PRODUCT, PriceModel
@@ -50,10 +52,9 @@ def response_table(model: PriceModel, lake: Lake) -> pd.DataFrame:
 
 def contender_table(metrics: dict[str, float]) -> str:
     """A markdown table of the held-back errors of the model and what it was held against."""
-    lines = ["| | deviance per unit | absolute error per unit |", "|---|---|---|"]
-    for name in (*VARIANTS, *BASELINES):
-        deviance, wape = metrics[f"holdout_deviance_{name}"], metrics[f"holdout_wape_{name}"]
-        lines.append(f"| {NAMES[name]} | {deviance:.4f} | {wape:.4f} |")
+    measures = ("holdout_deviance_", "holdout_wape_")
+    rows = ([NAMES[name], *(f"{metrics[m + name]:.4f}" for m in measures)] for name in (*VARIANTS, *BASELINES))
+    lines: list[str] = [markdown.table(("", "deviance per unit", "absolute error per unit"), rows)]
     if "cross_elasticity" in metrics:
         cross, error = metrics["cross_elasticity"], 1.96 * metrics["cross_error"]
         lines += ["", f"Cross-elasticity within categories: {cross:.2f} ({cross - error:.2f} to {cross + error:.2f})."]
@@ -69,26 +70,25 @@ def category_table(responses: pd.DataFrame) -> str:
         others=("others", "first"), others_lo=("others_lo", "first"), others_hi=("others_hi", "first"),
     ).sort_values("elasticity")  # fmt: skip
     heads = ("category", "SKUs", "median", "from", "to", "interval", "own sales", "its others win")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines: list[tuple[object, ...]] = []
     table = table.head(MOST_CATEGORIES)
     for name, row in zip(table.index, table.to_dict("records"), strict=True):
         shown = [f"{row[c]:.2f}" for c in ("elasticity", "lowest", "highest", "width")]
         won = (
             f"{row['others']:.2f} ({row['others_lo']:.2f} to {row['others_hi']:.2f})" if pd.notna(row["others"]) else ""
         )
-        lines.append(f"| {name} | {row['skus']} | {' | '.join(shown)} | {row['own']:.0%} | {won} |")
-    return "\n".join(lines)
+        lines.append((name, row["skus"], *shown, f"{row['own']:.0%}", won))
+    return markdown.table(heads, lines)
 
 
 def demand_curves(responses: pd.DataFrame) -> str:
     """A markdown image (inline PNG): units per day over price, with 95 % bands, from most to least elastic SKU."""
-    from matplotlib.figure import Figure
 
     known = responses[responses["units_per_day"] > 0].sort_values("elasticity", kind="stable")
     if known.empty:
         raise ReportError("no SKU has sold recently: there is no demand curve to draw")
     places = np.unique(np.linspace(0, len(known) - 1, CURVES).astype(int))
-    figure = Figure(figsize=(9.0, 2.6), dpi=80, layout="constrained")
+    figure = new_figure(9.0, 2.6)
     for axes, row in zip(
         np.atleast_1d(figure.subplots(1, len(places))), known.iloc[places].to_dict("records"), strict=True
     ):
@@ -105,10 +105,9 @@ def demand_curves(responses: pd.DataFrame) -> str:
 
 def elasticity_plot(responses: pd.DataFrame) -> str:
     """A markdown image (inline PNG): every SKU's elasticity with its 95 % interval, sorted."""
-    from matplotlib.figure import Figure
 
     ordered = responses.sort_values("elasticity", kind="stable")
-    figure = Figure(figsize=(9.0, 2.6), dpi=80, layout="constrained")
+    figure = new_figure(9.0, 2.6)
     axes = figure.subplots()
     place: npt.NDArray[np.int64] = np.arange(len(ordered))
     axes.fill_between(place, ordered["lo"], ordered["hi"], color="#4c72b0", alpha=0.3, linewidth=0, label="95 %")
@@ -172,9 +171,7 @@ def newest_decisions(lake: Lake, business_date: str) -> str:
 
 def _markdown(rows: pa.Table) -> str:
     names = rows.column_names
-    head = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    cells = zip(*(rows[name].to_pylist() for name in names), strict=True)
-    return "\n".join([*head, *("| " + " | ".join(map(str, row)) + " |" for row in cells)])
+    return markdown.table(names, zip(*(rows[name].to_pylist() for name in names), strict=True))
 
 
 def _image(figure: "Figure", title: str) -> str:

@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from retail_assets.core.manifest import sha256
+from retail_assets.core.markdown import Markdown, passed_word, table
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
@@ -97,9 +98,9 @@ def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
     from retail_assets.serving.bentos import build_all
 
     built = build_all(home.models)
-    lines = [f"| {product} | {tag} | {'yes' if new else 'no'} |" for product, (tag, _, new) in built.items()]
-    table = "\n".join(["| product | Bento | built now |", "|---|---|---|", *lines])
-    return dg.MaterializeResult(metadata={"bentos": dg.MetadataValue.md(table), "dagster/row_count": len(built)})
+    rows = ((product, tag, "yes" if new else "no") for product, (tag, _, new) in built.items())
+    made = dg.MetadataValue.md(table(("product", "Bento", "built now"), rows))
+    return dg.MaterializeResult(metadata={"bentos": made, "dagster/row_count": len(built)})
 
 
 @dg.asset(
@@ -158,40 +159,38 @@ def _newest(model_store: ModelStore, products: Sequence[str]) -> list[tuple[str,
 
 def release_table(rows: Sequence[Release]) -> str:
     """A markdown table of rows of the ledger, with a link to the run that made each, where one did."""
-    lines = [
-        f"| {r.at:%Y-%m-%d %H:%M:%S} | {r.product} | {r.target} | {r.action} | {r.version} | {r.share:.0%} "
-        f"| {r.previous or '-'} | {r.by} | {r.reason} | {f'[{r.run_id[:8]}](/runs/{r.run_id})' if r.run_id else '-'} |"
+    head = ("at (UTC)", "product", "target", "action", "version", "share", "before", "by", "reason", "run")
+    lines = (
+        (f"{r.at:%Y-%m-%d %H:%M:%S}", r.product, r.target, r.action, r.version, f"{r.share:.0%}", r.previous or "-",
+         r.by, r.reason, Markdown(f"[{r.run_id[:8]}](/runs/{r.run_id})") if r.run_id else "-")
         for r in rows
-    ]
-    head = "| at (UTC) | product | target | action | version | share | before | by | reason | run |"
-    return "\n".join([head, "|" + "---|" * 10, *lines])
+    )  # fmt: skip
+    return table(head, lines)
 
 
 def decision_table(decisions: list[ReleaseDecision]) -> str:
     """A markdown table: what became of each candidate and why."""
-    lines = [
-        f"| {d.product} | {d.version} | {d.live or 'nothing'} | {d.outcome} | {'; '.join(d.reasons) or 'passed'} |"
-        for d in decisions
-    ]
-    return "\n".join(["| product | candidate | live before | outcome | why |", "|---|---|---|---|---|", *lines])
+    rows = ((d.product, d.version, d.live or "nothing", d.outcome, "; ".join(d.reasons) or "passed") for d in decisions)
+    return table(("product", "candidate", "live before", "outcome", "why"), rows)
 
 
 def comparison_table(decisions: list[ReleaseDecision]) -> str:
     """A markdown table of every number that was compared."""
-    lines = [
-        f"| {d.product} | {c.metric} | {c.side} | {c.value} | {c.limit} "
-        f"| {'' if c.bound is None else f'{c.bound:.4g}'} | {'yes' if c.passed else '**no**'} |"
+    rows = (
+        (
+            d.product,
+            c.metric,
+            c.side,
+            c.value,
+            c.limit,
+            "" if c.bound is None else f"{c.bound:.4g}",
+            passed_word(c.passed),
+        )
         for d in decisions
         if d.report
         for c in d.report.comparisons
-    ]
-    return "\n".join(
-        [
-            "| product | metric | against | value | limit | bound at its confidence | passed |",
-            "|---|---|---|---|---|---|---|",
-            *lines,
-        ]
     )
+    return table(("product", "metric", "against", "value", "limit", "bound at its confidence", "passed"), rows)
 
 
 ASSETS = [*RELEASED, releases, live_quality, bentos]

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.core.markdown import table
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import Arm, Routes, arm_of, routes
@@ -89,5 +90,5 @@ class Assignment:
 
 def share_table(shares: Sequence[Share]) -> str:
     """A markdown table: which version decided how many rows of how many stores, as which arm."""
-    lines = [f"| {s.version} | {s.arm} | {len(pc.unique(s.rows['store_id']))} | {s.rows.num_rows} |" for s in shares]
-    return "\n".join(["| version | arm | stores | rows |", "|---|---|---|---|", *lines])
+    rows = ((s.version, s.arm, len(pc.unique(s.rows["store_id"])), s.rows.num_rows) for s in shares)
+    return table(("version", "arm", "stores", "rows"), rows)

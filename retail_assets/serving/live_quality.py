@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.core.markdown import table
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.arms import Arm, arm_of
 from retail_assets.serving.ledger import LIVE_ACTIONS, Ledger, Release
@@ -186,8 +187,7 @@ def by_arm(lake: Lake, days: int = 7) -> list[dict[str, object]]:
 def quality_table(rows: Sequence[dict[str, object]]) -> str:
     """A markdown table of `by_arm`."""
     names = list(rows[0]) if rows else list(KEYS[:4])
-    lines = ["| " + " | ".join(_said(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(names) + " |", "|" + "---|" * len(names), *lines])
+    return table(names, ([_said(row[name]) for name in names] for row in rows))
 
 
 def _said(value: object) -> str:

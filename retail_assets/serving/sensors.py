@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from retail_assets.core.markdown import passed_word, table
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.canary_watch import BY
 from retail_assets.serving.ledger import Ledger, Release
@@ -37,9 +38,8 @@ def observed(release: Release) -> dict[str, Any]:
 
 def report_table(report: dict[str, Any]) -> str:
     """A markdown table of a stored gate report or verdict."""
-    lines = [f"| {c['metric']} | {c['side']} | {'yes' if c['passed'] else '**no**'} | {c['reason']} |"
-             for c in report["comparisons"]]  # fmt: skip
-    return "\n".join(["| metric | against | passed | in words |", "|---|---|---|---|", *lines])
+    rows = ((c["metric"], c["side"], passed_word(c["passed"]), c["reason"]) for c in report["comparisons"])
+    return table(("metric", "against", "passed", "in words"), rows)
 
 
 SENSORS = [verdicts_are_observed]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from retail_assets.core import markdown
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.store_centre import store_reports
@@ -39,21 +40,18 @@ def stores(home: dg.ResourceParam[Home], lake: dg.ResourceParam[Lake]) -> dg.Mat
 
 def table(reports: Sequence[StoreReport]) -> str:
     """A markdown table: one line per store and service."""
-    lines = [
-        "| store | health | heard | service | version | p99 | answers | errors | waiting | why |",
-        "|---" * 10 + "|",
-    ]
+    head = ("store", "health", "heard", "service", "version", "p99", "answers", "errors", "waiting", "why")
+    lines: list[tuple[object, ...]] = []
     for found in reports:
         heard = "never" if found.silent_s is None else f"{found.silent_s:.0f} s ago"
         why = "; ".join(found.reasons)
         for product, service in sorted(found.status.services.items()) if found.status else []:
             p99 = "" if service.p99_ms is None else f"{service.p99_ms:.1f} ms"
             numbers = (p99, service.requests, service.errors, service.waiting_decisions)
-            cells = (found.target, found.health, heard, product, service.version, *numbers, why)
-            lines.append(f"| {' | '.join(map(str, cells))} |")
+            lines.append((found.target, found.health, heard, product, service.version, *numbers, why))
         if found.status is None or not found.status.services:
-            lines.append(f"| {found.target} | {found.health} | {heard} | | | | | | | {why} |")
-    return "\n".join(lines)
+            lines.append((found.target, found.health, heard, *("" for _ in head[4:]), why))
+    return markdown.table(head, lines)
 
 
 ASSETS = [stores]

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from retail_assets.core.markdown import Markdown, bullets, code, shown, table
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import load_contracts
@@ -86,7 +87,7 @@ def _bronze_asset(spec: SourceSpec) -> dg.AssetsDefinition:
 
 def _metadata(lake: Lake, contract: Contract, report: SourceReport) -> dict[str, Any]:
     schema = bronze_schema(contract)
-    changes = [f"- `{change.file}`: {change.change}" for change in report.schema_changes]
+    changes = [Markdown(f"{code(change.file)}: {shown(change.change)}") for change in report.schema_changes]
     return {
         "status": "loaded" if report.files else "unchanged",
         "dagster/row_count": lake.open("bronze", contract.source).count(),
@@ -101,7 +102,7 @@ def _metadata(lake: Lake, contract: Contract, report: SourceReport) -> dict[str,
         "rows_duplicate": report.rows_duplicate,
         "business_dates": len(report.business_dates),
         **{f"times_{change}": rows for change, rows in report.clock_changes.items()},
-        "schema_changes": dg.MetadataValue.md("\n".join(changes) or "none"),
+        "schema_changes": dg.MetadataValue.md(bullets(changes)),
         "quarantine": dg.MetadataValue.md(quarantine_table(lake, contract.source)),
     }
 
@@ -116,11 +117,9 @@ def quarantine_table(lake: Lake, source: str) -> str:
     ).to_pylist()
     if not found:
         return "empty"
-    lines = ["| reason | rows | for example | where | the row as it came |", "| --- | --- | --- | --- | --- |"]
-    for row in found:
-        raw = str(row["raw"]).replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {row['kind']} | {row['rows']} | {row['reason']} | {row['place']} | `{raw}` |")
-    return "\n".join(lines)
+    head = ("reason", "rows", "for example", "where", "the row as it came")
+    rows = ((row["kind"], row["rows"], row["reason"], row["place"], code(row["raw"])) for row in found)
+    return table(head, rows)
 
 
 ASSETS = [_bronze_asset(spec) for spec in SOURCES]

@@ -4,7 +4,6 @@ A batch that is named in ops/load_batches but has no row in ops/loads never happ
 left behind and loads its files again.
 """
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ import duckdb
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Contract
-from retail_assets.sources.layouts import Layouts
+from retail_assets.sources.layouts import Layouts, Seen
 from retail_assets.sources.parts import Part, Tally
-from retail_assets.sources.raw import Layout, RawFile
+from retail_assets.sources.raw import Layout, RawFile, Told, layout_text
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import SchemaChange, SourceReport
 from retail_assets.sources.state import State
@@ -65,18 +64,22 @@ class BatchLoader:
         part.register(files)
         tallies = {file.index: Tally() for file in files}
         layouts: dict[int, Layout] = {file.index: {} for file in files}
+        told: dict[int, Told] = {file.index: {} for file in files}
         part.start()
         for piece in slices(files):
             for index, count in piece.read.items():
                 tallies[index].read += count
-            for index, layout in part.add(piece).items():
+            judged = part.add(piece)
+            for index, layout in judged.layouts.items():
                 layouts[index] |= layout
+            for index, told_of in judged.told.items():
+                told[index] |= told_of
             if part.rows >= PART_ROWS:
                 self._write(part, files, tallies, loaded_at)
                 part.start()
         if part.rows:
             self._write(part, files, tallies, loaded_at)
-        self._commit(files, tallies, layouts, batch_id, loaded_at)
+        self._commit(files, tallies, layouts, told, batch_id, loaded_at)
 
     def _write(self, part: Part, files: Sequence[RawFile], tallies: dict[int, Tally], loaded_at: datetime) -> None:
         part.settle()
@@ -94,7 +97,7 @@ class BatchLoader:
         for file in files:
             read = self._rows_by_load[file.load_id]
             tally = Tally(read=read, duplicate=read)
-            rows.append(self._load_row(file, tally, {}, (), "", datetime.now(UTC), "duplicate"))
+            rows.append(self._load_row(file, tally, "{}", (), "", datetime.now(UTC), "duplicate"))
         if rows:
             append_rows(self._lake, "loads", rows, LOADS)
             self._rows += rows
@@ -129,16 +132,18 @@ class BatchLoader:
         files: Sequence[RawFile],
         tallies: dict[int, Tally],
         layouts: dict[int, Layout],
+        told: dict[int, Told],
         batch_id: str,
         loaded_at: datetime,
     ) -> None:
         rows = []
         for file in files:
             label, layout = self._prefix + file.feed.name, layouts[file.index]
-            rows_read = tallies[file.index].read
-            changes = self._layouts.changes(self._contract, file.feed, label, file.name, layout, rows_read)
+            seen = Seen(label, file.name, layout, tallies[file.index].read, told[file.index])
+            changes = self._layouts.changes(self._contract, file.feed, seen)
             self._changes += [SchemaChange(feed=label, file=file.name, change=change) for change in changes]
-            rows.append(self._load_row(file, tallies[file.index], layout, changes, batch_id, loaded_at, "committed"))
+            kept = layout_text(layout, told[file.index] if file.feed.derive is not None else ())
+            rows.append(self._load_row(file, tallies[file.index], kept, changes, batch_id, loaded_at, "committed"))
         append_rows(self._lake, "loads", rows, LOADS)
         self._fault_point("loads_written")
         self._rows += rows
@@ -149,7 +154,7 @@ class BatchLoader:
         self,
         file: RawFile,
         tally: Tally,
-        layout: Layout,
+        layout: str,
         changes: tuple[str, ...],
         batch_id: str,
         loaded_at: datetime,
@@ -163,7 +168,7 @@ class BatchLoader:
             "sha256": file.sha256,
             "bytes": file.size,
             "mtime_us": file.mtime_us,
-            "layout": json.dumps(layout),
+            "layout": layout,
             "rows_read": tally.read,
             "rows_bronze": tally.bronze,
             "rows_quarantined": tally.quarantined,

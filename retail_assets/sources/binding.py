@@ -17,8 +17,8 @@ from retail_assets.sources.contract import Contract, Feed, Mapping
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge
 from retail_assets.sources.raw import Layout
-from retail_assets.sources.sampling import NotDerived, file_layouts, header_below
-from retail_assets.sources.staging import quoted
+from retail_assets.sources.sampling import NotDerived, file_layouts, header_below, row_for_header
+from retail_assets.sources.staging import Own, quoted, with_offered
 from retail_assets.sources.values import sql_type
 
 UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
@@ -33,6 +33,7 @@ class Claims:
     feed: Feed
     contract: Contract
     fields: tuple[str, ...]
+    skipped: dict[str, str]
     open: dict[Location, str] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     columns: int = 0
@@ -41,8 +42,10 @@ class Claims:
     @classmethod
     def of(cls, contract: Contract, feed: Feed, contracts: dict[str, Contract]) -> "Claims":
         """Everything `feed` says about columns: names of required ones, and its SQL."""
+        skipped = {r.name: r.column for r in contract.references if r.column in feed.skip_references}
         contract = contract.for_feed(feed)
-        claims = cls(feed, contract, tuple(name for r in contract.references for name in contracts[r.source].columns))
+        fields = tuple(name for r in contract.references for name in contracts[r.source].columns)
+        claims = cls(feed, contract, fields, skipped)
         claims.open = {("columns", name): "" for name in claims._plain()}
         claims.open |= {at: "" for at, _, _ in Judge(contract, feed, {}).texts()}
         return claims
@@ -87,6 +90,8 @@ class Claims:
     def _nowhere(self, kind: str, name: str) -> str:
         if kind == "find key":
             return "the row that is referred to does not have" + did_you_mean(name, self.fields)
+        if kind == "Referenced table" and name in self.skipped:
+            return f"skip_references leaves out by {self.skipped[name]!r}"
         if kind == "Referenced table":
             return "is nothing that is referred to" + did_you_mean(name, [r.name for r in self.contract.references])
         return "no file has" + did_you_mean(name, self.names)
@@ -104,7 +109,8 @@ def check_mapping(
             try:
                 check_claims(connection, contracts, claims, file_layouts(files, feed, root), ("feeds", i), lines)
             except NotDerived as wrong:
-                raise _not_derived(wrong, feed, lines.at(("feeds", i, "derive"))) from wrong
+                said = _not_derived(wrong, feed, lines.at(("feeds", i, "derive")))
+                raise _with_header_below(said, feed, files) from wrong
             except SourceConfigError as wrong:
                 raise _with_header_below(wrong, feed, files) from wrong
 
@@ -137,7 +143,15 @@ def check_claims(
 
 def _with_header_below(wrong: SourceConfigError, feed: Feed, files: Sequence[Path]) -> SourceConfigError:
     """`wrong`, with a hint where a line below the first of a CSV file has the names that the feed reads."""
-    line = header_below(files[0], feed) if files and feed.format == "csv" and feed.derive is None else None
+    if not files or feed.format != "csv":
+        return wrong
+    if (row := row_for_header(files[0], feed)) is not None:
+        hint = (
+            f"the first line of {files[0].name} seems to be a row, {row}: if the files have no header, name their "
+            "columns by `dialect: {header: [...]}`"
+        )
+        return SourceConfigError(wrong.what, where=wrong.where, todo=hint)
+    line = header_below(files[0], feed) if feed.derive is None else None
     if line is None:
         return wrong
     hint = f"the header seems to be line {line} of {files[0].name}: say `dialect: {{skip_lines: {line - 1}}}`"
@@ -167,8 +181,9 @@ def _unsplit(columns: Sequence[str]) -> str:
 def _create_view(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     columns = "".join(f", NULL::{kind} AS {quoted(name)}" for name, kind in layout.items())
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW probe AS SELECT 0 AS _pos, 0::INTEGER AS _file, 0::INTEGER AS _line, "
-        f"''::VARCHAR AS _raw, NULL::VARCHAR AS _problem{columns} WHERE false"
+        f"CREATE OR REPLACE TEMP VIEW probe AS SELECT *{with_offered(layout)} FROM (SELECT 0 AS {Own.POS}, "
+        f"0::INTEGER AS {Own.FILE}, 0::INTEGER AS {Own.LINE}, ''::VARCHAR AS {Own.RAW}, "
+        f"NULL::VARCHAR AS {Own.PROBLEM}{columns} WHERE false)"
     )
 
 

@@ -84,7 +84,7 @@ def every_feed_has_rows(
             asset_key=bronze_key(source),
             passed=not empty,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"feeds": dg.MetadataValue.md("\n".join(f"- {feed}" for feed in empty) or "none")},
+            metadata={"feeds": dg.MetadataValue.json([str(feed) for feed in empty])},
         )
 
 
@@ -112,7 +112,7 @@ def no_unknown_columns(
             asset_key=bronze_key(source),
             passed=not changes,
             severity=WARN,
-            metadata={"changes": dg.MetadataValue.md("\n".join(f"- {change}" for change in changes) or "none")},
+            metadata={"changes": dg.MetadataValue.json(changes)},
         )
 
 
@@ -127,9 +127,7 @@ def every_store_delivered(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
 def clocks_agree_with_payments(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
     """The tills of a store and the payment processor agree about the time of the same receipts to half an hour."""
     skewed = quality.skewed_clocks(lake)
-    return dg.AssetCheckResult(
-        passed=not skewed, severity=WARN, metadata={"skewed": dg.MetadataValue.md("\n".join(skewed) or "none")}
-    )
+    return dg.AssetCheckResult(passed=not skewed, severity=WARN, metadata={"skewed": dg.MetadataValue.json(skewed)})
 
 
 CHECKS = [

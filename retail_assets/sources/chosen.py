@@ -1,6 +1,5 @@
 """Which mapping judges which quarantined rows: the one given, else the one they were loaded by, found where it was."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from retail_assets.sources.config import MAPPINGS_DIR, read_mapping
 from retail_assets.sources.contract import Contract, Feed
 from retail_assets.sources.imports import Remembered, remembered
 from retail_assets.sources.load import mapped_contracts
+from retail_assets.sources.raw import layout_of
 from retail_assets.sources.staging import literal
 
 Waiting = dict[str, dict[str, int]]
@@ -177,5 +177,5 @@ def _check_feed(
         f"SELECT DISTINCT layout FROM {lake.scan('ops', 'loads')} WHERE source = {literal(contract.source)} "
         f"AND feed = {literal(prefix + feed.name)} AND status = 'committed'"
     ).fetchall()
-    layouts = [json.loads(layout) for (layout,) in rows]
+    layouts = [layout_of(layout) for (layout,) in rows]
     check_claims(connection, contracts, Claims.of(contract, feed, contracts), layouts, at, lines)

@@ -19,6 +19,7 @@ from retail_assets.sources.contract import (
     Rule,
 )
 from retail_assets.sources.errors import SourceConfigError
+from retail_assets.sources.judging import FIELD_OF_ROW
 from retail_assets.sources.time_formats import format_problems
 
 __all__ = [
@@ -80,6 +81,7 @@ def _mapping_problems(mapping: Mapping, contracts: dict[str, Contract]) -> Itera
         if first.key != feed.key:
             yield ("feeds", i), f"feeds {first.name!r} and {feed.name!r} fill {feed.source} under different keys"
         yield from _override_problems(("feeds", i), feed, contracts[feed.source])
+        yield from _needs_skipped(("feeds", i), feed, contracts[feed.source])
 
 
 def _override_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tuple[Location, str]]:
@@ -101,6 +103,20 @@ def _override_problems(at: Location, feed: Feed, contract: Contract) -> Iterator
                 hint = did_you_mean(name, known[part])
                 what = "the key" if part == "key" else part
                 yield (*at, part), f"{what} names {name!r}, which is no {kind[part]} of {contract.source}{hint}"
+
+
+def _needs_skipped(at: Location, feed: Feed, contract: Contract) -> Iterator[tuple[Location, str]]:
+    """Rules of the contract that read a row which the feed no longer refers to."""
+    rules = contract.for_feed(feed).rules
+    for reference in (r for r in contract.references if r.column in feed.skip_references):
+        field = re.compile(FIELD_OF_ROW.format(name=reference.name))
+        reading = {rule.name: found for rule in rules if (found := field.search(f"{rule.quarantine_if} {rule.detail}"))}
+        for name, found in reading.items():
+            yield (
+                (*at, "skip_references"),
+                f"skip_references names {reference.column!r}, and the rule {name!r} reads {found[0]}: "
+                f"leave the rule out, too, by `skip_rules: [{', '.join(reading)}]`",
+            )
 
 
 def _contract_problems(stem: str, contract: Contract, contracts: dict[str, Contract]) -> Iterator[tuple[Location, str]]:
@@ -137,7 +153,14 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
     if feed.time_zone != "store" and not _is_zone(feed.time_zone):
         yield (*at, "time_zone"), f"{feed.time_zone!r} is no time zone"
     if feed.time_zone == "store" and "store" not in {r.name for r in contract.for_feed(feed).references}:
-        yield (*at, "time_zone"), "time_zone: store needs a reference to stores `as: store`"
+        left_out = next((r.column for r in contract.references if r.name == "store"), None)
+        why = f", which skip_references leaves out by {left_out!r}: name a zone" if left_out else ""
+        yield (*at, "time_zone"), f"time_zone: store needs a reference to stores `as: store`{why}"
+    headings = [name.lower() for name in feed.dialect.header or ()]
+    for name in sorted({name for name in headings if headings.count(name) > 1}):
+        yield (*at, "dialect", "header"), f"dialect.header names {name!r} twice"
+    if "rows" in feed.also:
+        yield (*at, "also", "rows"), "`rows` is the file of the feed itself: give the file beside it another name"
     for column, value in feed.columns.items():
         if isinstance(value, Expression):
             yield from _expression_problems((*at, "columns", column, "sql"), value.sql)

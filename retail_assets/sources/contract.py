@@ -1,6 +1,7 @@
 """What a source promises (its contract) and how its files spell it (its feeds), as frozen objects."""
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from retail_assets.core.settings import as_written
+from retail_assets.sources.names import printed
 
 IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -42,6 +44,8 @@ def _below_the_folder(pattern: str) -> str:
     return pattern
 
 
+Heading = Annotated[str, AfterValidator(printed)]
+"""The name of a column in a file, as it reads once what does not print is left out of it."""
 FilePattern = Annotated[str, AfterValidator(_below_the_folder)]
 """Which files, as a path below the folder that is read: `*` and `?` stand for others, `[[]` for a bracket."""
 
@@ -117,6 +121,7 @@ class Dialect(Strict):
     """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected.
 
     `skip_lines` is how many lines of title stand above the header; empty ones and Excel's `sep=;` are no header anyway.
+    `header` names the columns of CSV files that have no header.
     """
 
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
@@ -127,6 +132,7 @@ class Dialect(Strict):
     nulls: tuple[str, ...] = ("",)
     ends_with_newline: bool = True
     skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
+    header: Annotated[tuple[Heading, ...], Field(min_length=1)] | None = None
 
 
 class Expression(Strict):
@@ -153,9 +159,9 @@ class Feed(Strict):
     time_zone: str = "UTC"
     delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
     file_date: str | None = None
-    columns: dict[Name, str | tuple[str, ...] | Expression]
+    columns: dict[Name, Heading | tuple[Heading, ...] | Expression]
     constants: dict[Name, Written] = {}
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[Heading, ...] = ()
     rules: tuple[Rule, ...] = ()
     derive: str | None = None
     text: bool = True
@@ -176,14 +182,25 @@ class Feed(Strict):
     @property
     def texts(self) -> tuple[str, ...]:
         """Every SQL text of this feed."""
+        return (*self.expressions, *([self.derive] if self.derive else []))
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Every SQL text of this feed over single rows."""
         found = [value.sql for value in self.columns.values() if isinstance(value, Expression)]
         found += [text for rule in self.rules for text in (rule.quarantine_if, rule.detail) if text]
-        return (*found, *([self.derive] if self.derive else []))
+        return tuple(found)
 
     def reads(self, name: str) -> bool:
         """Whether a column or a SQL text of this feed may mean the column `name` of a file."""
-        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-        return any(name in self.names(column) for column in self.columns) or any(map(word.search, self.texts))
+        return any(name in self.names(column) for column in self.columns) or named(name, self.texts)
+
+
+def named(name: str, texts: Iterable[str]) -> bool:
+    """Whether one of some SQL texts has `name` as a word, whatever it means there."""
+    words = {name, name.replace('"', '""')}  # inside a quoted identifier a quote is doubled
+    found = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), re.IGNORECASE)
+    return any(map(found.search, texts))
 
 
 class BusinessDate(Strict):

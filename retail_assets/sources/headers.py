@@ -2,16 +2,16 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from retail_assets.core.errors import RetailError
 from retail_assets.sources.contract import Dialect, Feed
+from retail_assets.sources.names import cleaned, unique_names
 
 NAME_LIMIT = 1_000
 SEARCHED = 1 << 20
 SEPARATOR = re.compile(rb"sep=(.)", re.IGNORECASE)
-OURS = ("_pos", "_file", "_line", "_raw", "_problem")
 MAGIC = {
     b"\x1f\x8b": "it is packed by gzip: unpack it",
     b"PK\x03\x04": "it is a ZIP or Excel file: save it as CSV",
@@ -25,10 +25,20 @@ class NoHeader(RetailError):
 
 @dataclass(frozen=True)
 class Header:
-    """Column names, unlike each other without regard to case, and why no row below them can be trusted, if so."""
+    """Column names, unlike each other without regard to case, and why no row below them can be trusted, if so.
+
+    `headings` are what is written; `doubled` says at which places one stands twice, or in another case than before.
+    """
 
     names: tuple[str, ...]
     problem: str | None = None
+    doubled: tuple[tuple[int, str], ...] = ()
+    headings: tuple[str, ...] = ()
+
+    def told(self, names: Sequence[str] = ()) -> dict[str, str]:
+        """What is to be said of columns by their names: those here, or the `names` that a reader gave them instead."""
+        names = names if len(names) == len(self.names) else self.names
+        return {names[at]: f"{twice}: the second is {names[at]} here" for at, twice in self.doubled}
 
 
 def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
@@ -47,8 +57,8 @@ def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
     return count
 
 
-def read_header(line: bytes, feed: Feed) -> Header:
-    """The header in the first record of a CSV file; raises NoHeader where that is none."""
+def first_text(line: bytes) -> str:
+    """The first record of a file of text; raises NoHeader where it is none."""
     for magic, what in MAGIC.items():
         if line.startswith((magic, magic.decode(errors="backslashreplace").encode())):
             raise NoHeader(what)
@@ -57,6 +67,14 @@ def read_header(line: bytes, feed: Feed) -> Header:
     text = line.decode().rstrip("\r\n")
     if "\r" in text and "\n" not in text:
         raise NoHeader("its lines end with carriage returns only: save it with line feeds")
+    return text
+
+
+def read_header(line: bytes, feed: Feed) -> Header:
+    """The header in the first record of a CSV file, or the one that its dialect gives; raises NoHeader for no text."""
+    text = first_text(line)
+    if feed.dialect.header is not None:
+        return header_of(feed.dialect.header, feed)
     try:
         cells = next(csv.reader([text], delimiter=feed.dialect.delimiter), [])
     except csv.Error as error:
@@ -68,42 +86,31 @@ def read_header(line: bytes, feed: Feed) -> Header:
 
 def header_of(cells: Sequence[str], feed: Feed) -> Header:
     """The header made of `cells`; columns that `feed` ignores give way to the others and are never in doubt."""
-    return Header(unique_names(cells, feed.ignored), next(_problems(cells, feed), None))
-
-
-def unique_names(cells: Sequence[str], last: Collection[str] = ()) -> tuple[str, ...]:
-    """Printable column names without repetition (DuckDB compares names without case): a second `a` is `a_2`.
-
-    Those in `last` get what the others leave; the names that every raw row has (`_line`) count as taken.
-    """
-    names: dict[int, str] = {}
-    taken = set(OURS)
-    cleaned = [_cleaned(cell) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
-    for i, base in sorted(enumerate(cleaned), key=lambda item: item[1] in last):
-        name, n = base, 1
-        while name.lower() in taken:
-            n += 1
-            name = f"{base}_{n}"
-        taken.add(name.lower())
-        names[i] = name
-    return tuple(names[i] for i in range(len(cells)))
-
-
-def _cleaned(cell: str) -> str:
-    return "".join(filter(str.isprintable, cell)).strip()
-
-
-def _problems(cells: Iterable[str], feed: Feed) -> Iterator[str]:
-    """Pairs of columns that a mapping could confuse, and names that are taken."""
-    seen: dict[str, str] = {}
-    for name in map(_cleaned, cells):
-        if not name or name in feed.ignored:
+    names, headings = unique_names(cells, feed.ignored), [cleaned(cell) for cell in cells]
+    problem: str | None = None
+    doubled: dict[int, str] = {}
+    for heading, first, at in _repeated(headings):
+        if heading in feed.ignored or first in feed.ignored:
             continue
-        if name.lower() in OURS:
-            yield f"reserved_column: the loader calls a column of its own {name!r}; rename it, or name it in `ignored`"
-        first = seen.get(name.lower())
-        seen.setdefault(name.lower(), name)
-        if first is not None and first != name:
-            yield f"ambiguous_columns: {first!r} and {name!r} differ only by case; rename one, or name one in `ignored`"
-        elif first is not None and feed.reads(name):
-            yield f"ambiguous_columns: the column {name!r} is there twice; rename one"
+        if feed.reads(first) or feed.reads(heading):
+            problem = problem or _in_doubt(first, heading)
+        twice = (
+            f"column {heading} stands twice" if first == heading else f"columns {first} and {heading} differ by case"
+        )
+        doubled[at] = twice
+    return Header(names, problem, tuple(doubled.items()), tuple(headings))
+
+
+def _in_doubt(first: str, second: str) -> str:
+    if first == second:
+        return f"ambiguous_columns: the column {first!r} is there twice; rename one"
+    return f"ambiguous_columns: {first!r} and {second!r} differ only by case; rename one, or name one in `ignored`"
+
+
+def _repeated(headings: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Headings that one before equals but for case, with that one and their place."""
+    seen: dict[str, str] = {}
+    for at, heading in enumerate(headings):
+        if heading and heading.lower() in seen:
+            yield heading, seen[heading.lower()], at
+        seen.setdefault(heading.lower(), heading)

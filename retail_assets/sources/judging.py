@@ -12,8 +12,9 @@ import duckdb
 
 from retail_assets.core.settings import Location
 from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
+from retail_assets.sources.names import OF_FILE, own
 from retail_assets.sources.raw import Layout
-from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.staging import Own, literal, offered, quoted
 from retail_assets.sources.values import (
     WHOLE_UNTIL,
     clock_change,
@@ -88,8 +89,9 @@ class Judge:
     def rejected_rows(self, view: str, bad_rows: str) -> str:
         """SELECT of _file, _line, _raw, reasons, business_date, delivered_at of the rows named in `bad_rows`."""
         cases = ", ".join(f"CASE WHEN {bad} THEN {reason} END" for bad, reason in self._violations())
+        same = f"v.{Own.FILE} = b._file AND v.{Own.LINE} = b._line"
         return (
-            f"{self._steps(f'(SELECT * FROM {view} SEMI JOIN {bad_rows} USING (_file, _line))')} "
+            f"{self._steps(f'(SELECT * FROM {view} AS v SEMI JOIN {bad_rows} AS b ON {same})')} "
             f"SELECT _file, _line, _raw, CASE WHEN _problem IS NOT NULL THEN [_problem] "
             f"ELSE list_filter([{cases}], reason -> reason IS NOT NULL) END AS reasons, business_date, delivered_at "
             "FROM dated"
@@ -108,15 +110,15 @@ class Judge:
 
     def _typed(self, view: str) -> str:
         items = [
-            "raw._pos",
-            "raw._file",
-            "raw._line",
-            "raw._raw",
+            f"raw.{Own.POS} AS _pos",
+            f"raw.{Own.FILE} AS _file",
+            f"raw.{Own.LINE} AS _line",
+            f"raw.{Own.RAW} AS _raw",
             self._whole_problem() + " AS _problem",
             self._content_hash() + " AS content_hash",
-            "file.file_delivered_at AS _file_delivered_at",
-            "file.file_date",
-            "file.last_day AS _last_day",
+            f"file.{_own('file_delivered_at')} AS _file_delivered_at",
+            f"file.{_own('file_date')} AS file_date",
+            f"file.{_own('last_day')} AS _last_day",
         ]
         for name, spec in self.contract.columns.items():
             value = self._value(name)
@@ -132,7 +134,7 @@ class Judge:
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             items += [
-                f"{row}._key IS NOT NULL AS _known_{reference.name}",
+                f"{row}.{Own.KEY} IS NOT NULL AS _known_{reference.name}",
                 f"{row}.{self._row_name(reference.name)} AS {reference.name}",
             ]
         return f"SELECT {', '.join(items)} FROM {self._from(view)}"
@@ -144,14 +146,21 @@ class Judge:
             row = f"_row_{reference.name}"
             value = "NULL" if reference.column in without else self._value(reference.column) or "NULL"
             found = (
-                f"(SELECT _key, {reference.name} AS {self._row_name(reference.name)} FROM reference_{reference.name})"
+                f"(SELECT _key AS {Own.KEY}, {reference.name} AS {self._row_name(reference.name)} "
+                f"FROM reference_{reference.name})"
             )
-            joins += f" LEFT JOIN {found} AS {row} ON {row}._key = CAST(({value}) AS VARCHAR)"
-        return f"{view} AS raw JOIN files AS file ON file._file = raw._file{joins}"
+            joins += f" LEFT JOIN {found} AS {row} ON {row}.{Own.KEY} = CAST(({value}) AS VARCHAR)"
+        return f"{view} AS raw JOIN {self._files()} AS file ON file.{Own.FILE} = raw.{Own.FILE}{joins}"
+
+    def _files(self) -> str:
+        """Files under names of our own, and under those that SQL of the feed may use."""
+        ours = ", ".join(f"{name} AS {_own(name)}" for name in ("file_delivered_at", "file_date", "last_day"))
+        may_use = "".join(f", {name}" for name in offered(OF_FILE, self.layout))
+        return f"(SELECT _file AS {Own.FILE}, {ours}{may_use} FROM files)"
 
     def _row_name(self, reference: str) -> str:
         """What the referenced row is called where a column of the file has its name (`Store`): that one keeps it."""
-        return f"_row_of_{reference}" if reference in {name.lower() for name in self.layout} else reference
+        return reference if offered([reference], self.layout) else _own(reference)
 
     def _told_apart(self, sql: str) -> str:
         """`sql` of the feed in which `store.currency` is the referenced row and `store` a column of the file."""
@@ -163,14 +172,15 @@ class Judge:
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
         hashed = "md5_number_lower" if not self.contract.key.columns else "hash"
-        return f"CAST({hashed}(raw._raw) >> 1 AS BIGINT)"
+        return f"CAST({hashed}(raw.{Own.RAW}) >> 1 AS BIGINT)"
 
     def _whole_problem(self) -> str:
         missing = [name for name in self.missing_columns() if name not in self.unusable]
         there = ", ".join(self.layout) or "no columns"
         wrong = [f"missing_column: {', '.join(missing)} (the file has {there})"] if missing else []
         wrong += [f"missing_column: {name} cannot be computed ({what})" for name, what in self.unusable.items()]
-        return f"coalesce(raw._problem, {literal('; '.join(wrong))})" if wrong else "raw._problem"
+        problem = f"raw.{Own.PROBLEM}"
+        return f"coalesce({problem}, {literal('; '.join(wrong))})" if wrong else problem
 
     def _value(self, column: str) -> str | None:
         """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
@@ -341,6 +351,10 @@ class Judge:
     def _key_hash(self) -> str:
         key = self.contract.key
         return f"hash({', '.join(quoted(c) for c in key.columns) or 'content_hash'})"
+
+
+def _own(name: str) -> str:
+    return quoted(own(name))
 
 
 def reads_nulls(feed: Feed) -> bool:

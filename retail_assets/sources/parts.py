@@ -17,8 +17,9 @@ from retail_assets.sources.duplicates import Keys
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups
-from retail_assets.sources.raw import Layout, RawFile, Slice
-from retail_assets.sources.staging import quoted, release, stage
+from retail_assets.sources.names import POS
+from retail_assets.sources.raw import RawFile, Slice
+from retail_assets.sources.staging import Own, quoted, release, stage
 from retail_assets.sources.tables import append_bronze, append_quarantine
 
 START = """
@@ -90,8 +91,8 @@ class Part:
         self._views, self._pieces, self.rows = [], [], 0
         self._connection.execute(START)
 
-    def add(self, piece: Slice) -> dict[int, Layout]:
-        """Judges `piece`; returns the layout of each of its files."""
+    def add(self, piece: Slice) -> Slice:
+        """Judges `piece`; returns it with the layout of each of its files."""
         view = f"raw_{len(self._views)}"
         texts = frozenset(name for name, spec in self._contract.columns.items() if spec.type == "text")
         piece = stage(self._connection, self._numbered(piece), view, texts)
@@ -107,7 +108,7 @@ class Part:
         self._views.append(view)
         self._pieces.append(piece)
         self.rows += piece.rows.num_rows
-        return piece.layouts
+        return piece
 
     def _judge(self, judge: Judge, view: str, piece: Slice) -> None:
         into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"
@@ -121,7 +122,7 @@ class Part:
 
     def _numbered(self, piece: Slice) -> Slice:
         positions = np.arange(self.rows, self.rows + piece.rows.num_rows, dtype=np.int32)
-        return replace(piece, rows=piece.rows.append_column("_pos", pa.array(positions)))
+        return replace(piece, rows=piece.rows.append_column(POS, pa.array(positions)))
 
     def settle(self) -> None:
         """Tells good rows from repeated ones; a repeated key with other content is rejected."""
@@ -129,7 +130,8 @@ class Part:
         self._good = GOOD_ONCE if self._keys.find_repeats() else ALL_GOOD
         if self._good == ALL_GOOD:
             return
-        raw = " UNION ALL ".join(f"SELECT _file, _line, _raw FROM {view}" for view in self._views)
+        ours = f"{Own.FILE} AS _file, {Own.LINE} AS _line, {Own.RAW} AS _raw"
+        raw = " UNION ALL ".join(f"SELECT {ours} FROM {view}" for view in self._views)
         self._connection.execute(
             "INSERT INTO rejected SELECT _file, _line, _raw, "
             "['key_conflict: same key as row ' || other || ' with other content'], part.business_date, "
@@ -205,7 +207,7 @@ class Part:
                 value = f"coalesce({', '.join(found)})" if found else "NULL::VARCHAR"
                 replaced.append(f"{value} AS {quoted(column)}")
             columns = f"part.* REPLACE ({', '.join(replaced)})" if replaced else "part.*"
-            selects.append(f"SELECT {columns} FROM part JOIN {view} AS raw USING (_pos)")
+            selects.append(f"SELECT {columns} FROM part JOIN {view} AS raw ON raw.{Own.POS} = part._pos")
         return " UNION ALL ".join(selects)
 
     def count(self, relation: str) -> int:

@@ -186,7 +186,7 @@ def skewed_clocks(lake: Lake) -> list[str]:
                 median(date_diff('minute', p.paid_at, r.sold_at)) AS minutes
             FROM receipts AS r JOIN {lake.scan("bronze", "payments")} AS p USING (payment_id) GROUP BY ALL
         )
-        SELECT '- ' || store_id || ' on ' || business_date || ': tills are ' || minutes || ' minutes off ('
+        SELECT store_id || ' on ' || business_date || ': tills are ' || minutes || ' minutes off ('
             || receipts || ' receipts)' AS skewed
         FROM gaps WHERE receipts >= {MIN_RECEIPTS} AND abs(minutes) > {CLOCK_TOLERANCE_MINUTES} ORDER BY 1
         """

@@ -1,5 +1,7 @@
 """What readers pass on: delivered files and slices of their raw rows."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -10,8 +12,13 @@ import pyarrow as pa
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.lines import LINE_LIMIT
+from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW, own
 
 Layout = dict[str, str]
+Told = dict[str, str]
+"""What is to be said of columns, by their names; of a file that rows are derived from every heading is here, if with
+nothing to say, as `<view>.<name>`."""
+HEADINGS = own("headings")
 ROWS_PER_SLICE = 500_000
 SHOWN_BYTES = 500
 
@@ -46,8 +53,9 @@ class RawFile:
 class Slice:
     """Raw rows of one feed and one layout.
 
-    `rows` has _file, _line, _raw and _problem and one column per name in `layout` (name -> DuckDB type); where
-    `parse_json` is set the columns are still inside _raw. `read` counts rows, `layouts` gives the columns, per file.
+    `rows` has FILE, LINE, RAW and PROBLEM (names of our own) and one column per name in `layout` (name -> DuckDB type);
+    with `parse_json` the columns are still inside RAW. Per file, `read` counts rows, `layouts` gives the columns, and
+    `told` what is to be said of them.
     """
 
     feed: Feed
@@ -56,32 +64,50 @@ class Slice:
     read: dict[int, int]
     layouts: dict[int, Layout] = field(default_factory=dict)
     parse_json: bool = False
+    told: dict[int, Told] = field(default_factory=dict)
+
+
+def layout_text(layout: Layout, headings: Collection[str] = ()) -> str:
+    """A layout as ops/loads keeps it, with the headings of the files that its rows were derived from."""
+    return json.dumps(layout | ({HEADINGS: sorted(headings)} if headings else {}))
+
+
+def layout_of(text: str) -> Layout:
+    """The columns in what ops/loads keeps."""
+    return {name: kind for name, kind in json.loads(text).items() if name != HEADINGS}
+
+
+def headings_of(text: str) -> frozenset[str] | None:
+    """The headings in what ops/loads keeps; None where it keeps none."""
+    found = json.loads(text).get(HEADINGS)
+    return None if found is None else frozenset(found)
 
 
 def raw_rows(file: RawFile, count: int, first: int = 1) -> pa.Table:
-    """The common columns of `count` rows of one file, numbered from `first`; _raw and _problem are null."""
+    """The common columns of `count` rows of one file, numbered from `first`; RAW and PROBLEM are null."""
     return pa.table(
         {
-            "_file": pa.array(np.full(count, file.index, np.int32)),
-            "_line": pa.array(np.arange(first, first + count, dtype=np.int32)),
-            "_raw": pa.nulls(count, pa.string()),
-            "_problem": pa.nulls(count, pa.string()),
+            FILE: pa.array(np.full(count, file.index, np.int32)),
+            LINE: pa.array(np.arange(first, first + count, dtype=np.int32)),
+            RAW: pa.nulls(count, pa.string()),
+            PROBLEM: pa.nulls(count, pa.string()),
         }
     )
 
 
-def typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int) -> Slice:
+def typed_slice(file: RawFile, data: pa.Table, layout: Layout, first: int, told: Told | None = None) -> Slice:
     """Rows that have their types already, numbered from `first`."""
     rows = raw_rows(file, data.num_rows, first)
     for name in data.column_names:
         rows = rows.append_column(name, data[name])
-    return Slice(file.feed, layout, rows, {file.index: data.num_rows}, {file.index: layout})
+    read, told_of = {file.index: data.num_rows}, {file.index: told or {}}
+    return Slice(file.feed, layout, rows, read, {file.index: layout}, told=told_of)
 
 
 def unreadable(file: RawFile, problem: str, content: str, line: int = 1) -> Slice:
     """A file that is no file of its format counts as one row, which goes to quarantine with the reason."""
-    rows = raw_rows(file, 1, line).set_column(2, "_raw", pa.array([content[:LINE_LIMIT]]))
-    rows = rows.set_column(3, "_problem", pa.array([problem]))
+    rows = raw_rows(file, 1, line).set_column(2, RAW, pa.array([content[:LINE_LIMIT]]))
+    rows = rows.set_column(3, PROBLEM, pa.array([problem]))
     return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
 
 

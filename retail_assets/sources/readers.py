@@ -14,13 +14,15 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import read_derived
-from retail_assets.sources.headers import Header, NoHeader, header_of, unique_names
+from retail_assets.sources.headers import Header, NoHeader, header_of
 from retail_assets.sources.lines import BOM, Block, read_blocks
+from retail_assets.sources.names import PROBLEM, RAW, unique_names
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
     Layout,
     RawFile,
     Slice,
+    Told,
     arrow_layout,
     beginning,
     raw_rows,
@@ -97,7 +99,7 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
     if last is None:
-        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR")))
+        waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), header.told()))
     else:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
 
@@ -127,8 +129,8 @@ def _json_array(file: RawFile) -> Slice:
         return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
     except RecursionError:
         return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
-    rows = raw_rows(file, len(elements)).set_column(2, "_raw", pa.array([text for text, _ in elements], pa.string()))
-    rows = rows.set_column(3, "_problem", pa.array([problem for _, problem in elements], pa.string()))
+    rows = raw_rows(file, len(elements)).set_column(2, RAW, pa.array([text for text, _ in elements], pa.string()))
+    rows = rows.set_column(3, PROBLEM, pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
 
 
@@ -170,13 +172,14 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({_first_line(error)})", file.name))
         return
     names = parquet.schema_arrow.names
-    if problem := header_of(names, file.feed).problem:
-        waiting.add_table(unreadable(file, problem, ", ".join(names)))
+    header = header_of(names, file.feed)
+    if header.problem:
+        waiting.add_table(unreadable(file, header.problem, ", ".join(names)))
         return
-    yield from _all_but_last(_batches(file, parquet), waiting)
+    yield from _all_but_last(_batches(file, parquet, header.told()), waiting)
 
 
-def _batches(file: RawFile, parquet: pq.ParquetFile) -> Iterator[Slice]:
+def _batches(file: RawFile, parquet: pq.ParquetFile, told: Told) -> Iterator[Slice]:
     """The rows of a Parquet file; one that says so from where on they cannot be read."""
     names = parquet.schema_arrow.names
     kept = _unlike(names, file.feed)
@@ -187,14 +190,14 @@ def _batches(file: RawFile, parquet: pq.ParquetFile) -> Iterator[Slice]:
         layout = arrow_layout(empty.schema)
         for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
             table = pa.Table.from_batches([batch]).select(kept).rename_columns(titles)
-            yield typed_slice(file, readable(table), layout, first)
+            yield typed_slice(file, readable(table), layout, first, told)
             first += batch.num_rows
     except (UnreadableColumn, pa.ArrowException, OSError) as error:
         since = f" from row {first:,} on" if first > 1 else ""
         yield unreadable(file, f"unreadable{since}: {_first_line(error)}", file.name, first)
         return
     if first == 1:
-        yield typed_slice(file, empty, layout, 1)
+        yield typed_slice(file, empty, layout, 1, told)
 
 
 def _first_line(error: Exception) -> str:
@@ -207,9 +210,9 @@ def _unlike(names: Sequence[str], feed: Feed) -> list[int]:
     return [at for at, name in enumerate(names) if name not in feed.ignored or lower.count(name.lower()) == 1]
 
 
-def _without_rows(file: RawFile, layout: Layout) -> Slice:
+def _without_rows(file: RawFile, layout: Layout, told: Told | None = None) -> Slice:
     """A file without rows has no columns to judge, but it has been read, and its layout is known."""
-    return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})
+    return Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout}, told={file.index: told or {}})
 
 
 def _joined(pieces: list[Slice]) -> Slice:
@@ -221,4 +224,5 @@ def _joined(pieces: list[Slice]) -> Slice:
         {file: count for piece in pieces for file, count in piece.read.items()},
         {file: layout for piece in pieces for file, layout in piece.layouts.items()},
         first.parse_json,
+        {file: told for piece in pieces for file, told in piece.told.items()},
     )

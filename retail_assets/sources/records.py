@@ -65,6 +65,8 @@ def without_header(block: Block, feed: Feed) -> tuple[Header, Block]:
     count = above + max(1, _record(_Lines(block.body, offsets, above), feed.dialect.delimiter)[1])
     start, end = int(offsets[above]), int(offsets[count])
     header = read_header(bytes(block.body[start:end]), feed)
+    if feed.dialect.header is not None:
+        count, end = above, start
     return header, replace(block, first_line=1 + count, start=block.start + end)
 
 

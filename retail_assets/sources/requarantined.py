@@ -18,13 +18,15 @@ from retail_assets.sources.discover import file_date
 from retail_assets.sources.headers import read_header
 from retail_assets.sources.judging import reads_nulls
 from retail_assets.sources.lines import text_of
-from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout
+from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
+from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout, layout_of
 from retail_assets.sources.rowwise import NotRowwise, derived_again
-from retail_assets.sources.staging import literal, rebuild
+from retail_assets.sources.staging import Own, literal, rebuild
+from retail_assets.sources.text_files import REPEATED_HEADER
 
 DeriveThen = Callable[[Feed, datetime], str | None]
 # What the bytes of the file were cannot be seen from the text that was kept of them, nor what its columns were.
-LOST = ("not_utf8", "line_too_long")
+LOST = ("not_utf8", "line_too_long", REPEATED_HEADER)
 WHOLE = ("unreadable", "ambiguous_columns", "reserved_column")
 ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
@@ -60,7 +62,7 @@ def quarantined_files(
     for i, (file, label, layout, sha256, size, mtime, delivered, loaded_at) in enumerate(rows):
         feed = feeds[label]
         raw = RawFile(i, Path(file), file, feed, sha256, size, mtime, delivered, file_date(feed, file))
-        found.append(QuarantinedFile(raw, json.loads(layout), derive_then(feed, loaded_at)))
+        found.append(QuarantinedFile(raw, layout_of(layout), derive_then(feed, loaded_at)))
     return found
 
 
@@ -105,7 +107,7 @@ def _slice(
 
 def _are_objects(rows: pa.Table, layout: Layout) -> bool:
     """Whether rows were kept as objects with the columns of `layout`, not as lines of text."""
-    for text in rows.filter(pc.is_null(rows["_problem"]))["_raw"].to_pylist()[:1]:
+    for text in rows.filter(pc.is_null(rows[PROBLEM]))[RAW].to_pylist()[:1]:
         try:
             found = json.loads(text)
         except ValueError:
@@ -126,8 +128,8 @@ def _derived(
             f"which cannot be done to kept rows: {error}"
         )
         stay = pa.array(["not_derived: the feed derives its rows now, these are kept as they came"] * rows.num_rows)
-        return Slice(feed, {}, rows.set_column(3, "_problem", stay), read)
-    columns = arrow_layout(table.drop_columns(["_file", "_line", "_raw", "_problem"]).schema)
+        return Slice(feed, {}, rows.set_column(3, PROBLEM, stay), read)
+    columns = arrow_layout(table.drop_columns([FILE, LINE, RAW, PROBLEM]).schema)
     return Slice(feed, columns, table, read)
 
 
@@ -139,21 +141,21 @@ def _rows(connection: duckdb.DuckDBPyConnection, lake: Lake, source: str, files:
         ),
     )
     feed, whole = files[0].raw.feed, not files[0].layout
-    lost = [*LOST, *WHOLE] if feed.dialect.encoding == "utf-8" else ["line_too_long", *WHOLE]
+    lost = [*LOST, *WHOLE] if feed.dialect.encoding == "utf-8" else [*LOST[1:], *WHOLE]
     lost += ["truncated"] if feed.dialect.ends_with_newline and feed.format == "csv" else []
     starts = ", ".join(literal(kind) for kind in lost)
     table = connection.execute(
-        "SELECT _file, line AS _line, raw AS _raw, "
-        f"CASE WHEN {whole} OR split_part(reasons[1], ':', 1) IN ({starts}) THEN reasons[1] END AS _problem "
+        f"SELECT _file AS {Own.FILE}, line AS {Own.LINE}, raw AS {Own.RAW}, "
+        f"CASE WHEN {whole} OR split_part(reasons[1], ':', 1) IN ({starts}) THEN reasons[1] END AS {Own.PROBLEM} "
         f"FROM {lake.scan('quarantine', source)} JOIN wanted USING (load_id) WHERE status = 'open' "
-        "ORDER BY _file, _line"
+        "ORDER BY _file, line"
     ).to_arrow_table()
     connection.unregister("wanted")
     return table
 
 
 def _counts(rows: pa.Table) -> dict[int, int]:
-    counted = rows["_file"].value_counts().to_pylist()
+    counted = rows[FILE].value_counts().to_pylist()
     return {value["values"]: value["counts"] for value in counted}
 
 
@@ -162,16 +164,16 @@ def _csv(feed: Feed, layout: Layout, rows: pa.Table, read: dict[int, int]) -> Sl
     names = tuple(layout)
     if len(names) == 1 and feed.dialect.delimiter in names[0]:
         names = read_header(names[0].encode(), feed).names  # the delimiter was wrong when the header was read
-    raw = [f"{text}\n" for text in rows["_raw"].to_pylist()]
+    raw = [f"{text}\n" for text in rows[RAW].to_pylist()]
     if feed.dialect.encoding != "utf-8":
         raw = [_decoded(text, feed.dialect.encoding) for text in raw]
     records = pa.array(raw, pa.string())
     parsed = parse_records(*text_of(records), names, feed.dialect)
-    rows = rows.set_column(2, "_raw", records).take(pa.array(parsed.rows))
+    rows = rows.set_column(2, RAW, records).take(pa.array(parsed.rows))
     if parsed.problems is not None:
-        kept = rows["_problem"].to_pylist()
+        kept = rows[PROBLEM].to_pylist()
         problems = [old or new for old, new in zip(kept, parsed.problems, strict=True)]
-        rows = rows.set_column(3, "_problem", pa.array(problems, pa.string()))
+        rows = rows.set_column(3, PROBLEM, pa.array(problems, pa.string()))
     for name in names:
         rows = rows.append_column(name, parsed.columns[name])
     return Slice(feed, dict.fromkeys(names, "VARCHAR"), rows, read)
@@ -193,8 +195,6 @@ def _typed(
         texts = {n for column, spec in contract.columns.items() if spec.type == "text" for n in feed.names(column)}
         layout = {name: "VARCHAR" if name in texts else kind for name, kind in layout.items()}
     connection.register("kept", rows)
-    table = connection.execute(
-        f"SELECT _file, _line, _raw, _problem, unnest({rebuild(layout)}) FROM kept"
-    ).to_arrow_table()
+    table = connection.execute(f"SELECT {Own.ALL}, unnest({rebuild(layout)}) FROM kept").to_arrow_table()
     connection.unregister("kept")
     return Slice(feed, layout, table, _counts(rows))

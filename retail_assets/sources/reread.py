@@ -18,6 +18,7 @@ from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.chosen import Judged
 from retail_assets.sources.discover import raw_file
 from retail_assets.sources.imports import remember
+from retail_assets.sources.names import PROBLEM
 from retail_assets.sources.raw import RawFile
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import ReplayReport
@@ -101,7 +102,7 @@ def _found(load: dict[str, Any], judged: Judged) -> RawFile | None:
 def _refused_again(file: RawFile) -> bool:
     """Whether the file would be refused as a whole once more."""
     first = next(slices([replace(file, index=0)]))
-    problems = {str(problem).split(":")[0] for problem in first.rows["_problem"].to_pylist()}
+    problems = {str(problem).split(":")[0] for problem in first.rows[PROBLEM].to_pylist()}
     unread = not first.layout and not first.parse_json
     return unread or problems <= {*WHOLE, CUT}
 

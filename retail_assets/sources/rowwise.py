@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.names import FILE, LINE, MARK, PROBLEM, RAW, own
 from retail_assets.sources.raw import Layout
-from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.staging import Own, literal, quoted
 
+NTH = own("nth")
 NEEDS_ALL = ("group_expressions", "group_sets", "having", "qualify")
 NEEDS_ALL_TYPES = ("JOIN", "PIVOT", "TABLE_FUNCTION", "SET_OPERATION_NODE", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
 NOT_DERIVED = "not_derived: the SQL of the feed makes no row, or several, of this one"
@@ -26,9 +28,9 @@ class NotRowwise(Exception):
 
 
 def derived_again(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layout, rows: pa.Table) -> pa.Table:
-    """What `feed.derive` makes of each of `rows` (_file, _line, _raw, _problem) alone, under their own numbers.
+    """What `feed.derive` makes of each of `rows` (FILE, LINE, RAW, PROBLEM) alone, under their own numbers.
 
-    Rows of which it makes none, or more than one, are told so in _problem. Raises NotRowwise.
+    Rows of which it makes none, or more than one, are told so in PROBLEM. Raises NotRowwise.
     """
     derive = feed.derive or ""
     if needs_all_rows(connection, derive):
@@ -36,16 +38,16 @@ def derived_again(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Lay
     connection.register("kept_rows", rows)
     try:
         _create_kept(connection, feed, layout, rows)
-        names = [name for name, *_ in connection.execute("DESCRIBE kept").fetchall() if not name.startswith("_kept_")]
-        inner = ", ".join(f"kept.{quoted(name)} AS {quoted(name)}" for name in names)
+        found = [name for name, *_ in connection.execute("DESCRIBE kept").fetchall()]
+        inner = ", ".join(f"kept.{quoted(name)} AS {quoted(name)}" for name in found if not name.startswith(MARK))
+        nothing = f"CASE WHEN d.{Own.LINE} IS NULL THEN {literal(NOT_DERIVED)} END"
         return connection.execute(
-            "WITH derived AS (SELECT _kept_file, _kept_line, d.* FROM kept, "
+            f"WITH derived AS (SELECT kept.{Own.FILE}, kept.{Own.LINE}, d.* FROM kept, "
             f"LATERAL (WITH rows AS (SELECT {inner}) SELECT * FROM ({derive})) AS d "
-            "QUALIFY count(*) OVER (PARTITION BY _kept_file, _kept_line) = 1) "
-            "SELECT r._file, r._line, r._raw, "
-            f"coalesce(r._problem, CASE WHEN d._kept_line IS NULL THEN {literal(NOT_DERIVED)} END) AS _problem, "
-            "d.* EXCLUDE (_kept_file, _kept_line) FROM kept_rows AS r LEFT JOIN derived AS d "
-            "ON d._kept_file = r._file AND d._kept_line = r._line ORDER BY r._file, r._line"
+            f"QUALIFY count(*) OVER (PARTITION BY kept.{Own.FILE}, kept.{Own.LINE}) = 1) "
+            f"SELECT r.{Own.FILE}, r.{Own.LINE}, r.{Own.RAW}, coalesce(r.{Own.PROBLEM}, {nothing}) AS {Own.PROBLEM}, "
+            f"d.* EXCLUDE ({Own.FILE}, {Own.LINE}) FROM kept_rows AS r LEFT JOIN derived AS d "
+            f"ON d.{Own.FILE} = r.{Own.FILE} AND d.{Own.LINE} = r.{Own.LINE} ORDER BY 1, 2"
         ).to_arrow_table()
     except duckdb.Error as error:
         raise NotRowwise(str(error).splitlines()[0]) from error
@@ -84,9 +86,9 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layout, rows: pa.Table) -> None:
     """The table `kept`: the kept texts typed as the reader of the file would, each with the number of its row."""
-    good = rows.filter(pc.is_null(rows["_problem"]))
-    texts = [text.rstrip("\r\n") for text in good["_raw"].to_pylist()]
-    numbers = good.select(["_file", "_line"]).append_column("_nth", pa.array(np.arange(1, good.num_rows + 1)))
+    good = rows.filter(pc.is_null(rows[PROBLEM]))
+    texts = [text.rstrip("\r\n") for text in good[RAW].to_pylist()]
+    numbers = good.select([FILE, LINE]).append_column(NTH, pa.array(np.arange(1, good.num_rows + 1)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kept")
         place = literal(duck.exact(path))
@@ -100,9 +102,9 @@ def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layo
         path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         connection.register("kept_numbers", numbers)
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE kept AS SELECT n._file AS _kept_file, n._line AS _kept_line, "
-            f"t.* EXCLUDE (_kept_nth) FROM (SELECT *, row_number() OVER () AS _kept_nth FROM {source}) AS t "
-            "JOIN kept_numbers AS n ON n._nth = t._kept_nth"
+            f"CREATE OR REPLACE TEMP TABLE kept AS SELECT n.{Own.FILE}, n.{Own.LINE}, t.* EXCLUDE ({quoted(NTH)}) "
+            f"FROM (SELECT *, row_number() OVER () AS {quoted(NTH)} FROM {source}) AS t "
+            f"JOIN kept_numbers AS n ON n.{quoted(NTH)} = t.{quoted(NTH)}"
         )
         connection.unregister("kept_numbers")
     if connection.execute("SELECT count(*) FROM kept").fetchall()[0][0] != good.num_rows:

@@ -1,6 +1,7 @@
 """The columns of a retailer's files, read from as little of each file as shows them."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import MISTAKES, connect
-from retail_assets.sources.headers import Header, NoHeader, unique_names
+from retail_assets.sources.headers import Header, NoHeader
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
+from retail_assets.sources.names import printed, unique_names
 from retail_assets.sources.raw import Layout, arrow_layout
 from retail_assets.sources.records import without_header
 
-TITLE_LINES = 20
+TITLE_LINES, SHOWN = 20, 80
+VALUE = re.compile(r"[-+]?\d[-\d.,:/TZ ]*")
 
 
 class NotDerived(Exception):
@@ -65,6 +68,15 @@ def header_below(file: Path, feed: Feed) -> int | None:
     return best if found > 1 and best > feed.dialect.skip_lines + 1 else None
 
 
+def row_for_header(file: Path, feed: Feed) -> str | None:
+    """The first line of a CSV file where it seems to be no header, but a row: numbers and times name no columns."""
+    headings = csv_header(file, feed).headings
+    wanted = {name for column in feed.columns for name in feed.names(column)}
+    if feed.dialect.header is not None or wanted & set(headings) or not any(map(VALUE.fullmatch, headings)):
+        return None
+    return feed.dialect.delimiter.join(headings)[:SHOWN]
+
+
 def _parquet(file: Path) -> Layout:
     try:
         table = pq.read_schema(file).empty_table()
@@ -83,7 +95,7 @@ def _json(file: Path, feed: Feed, whole: bool) -> Layout:
             continue
         for element in found if isinstance(found, list) else [found]:
             keys |= dict.fromkeys(element) if isinstance(element, dict) else {}
-    return dict.fromkeys((key for key in keys if key.isprintable()), "VARCHAR")
+    return dict.fromkeys(filter(None, map(printed, keys)), "VARCHAR")
 
 
 def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
@@ -113,6 +125,7 @@ def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
                 wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
                 continue
         fits = True
-        yield {name: kind for name, kind, *_ in described}
+        names = unique_names([name for name, *_ in described], clean=printed)
+        yield {name: kind for name, (_, kind, *_) in zip(names, described, strict=True)}
     if wrong is not None and not fits:
         raise wrong

@@ -8,14 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.sources.csv_lines import Offsets, parse_records
+from retail_assets.sources.csv_lines import Offsets, Parsed, parse_records
 from retail_assets.sources.headers import Header
 from retail_assets.sources.lines import LINE_LIMIT, Block, blank_lines, line_array, text_of
+from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
 from retail_assets.sources.raw import RawFile, Slice
 from retail_assets.sources.records import first_line_of
 
 Blocks = Sequence[tuple[RawFile, Block]]
 LastLines = dict[tuple[int, int], bool]
+REPEATED_HEADER = "repeated_header"
 SHORT_LINE = re.compile(r"field_count: (\d+) fields instead of (\d+)")
 
 
@@ -27,13 +29,11 @@ def csv_slice(blocks: Blocks, header: Header) -> Slice:
     parsed = parse_records(data, offsets, names, feed.dialect)
     if parsed.problems is not None:
         rows = rows.take(pa.array(parsed.rows))
-    problems = _csv_problems(rows, parsed.problems, blocks, feed.dialect.ends_with_newline)
+    problems = _csv_problems(rows, _with_headers(parsed, header), blocks, feed.dialect.ends_with_newline)
     if header.problem is not None:
         problems = pa.array([header.problem], pa.string()).take(pa.array(np.zeros(rows.num_rows, np.int32)))
-    table = pa.table(
-        [*rows.columns, problems, *parsed.columns.columns], names=["_file", "_line", "_raw", "_problem", *names]
-    )
-    return Slice(feed, layout, table, read, layouts)
+    table = pa.table([*rows.columns, problems, *parsed.columns.columns], names=[FILE, LINE, RAW, PROBLEM, *names])
+    return Slice(feed, layout, table, read, layouts, told={file: header.told() for file in layouts})
 
 
 def json_slice(blocks: Blocks) -> Slice:
@@ -46,9 +46,9 @@ def json_slice(blocks: Blocks) -> Slice:
         keys = _keys(rows)
         problems = pa.array([known.get(key) for key in keys], pa.string())
         for i in (i for i, key in enumerate(keys) if key in cut and key not in known):
-            what = _cut_json(rows["_raw"][i].as_py())
+            what = _cut_json(rows[RAW][i].as_py())
             problems = pa.concat_arrays([problems[:i], pa.array([what], pa.string()), problems[i + 1 :]])
-    return Slice(blocks[0][0].feed, {}, rows.append_column("_problem", problems), read, parse_json=True)
+    return Slice(blocks[0][0].feed, {}, rows.append_column(PROBLEM, problems), read, parse_json=True)
 
 
 def _numbered(blocks: Blocks) -> tuple[bytes, Offsets, pa.Table, dict[int, int]]:
@@ -71,10 +71,10 @@ def _numbered(blocks: Blocks) -> tuple[bytes, Offsets, pa.Table, dict[int, int]]
         offsets = offsets[np.append(begins, True)]
         lines = pa.StringArray.from_buffers(len(number), pa.py_buffer(offsets), pa.py_buffer(data))
     index = np.array([file.index for file, _ in blocks], np.int32)[which]
-    table = pa.table([pa.array(index), pa.array(number), lines], names=["_file", "_line", "_raw"])
+    table = pa.table([pa.array(index), pa.array(number), lines], names=[FILE, LINE, RAW])
     if not kept.all():
         table, which = table.filter(pa.array(kept)).combine_chunks(), which[kept]
-        data, offsets = text_of(table["_raw"].chunk(0)) if table.num_rows else (b"", np.zeros(1, np.int32))
+        data, offsets = text_of(table[RAW].chunk(0)) if table.num_rows else (b"", np.zeros(1, np.int32))
     found = np.bincount(which, minlength=len(blocks))
     return data, offsets, table, {file.index: int(n) for (file, _), n in zip(blocks, found, strict=True)}
 
@@ -93,13 +93,13 @@ def _known_problems(blocks: Blocks) -> dict[tuple[int, int], str]:
 
 
 def _keys(rows: pa.Table) -> list[tuple[int, int]]:
-    return list(zip(rows["_file"].to_pylist(), rows["_line"].to_pylist(), strict=True))
+    return list(zip(rows[FILE].to_pylist(), rows[LINE].to_pylist(), strict=True))
 
 
 def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Blocks, needs_end: bool) -> pa.Array:
     known = _known_problems(blocks)
     cut = needs_end and any(block.cut for _, block in blocks)
-    longest = pc.max(pc.binary_length(rows["_raw"])).as_py() or 0
+    longest = pc.max(pc.binary_length(rows[RAW])).as_py() or 0
     if parsed is None and not known and not cut and longest <= LINE_LIMIT:
         return pa.nulls(rows.num_rows, pa.string())
     last = _last_lines(blocks)
@@ -109,10 +109,28 @@ def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Block
             problems[i] = known[key]
         elif key in last and (_is_short(problems[i]) or (needs_end and last[key])):
             problems[i] = f"truncated: the last line is cut ({problems[i] or 'it has no line end'})"
-    lengths = pc.binary_length(rows["_raw"]).to_numpy()
+    lengths = pc.binary_length(rows[RAW]).to_numpy()
     for i in np.flatnonzero(lengths > LINE_LIMIT).tolist():
         problems[i] = f"line_too_long: {lengths[i]} bytes or more, at most {LINE_LIMIT} are allowed"
     return pa.array(problems, pa.string())
+
+
+def _with_headers(parsed: Parsed, header: Header) -> list[str | None] | None:
+    """What is wrong with each record, which may be the header once more, as where files were put together."""
+    named = next((at for at, heading in enumerate(header.headings) if heading), None)
+    if named is None:
+        return parsed.problems
+    like = pc.fill_null(pc.equal(parsed.columns.column(named), header.headings[named]), False)
+    found = np.flatnonzero(like.to_numpy())
+    for column, heading in zip(parsed.columns.columns if len(found) else (), header.headings, strict=False):
+        cells = pc.utf8_trim_whitespace(pc.fill_null(column.take(pa.array(found)), ""))
+        found = found[pc.equal(cells, heading).to_numpy()]
+    if not len(found):
+        return parsed.problems
+    problems = parsed.problems or [None] * parsed.columns.num_rows
+    for row in found.tolist():
+        problems[row] = problems[row] or f"{REPEATED_HEADER}: the line is the header once more"
+    return problems
 
 
 def _is_short(problem: str | None) -> bool:

@@ -13,6 +13,7 @@ from retail_assets.sources import records
 from retail_assets.sources.contract import Dialect, Feed
 from retail_assets.sources.discover import raw_file
 from retail_assets.sources.lines import read_blocks
+from retail_assets.sources.names import LINE, PROBLEM, RAW
 from retail_assets.sources.readers import slices
 from tests.sources.landing import US_HEADER, Retailer, us_line
 
@@ -34,7 +35,7 @@ def read(folder: Path, content: str, limit: int, monkeypatch: pytest.MonkeyPatch
     status = path.stat()
     file = raw_file(path, "f.csv", feed, status.st_size, status.st_mtime_ns // 1000)
     found = [row for piece in slices([file]) for row in piece.rows.to_pylist()]
-    return sorted(found, key=lambda row: row["_line"])
+    return sorted(found, key=lambda row: row[LINE])
 
 
 def written(rows: Iterable[Iterable[str]], ending: str = "\n") -> str:
@@ -54,13 +55,13 @@ def test_what_a_writer_put_into_one_record_is_one_row(
 ) -> None:
     found = read(tmp_path, "a,b,c" + ending + written(rows, ending), limit, monkeypatch)
     assert [tuple(row[name] or "" for name in "abc") for row in found] == rows
-    assert [row["_problem"] for row in found] == [None] * len(rows)
+    assert [row[PROBLEM] for row in found] == [None] * len(rows)
     line, lines = 2, []
     for row in rows:
         lines.append(line)
         line += 1 + "".join(row).count("\n")
-    assert [row["_line"] for row in found] == lines
-    assert "".join(str(row["_raw"]) for row in found) == written(rows, ending)
+    assert [row[LINE] for row in found] == lines
+    assert "".join(str(row[RAW]) for row in found) == written(rows, ending)
 
 
 @SAME_FOLDER
@@ -74,7 +75,7 @@ def test_no_line_is_lost_whatever_is_torn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[str], limit: int
 ) -> None:
     found = read(tmp_path, "a,b,c\n" + "".join(parts), limit, monkeypatch)
-    assert "".join(str(row["_raw"]) for row in found) == "".join(parts)
+    assert "".join(str(row[RAW]) for row in found) == "".join(parts)
     assert found == read(tmp_path, "a,b,c\n" + "".join(parts), 100_000, monkeypatch)
 
 

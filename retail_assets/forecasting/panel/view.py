@@ -3,8 +3,8 @@
 import math
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, backtest
 from retail_assets.forecasting.panel.panel import Columns, Rules
@@ -92,15 +92,15 @@ def _nearer(mean: float, median: float) -> str:
 def _show_levels(found: ForecastBacktest, console: Console) -> None:
     title = f"weighted RMSSE, pinball loss and absolute error per unit, {found.scored}"
     figures = ("nodes", "RMSSE", "naive's", "recent mean's", "pinball", "naive's", "mean", "q50", "90 % covers")
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for row in found.levels:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.pinball, row.pinball_baseline)
         errors = (row.absolute, row.absolute_median)
         shown = (_number(value) for value in (*values, *errors))
-        rows.append((escape(row.level), f"{row.nodes:,}", *shown, f"{row.coverage:.1%}"))
+        rows.append((row.level, f"{row.nodes:,}", *shown, f"{row.coverage:.1%}"))
     means = (found.wrmsse, found.wrmsse_seasonal_naive, found.wrmsse_recent_mean, found.wspl, found.wspl_baseline)
-    shown = (f"[bold]{_number(value)}[/]" for value in (*means, found.absolute, found.absolute_median))
-    rows.append(("[bold]mean of levels[/]", "", *shown, ""))
+    bold = (Text(_number(value), style="bold") for value in (*means, found.absolute, found.absolute_median))
+    rows.append((Text("mean of levels", style="bold"), "", *bold, ""))
     print_table(console, ("level", *figures), rows, title=title, numbers=figures)
 
 
@@ -113,6 +113,6 @@ def _show_segments(found: ForecastBacktest, console: Console) -> None:
     rows = []
     for row in found.segments:
         values = (row.rmsse, row.seasonal_naive, row.recent_mean, row.wape, row.share_of_sold)
-        rows.append((escape(row.segment), f"{row.series:,}", *map(_number, values)))
+        rows.append((row.segment, f"{row.series:,}", *map(_number, values)))
     title = "weighted RMSSE and absolute error per unit"
     print_table(console, ("segment of the series", *figures), rows, title=title, numbers=figures)
