@@ -94,9 +94,8 @@ def _show_done(move: "Move", days: int | None) -> None:
     to = "out of bronze" if move.action == "taken_out" else "back to bronze"
     console.print(f"{_counted(move.rows)} of {move.source} went {to} (id {move.id})")
     if days is not None:
-        console.print(
-            marked("{} days of gold were built again. Next: [bold]retail run[/], for forecasts and prices", days)
-        )
+        told = "{} days of gold were built again. Next: [bold]retail run[/], for forecasts and prices"
+        console.print(marked(told, days))
     if move.action == "taken_out":
         console.print(f"To undo it: retail quarantine {move.source} --undo {move.id} --reason ...")
 
