@@ -114,8 +114,7 @@ def backtest_forecasting(
     columns = Columns(_names(series), time, units, _names(covariates))
     rules = Rules(freq.step, gaps.value, returns.value)
     settings = Settings(loss=loss.value, threads=threads, seed=seed)
-    told = errors if as_json else console
-    found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, told)
+    found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, errors)
     print_json(found) if as_json else show_backtest(found, console)
 
 

@@ -40,7 +40,8 @@ class ForecastBacktest(BaseModel):
     `scored` says which periods the scores are of: those after --train-until, or where none are known, the last ones of
     the history, forecast without them. `wrmsse`, `wspl` and `absolute` (error per unit sold of `mean`, of `q50`) are
     means over the levels; NaN, in JSON null, where nothing scales an error. `blend` has the share of each forecast in
-    the result, `ways` the error of each way to reconcile on the window before, of which `way` was the best.
+    the result, `ways` the error of each way to reconcile on the window before, of which `way` was the best. `notices`
+    are what was taken for something that it may not be, `notes` what is particular.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
@@ -66,6 +67,7 @@ class ForecastBacktest(BaseModel):
     levels: list[LevelScore]
     segments: list[SegmentScore]
     rungs: dict[str, int]
+    notices: list[str]
     notes: list[str]
     seconds: float
     cpu_seconds: float
@@ -82,10 +84,12 @@ def backtest(
     settings: Settings,
     progress: Progress,
     expect: Callable[[int], None] = lambda steps: None,
+    tell: Callable[[str], None] = lambda notice: None,
 ) -> ForecastBacktest:
     """Reads, forecasts, scores and writes; raises PanelError for unusable input.
 
-    `progress` is told each step, and `expect`, once the history is read, how many are still to come.
+    `progress` is told each step, and `expect`, once the history is read, how many are still to come; `tell` each notice
+    before the work begins.
     """
     started, processor = time.perf_counter(), time.process_time()
     _refuse_output(files, columns)
@@ -94,6 +98,8 @@ def backtest(
     progress(f"reading {files.sales.name}")
     sources = (files.attributes, files.calendar, files.future)
     panel = read_panel(files.sales, columns, rules, train_until, horizon, *sources)
+    for notice in panel.notices:
+        tell(notice)
     expect(steps_of(panel, settings) + OTHER_STEPS)
     made = forecast(panel, settings, progress)
     progress("scoring")
@@ -130,6 +136,7 @@ def backtest(
         levels=scores,
         segments=segments,
         rungs={name: int((made.rung == code).sum()) for code, name in enumerate(RUNGS)},
+        notices=panel.notices,
         notes=[*panel.notes, *_drawn(made.recipe.naive.sums, setting_of(panel).season.name), *_notes(scores, ahead)],
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - processor,

@@ -32,7 +32,7 @@ def backtest_with_progress(
     settings: Settings,
     console: Console,
 ) -> ForecastBacktest:
-    """Backtests with one bar over its steps; raises PanelError for unusable input."""
+    """Backtests with one bar over its steps, and notices above it; raises PanelError for unusable input."""
     with Progress(TextColumn("{task.description:<42}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("starting", total=FIRST_GUESS)
 
@@ -42,7 +42,10 @@ def backtest_with_progress(
         def on_read(steps: int) -> None:
             progress.update(task, total=1 + steps)
 
-        found = backtest(files, columns, rules, train_until, horizon, settings, on_step, on_read)
+        def on_notice(notice: str) -> None:
+            console.print(f"notice: {notice}", highlight=False, markup=False, soft_wrap=True)
+
+        found = backtest(files, columns, rules, train_until, horizon, settings, on_step, on_read, on_notice)
         progress.update(task, description="done")
     return found
 
