@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import duckdb
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.core.column_patterns import fields, filled
 from retail_assets.core.errors import RetailError
 from retail_assets.core.written_times import EXAMPLES, ISO, Spelling, spelling_of
 from retail_assets.resources.table_files import read_keyed_file
@@ -132,6 +132,8 @@ def read_history(path: Path, columns: Columns) -> History:
 def _frame(table: pa.Table) -> pd.DataFrame:
     """The table for pandas; instants keep the zone of the file, in which their day is meant."""
     frame = duckdb.from_arrow(table).df()
+    # DuckDB renames what differs by case alone.
+    frame.columns = pd.Index(table.column_names)
     for field in table.schema:
         if pa.types.is_timestamp(field.type) and field.type.tz is not None:
             frame[field.name] = frame[field.name].dt.tz_convert(field.type.tz)
@@ -195,20 +197,29 @@ def _units(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
 
 
 def _price(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
-    keys = [field for _, field, _, _ in Formatter().parse(columns.price) if field is not None]
+    if columns.price in table.columns:
+        return _prices(path, table, columns.price)
+    try:
+        keys = fields(columns.price)
+    except ValueError as error:
+        what, todo = f"--price {columns.price}: {error}", "write it like price{brand}"
+        raise HistoryError(what, where=str(path), todo=todo) from error
     unknown = [key for key in keys if key not in columns.series]
     if unknown:
         raise HistoryError(f"--price {columns.price}: {unknown[0]!r} is not a key of --series", where=str(path))
     price = np.empty(len(table))
     for value, rows in table.groupby(keys).indices.items() if keys else [((), np.arange(len(table)))]:
         values = value if isinstance(value, tuple) else (value,)
-        name = columns.price.format(**{key: _plain(v) for key, v in zip(keys, values, strict=True)})
+        name = filled(columns.price, {key: _plain(v) for key, v in zip(keys, values, strict=True)})
         _require(path, table, [name])
-        picked = table.iloc[rows]
-        numbers = _numbers(path, picked, name)
-        _refuse(path, picked, name, numbers <= 0, "is not a price above zero")
-        price[rows] = numbers
+        price[rows] = _prices(path, table.iloc[rows], name)
     return price
+
+
+def _prices(path: Path, table: pd.DataFrame, name: str) -> Floats:
+    values = _numbers(path, table, name)
+    _refuse(path, table, name, values <= 0, "is not a price above zero")
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -238,7 +249,9 @@ def _time(path: Path, table: pd.DataFrame, name: str) -> "tuple[pd.Series[Any], 
 
 
 def _refuse_repeats(path: Path, table: pd.DataFrame, keys: list[str], name: str, time: "pd.Series[Any]") -> None:
-    repeated = table[keys].assign(**{name: time}).duplicated().to_numpy()
+    moments = table[keys].copy()
+    moments[name] = time
+    repeated = moments.duplicated().to_numpy()
     if repeated.any():
         row = int(np.flatnonzero(repeated)[0])
         key = ", ".join(f"{k} {table[k].iloc[row]}" for k in [*keys, name])

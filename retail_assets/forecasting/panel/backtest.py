@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.own_columns import told
 from retail_assets.forecasting.panel.cold import RUNGS
 from retail_assets.forecasting.panel.engine import forecast, setting_of, steps_of
 from retail_assets.forecasting.panel.levels import mean_known
 from retail_assets.forecasting.panel.panel import Columns, Rules, read_panel
 from retail_assets.forecasting.panel.reading.table import PanelError
 from retail_assets.forecasting.panel.scores import LevelScore, SegmentScore, level_scores, segment_scores
-from retail_assets.forecasting.panel.tables import MADE, beside, node_table, series_table, write
+from retail_assets.forecasting.panel.tables import beside, made_names, node_table, series_table, write
 from retail_assets.forecasting.panel.trees import Progress, Settings
 
 # Scoring and writing.
@@ -92,13 +93,16 @@ def backtest(
     before the work begins.
     """
     started, processor = time.perf_counter(), time.process_time()
-    _refuse_output(files, columns)
+    _refuse_output(files)
     if horizon < 1:
         raise PanelError(f"--horizon {horizon} is not a number of periods above zero")
     progress(f"reading {files.sales.name}")
     sources = (files.attributes, files.calendar, files.future)
     panel = read_panel(files.sales, columns, rules, train_until, horizon, *sources)
-    for notice in panel.notices:
+    levels = setting_of(panel).levels
+    called = made_names(levels, columns)
+    notices = [*panel.notices, *told(called)]
+    for notice in notices:
         tell(notice)
     expect(steps_of(panel, settings) + OTHER_STEPS)
     made = forecast(panel, settings, progress)
@@ -106,12 +110,11 @@ def backtest(
     ahead = not np.isnan(panel.actual).all()
     scored = panel if ahead else panel.ends(panel.until - horizon)
     mean = made.mean if ahead else made.held_back
-    levels = setting_of(panel).levels
     scores = level_scores(scored, levels, mean, made)
     segments = segment_scores(scored, mean)
     progress("writing")
-    names = [write(series_table(panel, levels[-1], made, columns), files.out)]
-    names.append(write(node_table(panel, levels[:-1], made, columns), beside(files.out, "levels")))
+    names = [write(series_table(panel, levels[-1], made, columns, called), files.out)]
+    names.append(write(node_table(panel, levels[:-1], made, columns, called), beside(files.out, "levels")))
     time_of = panel.time
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return ForecastBacktest(
@@ -136,7 +139,7 @@ def backtest(
         levels=scores,
         segments=segments,
         rungs={name: int((made.rung == code).sum()) for code, name in enumerate(RUNGS)},
-        notices=panel.notices,
+        notices=notices,
         notes=[*panel.notes, *_drawn(made.recipe.naive.sums, setting_of(panel).season.name), *_notes(scores, ahead)],
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - processor,
@@ -145,8 +148,8 @@ def backtest(
     )
 
 
-def _refuse_output(files: Files, columns: Columns) -> None:
-    """Raises PanelError where the forecasts cannot be written, would replace what is read, or repeat a column."""
+def _refuse_output(files: Files) -> None:
+    """Raises PanelError where the forecasts cannot be written, or would replace what is read."""
     out = files.out
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise PanelError(f"--out {out.name} is neither .parquet nor .csv", where=str(out))
@@ -157,10 +160,6 @@ def _refuse_output(files: Files, columns: Columns) -> None:
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir() or out.is_dir():
         raise PanelError(f"--out {out} lies in no folder, or is one", where=str(out if out.is_dir() else parent))
-    taken = [name for name in (*columns.series, columns.time) if name in MADE]
-    if taken:
-        todo = "rename it: the forecasts have a column of that name"
-        raise PanelError(f"the column {taken[0]!r} cannot be a key or the time", where=str(files.sales), todo=todo)
 
 
 def _drawn(share: float, level: str) -> list[str]:

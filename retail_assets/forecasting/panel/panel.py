@@ -117,7 +117,7 @@ def read_panel(
     if future is not None and not columns.known:
         raise PanelError("--future says nothing without --covariates", where=str(future), todo="name its columns")
     table = read_table(sales, [*columns.series, columns.time])
-    patterns = [fields_of(sales, name, columns.series) for name in columns.known]
+    patterns = [fields_of(sales, table, name, columns.series) for name in columns.known]
     plain = [name for name, keys in zip(columns.known, patterns, strict=True) if not keys]
     require(sales, table, [*columns.series, columns.time, columns.target, *plain])
     values = _target(sales, table, columns.target, rules)
