@@ -23,6 +23,7 @@ PERCENTAGE_QUANTILE = 0.25
 LARGEST_FACTOR = 20.0
 # Below so many examples a thread waits longer for the others than it works: two then take twice as long as one.
 ROWS_PER_THREAD = 25_000
+FEWEST_TO_BAG = 20
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ def _train(
         parameters |= {"objective": "quantile", "alpha": PERCENTAGE_QUANTILE}
         rows, base, target = rows[target > 0], base[target > 0], target[target > 0]
         label, start = np.log(target / base), np.zeros(len(target))
+    if len(rows) < FEWEST_TO_BAG:
+        # A bag of a handful of examples may be empty.
+        parameters["bagging_fraction"] = 1.0
     codes = [name for name in names if name in categorical]
     data = lightgbm.Dataset(
         rows,
