@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retail_assets.pricing.backtest_commands import backtests
+from retail_assets.pricing.backtest_commands import backtests, names_of
 from retail_assets.terminal import Json, console, errors, print_json
 
 __all__ = ["backtests"]
@@ -111,13 +111,8 @@ def backtest_forecasting(
     from retail_assets.forecasting.panel.view import backtest_with_progress, show_backtest
 
     files = Files(sales, out, attributes, calendar, future)
-    columns = Columns(_names(series), time, units, _names(covariates))
+    columns = Columns(names_of(series), time, units, names_of(covariates))
     rules = Rules(freq.step, gaps.value, returns.value)
     settings = Settings(loss=loss.value, threads=threads, seed=seed)
-    told = errors if as_json else console
-    found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, told)
+    found = backtest_with_progress(files, columns, rules, train_until, horizon, settings, errors)
     print_json(found) if as_json else show_backtest(found, console)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,6 +1,6 @@
 """`retail backtest pricing`: elasticities of anybody's history with their intervals, proven on rows held back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.own_columns import own_columns, told
 from retail_assets.pricing import history_model as models
 from retail_assets.pricing.backtest_tables import (
+    FIGURES,
     ITEM,
     NONE,
     OTHERS,
@@ -18,6 +20,7 @@ from retail_assets.pricing.backtest_tables import (
     CovariateEffect,
     ItemElasticity,
     SeriesElasticity,
+    beside_keys,
     covariate_table,
     cross_table,
     item_table,
@@ -62,11 +65,11 @@ class Score(BaseModel):
 
 class Backtest(BaseModel):
     """What a backtest found. `scores` are of the rows after `--train-until`, without it of the last 15 % of periods.
-
     `kept` is the model with the lower deviance on the last periods of training, `beaten_by` the baselines that were
-    better than it on the scored rows; `notes` say what is particular about the history. Forecasts are those of `kept`,
-    or of `with_others` (the same, with the prices of the other items in the same place) where that was better there.
-    `items` are the items' average series, `own` the series themselves where they are few enough to be shown.
+    better than it on the scored rows; `notices` say what columns of the files are called, `notes` what is
+    particular about the history. Forecasts are those of `kept`, or of `with_others` (the same, with the prices of
+    the other items in the same place) where that was better there. `items` are the items' average series, `own` the
+    series themselves where they are few enough to be shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,18 +86,31 @@ class Backtest(BaseModel):
     items: list[ItemElasticity]
     own: list[SeriesElasticity]
     covariates: list[CovariateEffect]
+    notices: list[str]
     notes: list[str]
     files: list[str]
 
 
 def backtest(
-    path: Path, columns: Columns, out: Path, train_until: str | None, ceiling: float, progress: Progress
+    path: Path,
+    columns: Columns,
+    out: Path,
+    train_until: str | None,
+    ceiling: float,
+    progress: Progress,
+    tell: Callable[[str], None] = lambda notice: None,
 ) -> Backtest:
-    """Reads `path`, learns, scores, and writes `out` and its neighbours; raises HistoryError for unusable input."""
+    """Reads `path`, learns, scores, and writes `out` and its neighbours; raises HistoryError for unusable input.
+
+    `tell` is told each notice before the work begins.
+    """
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise HistoryError(f"--out {out.name} is neither .parquet nor .csv", where=str(out))
     progress(f"reading {path.name}")
     history = read_history(path, columns)
+    called = own_columns(FIGURES, [*columns.series, columns.time])
+    for notice in told(called):
+        tell(notice)
     progress("holding the newest rows back")
     train, test = _split(history, path, train_until)
     inner, check = _last(train, path) if train_until else (train, test)
@@ -117,15 +133,16 @@ def backtest(
     items = item_table(final, learnt_from, series, ceiling)
     items = items if others is None else items.assign(**others.items)
     covariates = covariate_table(final, learnt_from)
-    files = [_write(series, out)]
+    files = [_write(beside_keys(history.keys, series, called), out)]
     if columns.item_key is not None:
-        files.append(_write(items.rename(columns={"item": columns.item_key}), _beside(out, "items")))
+        key = pd.DataFrame({columns.item_key: items["item"]})
+        files.append(_write(beside_keys(key, items.drop(columns="item"), called), _beside(out, "items")))
     if train_until:
         forecast = final.forecast(test) if others is None or forecast_by == kept else others.forecast
-        files.append(_write(_forecast_table(test, forecast, columns), _beside(out, "forecasts")))
+        files.append(_write(_forecast_table(test, forecast, columns, called), _beside(out, "forecasts")))
     if columns.covariates:
-        key = columns.item_key or columns.series[0]
-        files.append(_write(covariates.rename(columns={"of": key}), _beside(out, "covariates")))
+        key = pd.DataFrame({columns.item_key or columns.series[0]: covariates["of"]})
+        files.append(_write(beside_keys(key, covariates.drop(columns="of"), called), _beside(out, "covariates")))
     return Backtest(
         rows=len(history.units),
         series=len(history.keys),
@@ -137,8 +154,9 @@ def backtest(
         scored_after=history.shown(train.time.max()),
         beaten_by=[n for n in CONTENDERS if n not in MODELS and scores[n].deviance < scores[kept].deviance],
         items=_items(items) if columns.item_key is not None else [],
-        own=_series(series, columns.series) if len(series) <= MOST_SHOWN else [],
+        own=_series(series, history.keys) if len(series) <= MOST_SHOWN else [],
         covariates=[CovariateEffect.model_validate(row) for row in rows_of(covariates.astype({"of": str}))],
+        notices=told(called),
         notes=_notes(final, learnt_from, series, ceiling),
         files=files,
     )
@@ -208,15 +226,15 @@ def _items(table: pd.DataFrame) -> list[ItemElasticity]:
     return [ItemElasticity.model_validate(row) for row in rows_of(table.assign(item=table["item"].astype(str)))]
 
 
-def _series(table: pd.DataFrame, keys: tuple[str, ...]) -> list[SeriesElasticity]:
-    named = table.assign(series=[", ".join(map(str, row)) for row in table[list(keys)].itertuples(index=False)])
-    return [SeriesElasticity.model_validate(row) for row in rows_of(named.drop(columns=list(keys)))]
+def _series(table: pd.DataFrame, keys: pd.DataFrame) -> list[SeriesElasticity]:
+    named = table.assign(series=[", ".join(map(str, row)) for row in keys.itertuples(index=False, name=None)])
+    return [SeriesElasticity.model_validate(row) for row in rows_of(named)]
 
 
-def _forecast_table(test: History, forecast: Floats, columns: Columns) -> pd.DataFrame:
+def _forecast_table(test: History, forecast: Floats, columns: Columns, names: Mapping[str, str]) -> pd.DataFrame:
     rows = test.keys.iloc[test.series].reset_index(drop=True)
     rows[columns.time] = test.written().to_numpy()
-    return rows.assign(units=test.units, forecast=forecast)
+    return beside_keys(rows, pd.DataFrame({"units": test.units, "forecast": forecast}), names)
 
 
 def _notes(learnt: Learnt, history: History, series: pd.DataFrame, ceiling: float) -> list[str]:
@@ -244,5 +262,7 @@ def _beside(out: Path, name: str) -> Path:
 
 def _write(table: pd.DataFrame, path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False) if path.suffix.lower() == ".csv" else table.to_parquet(path, index=False)
+    csv = path.suffix.lower() == ".csv"
+    # Not by its name: pandas takes some for a user's home or an address.
+    path.write_bytes(table.to_csv(index=False).encode() if csv else table.to_parquet(index=False))
     return str(path)

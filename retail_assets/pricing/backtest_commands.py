@@ -1,11 +1,15 @@
 """`retail backtest pricing`: price elasticities of anybody's sales history, proven on rows held back."""
 
+import csv
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retail_assets.terminal import Json, console, errors, print_json
+
+EMPTY = re.compile(r'(^|,)\s*""\s*(,|$)')
 
 backtests = typer.Typer(
     no_args_is_help=True,
@@ -51,10 +55,22 @@ def backtest_pricing(
 
     if (units is None) == (log_units is None):
         raise typer.BadParameter("give either --units or --log-units")
-    columns = Columns(_names(series), time, units or log_units or "", price, _names(covariates), units is None, item)
-    found = backtest_with_progress(sales, columns, out, train_until, errors if as_json else console)
+    keys, beside = names_of(series), names_of(covariates)
+    columns = Columns(keys, time, units or log_units or "", price, beside, units is None, item)
+    found = backtest_with_progress(sales, columns, out, train_until, errors)
     print_json(found) if as_json else show_backtest(found, console)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def names_of(text: str) -> tuple[str, ...]:
+    """The names in a list with commas; one that holds a comma, or spaces at its ends, or is empty, is put in double
+    quotes.
+    """
+    rows = list(csv.reader([text], skipinitialspace=True))
+    empty = EMPTY.search(text) is not None
+    return tuple(_bare(name, text) for name in (rows[0] if rows else []) if name.strip() or (not name and empty))
+
+
+def _bare(name: str, text: str) -> str:
+    """The name without spaces around it, unless it was written with them in quotes."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    return name if quoted in text else name.strip()

@@ -1,5 +1,6 @@
 """What a pricing backtest has learnt as tables: each series, each item's average series, the covariates."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 NORMAL_95 = 1.96
+FIGURES = (
+    *("elasticity", "lo", "hi", "weight", "rows", "ols", "source", "series", "lowest", "highest"),
+    *("others", "others_lo", "others_hi", "covariate", "effect", "units", "forecast"),
+)
+"""Columns of ours in the files that are written."""
 OWN, ITEM, OTHERS, NONE = "own", "item", "others", "none"
 
 
@@ -75,11 +81,12 @@ class CovariateEffect(BaseModel):
 
 
 def series_table(learnt: Learnt, history: History, ceiling: float) -> pd.DataFrame:
-    """A row per series: keys, elasticity, lo, hi, weight, rows, ols, source."""
+    """A row per series, in the order of the history's keys: elasticity, lo, hi, weight, rows, ols, source."""
     elasticity, _, lo, hi = truncate(learnt.theta[:, 0], np.sqrt(learnt.variance[:, 0]), ceiling)
     moved, rows = learnt.weight[:, 0] > 0, np.bincount(history.series, minlength=len(history.keys))
     source = _sources(moved, _any(moved, history)[history.item_of_series])
-    found = history.keys.assign(elasticity=elasticity, lo=lo, hi=hi, weight=learnt.weight[:, 0], rows=rows)
+    figures = {"elasticity": elasticity, "lo": lo, "hi": hi, "weight": learnt.weight[:, 0], "rows": rows}
+    found = pd.DataFrame(figures, index=history.keys.index)
     found["ols"] = np.where(moved, models.series_ols(history).theta[:, 0], np.nan)
     return _without_figures(found.assign(source=source), source == NONE)
 
@@ -127,6 +134,11 @@ def covariate_table(learnt: Learnt, history: History) -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["of", "covariate", "effect"])
+
+
+def beside_keys(keys: pd.DataFrame, figures: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Columns of the caller's, and ours by the names that they have beside these."""
+    return pd.concat([keys.reset_index(drop=True), figures.rename(columns=names).reset_index(drop=True)], axis=1)
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -25,16 +25,19 @@ NAMES = {
 def backtest_with_progress(
     path: Path, columns: Columns, out: Path, train_until: str | None, console: Console
 ) -> Backtest:
-    """Backtests `path` with one bar over its steps; raises HistoryError for unusable input."""
+    """Backtests `path` with one bar over its steps, and notices above it; raises HistoryError for unusable input."""
     ceiling = load_config().response.elasticity_ceiling
     shown = (TextColumn("{task.description:<36}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*shown, console=console) as progress:
         task = progress.add_task("starting", total=STEPS)
 
         def on_step(step: str) -> None:
-            progress.update(task, description=step, advance=1)
+            progress.update(task, description=escape(step), advance=1)
 
-        found = backtest(path, columns, out, train_until, ceiling, on_step)
+        def on_notice(notice: str) -> None:
+            console.print(f"notice: {notice}", highlight=False, markup=False, soft_wrap=True)
+
+        found = backtest(path, columns, out, train_until, ceiling, on_step, on_notice)
         progress.update(task, description="done", completed=STEPS)
     return found
 
@@ -64,9 +67,9 @@ def show_backtest(found: Backtest, console: Console) -> None:
             marked("[yellow]{} was better on these rows[/]: look for covariates that are missing", NAMES[name])
         )
     for note in found.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)
     for file in found.files:
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _alone(found: Backtest) -> bool:

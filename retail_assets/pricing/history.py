@@ -2,20 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from retail_assets.core.column_patterns import fields, filled
 from retail_assets.core.errors import RetailError
 from retail_assets.core.written_times import EXAMPLES, ISO, Spelling, spelling_of
 from retail_assets.resources.table_files import read_keyed_file
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+FEWEST_WEEKS = 5  # of a series, so that its weekday is no chance
 
 
 class HistoryError(RetailError):
@@ -93,7 +97,7 @@ class History:
 
 def read_history(path: Path, columns: Columns) -> History:
     """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
-    table = duckdb.from_arrow(read_keyed_file(path, HistoryError, [*columns.series, columns.time])).df()
+    table = _frame(read_keyed_file(path, HistoryError, [*columns.series, columns.time]))
     needed = [*columns.series, columns.time, columns.units, *columns.covariates]
     _require(path, table, needed)
     if table.empty:
@@ -106,7 +110,8 @@ def read_history(path: Path, columns: Columns) -> History:
     covariates = [_numbers(path, table, name) for name in columns.covariates]
     keys = [*columns.series]
     _refuse_repeats(path, table, keys, columns.time, time)
-    series = table.groupby(keys, sort=True).ngroup().to_numpy()
+    series = table.groupby(keys, sort=True).ngroup().to_numpy().astype(np.int64)
+    _refuse_weekdays(path, table, columns, series, time)
     order = np.lexsort((time.to_numpy(), series))
     known = table.iloc[order].drop_duplicates(keys)[keys].reset_index(drop=True)
     item_of_series, items = _items(path, known, columns)
@@ -114,7 +119,7 @@ def read_history(path: Path, columns: Columns) -> History:
         units=units[order],
         features=np.column_stack([np.log(price), *covariates])[order],
         names=("log_price", *columns.covariates),
-        series=series[order].astype(np.int64),
+        series=series[order],
         period=time.rank(method="dense").to_numpy()[order].astype(np.int64) - 1,
         time=time.iloc[order].reset_index(drop=True),
         keys=known,
@@ -122,6 +127,17 @@ def read_history(path: Path, columns: Columns) -> History:
         items=items,
         spelling=spelling,
     )
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """The table for pandas; instants keep the zone of the file, in which their day is meant."""
+    frame = duckdb.from_arrow(table).df()
+    # DuckDB renames what differs by case alone.
+    frame.columns = pd.Index(table.column_names)
+    for field in table.schema:
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            frame[field.name] = frame[field.name].dt.tz_convert(field.type.tz)
+    return frame
 
 
 def moment(text: str, history: History, path: Path) -> Any:
@@ -181,20 +197,29 @@ def _units(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
 
 
 def _price(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
-    keys = [field for _, field, _, _ in Formatter().parse(columns.price) if field is not None]
+    if columns.price in table.columns:
+        return _prices(path, table, columns.price)
+    try:
+        keys = fields(columns.price)
+    except ValueError as error:
+        what, todo = f"--price {columns.price}: {error}", "write it like price{brand}"
+        raise HistoryError(what, where=str(path), todo=todo) from error
     unknown = [key for key in keys if key not in columns.series]
     if unknown:
         raise HistoryError(f"--price {columns.price}: {unknown[0]!r} is not a key of --series", where=str(path))
     price = np.empty(len(table))
     for value, rows in table.groupby(keys).indices.items() if keys else [((), np.arange(len(table)))]:
         values = value if isinstance(value, tuple) else (value,)
-        name = columns.price.format(**{key: _plain(v) for key, v in zip(keys, values, strict=True)})
+        name = filled(columns.price, {key: _plain(v) for key, v in zip(keys, values, strict=True)})
         _require(path, table, [name])
-        picked = table.iloc[rows]
-        numbers = _numbers(path, picked, name)
-        _refuse(path, picked, name, numbers <= 0, "is not a price above zero")
-        price[rows] = numbers
+        price[rows] = _prices(path, table.iloc[rows], name)
     return price
+
+
+def _prices(path: Path, table: pd.DataFrame, name: str) -> Floats:
+    values = _numbers(path, table, name)
+    _refuse(path, table, name, values <= 0, "is not a price above zero")
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -224,7 +249,9 @@ def _time(path: Path, table: pd.DataFrame, name: str) -> "tuple[pd.Series[Any], 
 
 
 def _refuse_repeats(path: Path, table: pd.DataFrame, keys: list[str], name: str, time: "pd.Series[Any]") -> None:
-    repeated = table[keys].assign(**{name: time}).duplicated().to_numpy()
+    moments = table[keys].copy()
+    moments[name] = time
+    repeated = moments.duplicated().to_numpy()
     if repeated.any():
         row = int(np.flatnonzero(repeated)[0])
         key = ", ".join(f"{k} {table[k].iloc[row]}" for k in [*keys, name])
@@ -233,6 +260,35 @@ def _refuse_repeats(path: Path, table: pd.DataFrame, keys: list[str], name: str,
             where=f"{path}, row {row + 1}, columns {', '.join([*keys, name])} ({int(repeated.sum())} such rows)",
             todo="sum them into one row per series and time, or name the missing key in --series",
         )
+
+
+def _refuse_weekdays(path: Path, table: pd.DataFrame, columns: Columns, series: Ints, time: "pd.Series[Any]") -> None:
+    """Raises HistoryError where all series are weekly, and name the same week by different weekdays: what hits them all
+    in one week would count as two weeks' evidence.
+    """
+    if pd.api.types.is_integer_dtype(time):
+        return
+    days = (time.dt.tz_localize(None) if time.dt.tz is not None else time).to_numpy().astype("datetime64[D]")
+    rows = pd.DataFrame({"series": series, "day": days.astype(np.int64)})
+    first = rows.drop_duplicates("series").set_index("series")["day"]
+    own = rows["day"] - rows["series"].map(first)
+    several = rows["day"].groupby(rows["series"]).nunique()
+    usual = several[several >= FEWEST_WEEKS].index
+    steps = own[rows["series"].isin(usual)]
+    weekday = first.loc[usual] % 7
+    if not len(usual) or (steps % 7).any() or weekday.nunique() < 2:
+        return
+    one, other = usual[0], weekday.index[weekday != weekday.iloc[0]][0]
+    shown = []
+    for code in (one, other):
+        row = int(np.argmax(series == code))
+        key = ", ".join(f"{name} {table[name].iloc[row]}" for name in columns.series)
+        shown.append(f"{key} by a {pd.Timestamp(days[row]):%A} ({table[columns.time].iloc[row]})")
+    raise HistoryError(
+        f"the series name their weeks by different weekdays: {'; '.join(shown)}",
+        where=f"{path}, column {columns.time}",
+        todo="write the same date for the same week in all series",
+    )
 
 
 def _items(path: Path, keys: pd.DataFrame, columns: Columns) -> tuple[Ints, list[Any]]:

@@ -54,8 +54,9 @@ def connect(
 
 
 def exact(path: str | Path) -> str:
-    """`path` for DuckDB's readers, which take a bracket, `*` and `?` in a name for a pattern."""
-    return re.sub(r"([\[*?])", r"[\1]", str(path))
+    """`path` for DuckDB's readers, which take a bracket, `*` and `?` in a name for a pattern, and `~` for a home."""
+    name = re.sub(r"([\[*?])", r"[\1]", str(path))
+    return f"./{name}" if name.startswith("~") else name
 
 
 if __name__ == "__main__":

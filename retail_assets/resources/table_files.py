@@ -1,6 +1,8 @@
 """Parquet and CSV files that a person hands to a command."""
 
 import csv
+import itertools
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 DELIMITERS = ",;\t|"
+RENAMED = re.compile(r"(_\d+)+$")
 PLAIN_NUMBER = r"^(0|-?[1-9]\d{0,17})$"
 
 
@@ -37,8 +40,9 @@ def read_table_file(path: Path, error: type[RetailError], text: Collection[str] 
         raise error("the file is empty", where=str(path))
     try:
         with duck.connect() as connection:
-            query, values = _query(path, reader, text, connection)
-            table = _typed(path, connection.execute(query, values).to_arrow_table())
+            query, values, names = _query(path, reader, text, connection)
+            table = connection.execute(query, values).to_arrow_table()
+            table = _typed(path, table.rename_columns(names) if names else table)
     except duckdb.Error as raised:
         if path.suffix.lower() == ".csv":
             _refuse_other_encodings(path, error)
@@ -70,25 +74,50 @@ def _plain_numbers(column: pa.ChunkedArray) -> bool:
 
 def _query(
     path: Path, reader: str, text: Collection[str], connection: "DuckDBPyConnection"
-) -> tuple[str, list[str | dict[str, str]]]:
-    """The query for all rows, and its parameters; brackets in a file's name are no pattern."""
+) -> tuple[str, list[str | dict[str, str]], list[str]]:
+    """The query for all rows, its parameters, and for CSV the names of its columns as the file has them.
+
+    Brackets in a file's name are no pattern, and no folder's name is a column.
+    """
     name = duck.exact(path)
     if path.suffix.lower() != ".csv":
-        return f"select * from {reader}(?)", [name]
-    header = [column for column, *_ in connection.execute(f"describe from {reader}(?)", [name]).fetchall()]
-    kept = {column: "VARCHAR" for column in header if column in text}
+        return f"select * from {reader}(?, hive_partitioning = false)", [name], []
+    header = [
+        column
+        for column, *_ in connection.execute(f"describe from {reader}(?, hive_partitioning = false)", [name]).fetchall()
+    ]
+    written = _as_written(path, header, connection)
+    kept = {column: "VARCHAR" for column, own in zip(header, written, strict=True) if own in text}
     if not kept:
-        return f"select * from {reader}(?)", [name]
-    return f"select * from {reader}(?, types = ?, header = true)", [name, kept]
+        return f"select * from {reader}(?, hive_partitioning = false)", [name], written
+    return f"select * from {reader}(?, types = ?, header = true, hive_partitioning = false)", [name, kept], written
+
+
+def _as_written(path: Path, header: list[str], connection: "DuckDBPyConnection") -> list[str]:
+    """The names of a CSV file's columns: DuckDB puts a number behind those that differ from others by case alone."""
+    known = {column.casefold() for column in header}
+    if not any(RENAMED.sub("", column).casefold() in known - {column.casefold()} for column in header):
+        return header
+    found = connection.execute("select SkipRows, Delimiter, Quote from sniff_csv(?)", [duck.exact(path)]).fetchone()
+    skip, delimiter, quote = found if found is not None else (0, ",", '"')
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = itertools.islice(file, skip, None)
+        first = next(csv.reader(lines, delimiter=delimiter, quotechar=quote if len(quote) == 1 else '"'))
+    written = [column.strip() for column in first]
+    return written if len(written) == len(header) == len(set(written)) else header
 
 
 def _typed(path: Path, table: pa.Table) -> pa.Table:
-    """The table with the zones that a Parquet file names (DuckDB gives every instant in UTC), and text where some
-    writers leave it as bytes.
+    """The table with the names and the zones that a Parquet file has (DuckDB gives every instant in UTC, and a number
+    to names that differ by case alone), and text where some writers leave it as bytes.
     """
     if path.suffix.lower() != ".parquet":
         return table
-    for field in parquet.read_schema(path):
+    with path.open("rb") as file:
+        schema = parquet.read_schema(file)
+    if len(set(schema.names)) == len(schema.names) == table.num_columns:
+        table = table.rename_columns(schema.names)
+    for field in schema:
         at = table.schema.get_field_index(field.name)
         if at < 0:
             continue

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retail_assets.pricing.backtest import backtest
 from retail_assets.pricing.history import Columns, HistoryError
 from tests.pricing.simulated_history import run, simulate
 
@@ -135,3 +136,20 @@ def test_keys_of_a_csv_file_are_not_made_numbers(tmp_path: Path) -> None:
     table.assign(brand="00" + table["brand"].astype(str)).to_csv(tmp_path / "sales.csv", index=False)
     found = run(tmp_path / "sales.csv", Columns(("brand",), "week", "units", "price"))
     assert [row.series for row in found.own] == [f"00{i}" for i in range(5)]
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_stores_that_name_weeks_by_different_weekdays_are_refused_with_both(zone: str | None, tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(5), tmp_path / "s.parquet"
+    days = pd.date_range("2022-01-03", periods=40, freq="W-MON", tz=zone)
+    parts = [
+        pd.DataFrame({"store": store, "item": "a", "week": days + pd.Timedelta(days=shift), "units": 5, "price": price})
+        for store, shift in (("s1", 0), ("s2", 1))
+        for price in [rng.uniform(1, 2, len(days))]
+    ]
+    columns = Columns(("store", "item"), "week", "units", "price")
+    pd.concat(parts).to_parquet(path)
+    with pytest.raises(HistoryError, match="store s1, item a by a Monday .*; store s2, item a by a Tuesday"):
+        backtest(path, columns, tmp_path / "e.csv", None, -0.1, lambda step: None)
+    pd.concat([parts[0], parts[1].assign(week=days)]).to_parquet(path)
+    assert backtest(path, columns, tmp_path / "e.csv", None, -0.1, lambda step: None).periods == 40

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.own_columns import told
 from retail_assets.forecasting.panel.cold import RUNGS
 from retail_assets.forecasting.panel.engine import forecast, setting_of, steps_of
 from retail_assets.forecasting.panel.levels import mean_known
 from retail_assets.forecasting.panel.panel import Columns, Rules, read_panel
 from retail_assets.forecasting.panel.reading.table import PanelError
 from retail_assets.forecasting.panel.scores import LevelScore, SegmentScore, level_scores, segment_scores
-from retail_assets.forecasting.panel.tables import MADE, beside, node_table, series_table, write
+from retail_assets.forecasting.panel.tables import beside, made_names, node_table, series_table, write
 from retail_assets.forecasting.panel.trees import Progress, Settings
 
 # Scoring and writing.
@@ -40,7 +41,8 @@ class ForecastBacktest(BaseModel):
     `scored` says which periods the scores are of: those after --train-until, or where none are known, the last ones of
     the history, forecast without them. `wrmsse`, `wspl` and `absolute` (error per unit sold of `mean`, of `q50`) are
     means over the levels; NaN, in JSON null, where nothing scales an error. `blend` has the share of each forecast in
-    the result, `ways` the error of each way to reconcile on the window before, of which `way` was the best.
+    the result, `ways` the error of each way to reconcile on the window before, of which `way` was the best. `notices`
+    are what was taken for something that it may not be, `notes` what is particular.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
@@ -66,6 +68,7 @@ class ForecastBacktest(BaseModel):
     levels: list[LevelScore]
     segments: list[SegmentScore]
     rungs: dict[str, int]
+    notices: list[str]
     notes: list[str]
     seconds: float
     cpu_seconds: float
@@ -82,30 +85,36 @@ def backtest(
     settings: Settings,
     progress: Progress,
     expect: Callable[[int], None] = lambda steps: None,
+    tell: Callable[[str], None] = lambda notice: None,
 ) -> ForecastBacktest:
     """Reads, forecasts, scores and writes; raises PanelError for unusable input.
 
-    `progress` is told each step, and `expect`, once the history is read, how many are still to come.
+    `progress` is told each step, and `expect`, once the history is read, how many are still to come; `tell` each notice
+    before the work begins.
     """
     started, processor = time.perf_counter(), time.process_time()
-    _refuse_output(files, columns)
+    _refuse_output(files)
     if horizon < 1:
         raise PanelError(f"--horizon {horizon} is not a number of periods above zero")
     progress(f"reading {files.sales.name}")
     sources = (files.attributes, files.calendar, files.future)
     panel = read_panel(files.sales, columns, rules, train_until, horizon, *sources)
+    levels = setting_of(panel).levels
+    called = made_names(levels, columns)
+    notices = [*panel.notices, *told(called)]
+    for notice in notices:
+        tell(notice)
     expect(steps_of(panel, settings) + OTHER_STEPS)
     made = forecast(panel, settings, progress)
     progress("scoring")
     ahead = not np.isnan(panel.actual).all()
     scored = panel if ahead else panel.ends(panel.until - horizon)
     mean = made.mean if ahead else made.held_back
-    levels = setting_of(panel).levels
     scores = level_scores(scored, levels, mean, made)
     segments = segment_scores(scored, mean)
     progress("writing")
-    names = [write(series_table(panel, levels[-1], made, columns), files.out)]
-    names.append(write(node_table(panel, levels[:-1], made, columns), beside(files.out, "levels")))
+    names = [write(series_table(panel, levels[-1], made, columns, called), files.out)]
+    names.append(write(node_table(panel, levels[:-1], made, columns, called), beside(files.out, "levels")))
     time_of = panel.time
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return ForecastBacktest(
@@ -130,6 +139,7 @@ def backtest(
         levels=scores,
         segments=segments,
         rungs={name: int((made.rung == code).sum()) for code, name in enumerate(RUNGS)},
+        notices=notices,
         notes=[*panel.notes, *_drawn(made.recipe.naive.sums, setting_of(panel).season.name), *_notes(scores, ahead)],
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - processor,
@@ -138,8 +148,8 @@ def backtest(
     )
 
 
-def _refuse_output(files: Files, columns: Columns) -> None:
-    """Raises PanelError where the forecasts cannot be written, would replace what is read, or repeat a column."""
+def _refuse_output(files: Files) -> None:
+    """Raises PanelError where the forecasts cannot be written, or would replace what is read."""
     out = files.out
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise PanelError(f"--out {out.name} is neither .parquet nor .csv", where=str(out))
@@ -150,10 +160,6 @@ def _refuse_output(files: Files, columns: Columns) -> None:
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir() or out.is_dir():
         raise PanelError(f"--out {out} lies in no folder, or is one", where=str(out if out.is_dir() else parent))
-    taken = [name for name in (*columns.series, columns.time) if name in MADE]
-    if taken:
-        todo = "rename it: the forecasts have a column of that name"
-        raise PanelError(f"the column {taken[0]!r} cannot be a key or the time", where=str(files.sales), todo=todo)
 
 
 def _drawn(share: float, level: str) -> list[str]:

@@ -78,8 +78,8 @@ class Features:
     @property
     def categorical(self) -> list[str]:
         """Features that are codes."""
-        events = [f"{name}{suffix}" for name in self.panel.calendar.events for suffix in ("", "_before", "_after")]
-        texts = [name for name, (_, text) in self._static.items() if text]
+        events = [f"event:{name}{end}" for name in self.panel.calendar.events for end in ("", ":before", ":after")]
+        texts = [f"key:{name}" for name, (_, text) in self._static.items() if text]
         return [*events, *texts, *(["weekday"] if self.panel.freq == "D" else [])]
 
     def live(self, origin: int) -> Ints:
@@ -99,7 +99,7 @@ class Features:
             found["same_weekday"] = recent[series, phase]
         found["ahead"] = ahead
         found |= self._calendar(series, at)
-        found |= {name: values[series] for name, (values, _) in self._static.items()}
+        found |= {f"key:{name}": values[series] for name, (values, _) in self._static.items()}
         if self.yearly:
             found |= self._year_ago(origin, series, at)
         if self.panel.known:
@@ -167,9 +167,9 @@ class Features:
         )
         size = np.bincount(group.node, minlength=group.size)
         return {
-            f"{group.name} short": (short / np.maximum(middle, 1e-6))[group.node],
-            f"{group.name} middle": (middle / np.maximum(long, 1e-6))[group.node],
-            f"{group.name} level": np.log(np.maximum(middle, 0) / size + 0.01)[group.node],
+            f"group:{group.name} short": (short / np.maximum(middle, 1e-6))[group.node],
+            f"group:{group.name} middle": (middle / np.maximum(long, 1e-6))[group.node],
+            f"group:{group.name} level": np.log(np.maximum(middle, 0) / size + 0.01)[group.node],
         }
 
     def _cycle(self, origin: int, level: Floats) -> tuple[Singles, Singles]:
@@ -193,15 +193,17 @@ class Features:
             found |= {"weekday": calendar.weekday[at], "day_of_month": calendar.day_of_month[at]}
         if self.yearly:
             found["day_of_year"] = calendar.day_of_year[at]
-        found |= {name: flag[at] for name, flag in calendar.flags.items()}
-        found |= {name: flag[series, at] for name, flag in calendar.own.items()}
+        # A column of the caller's may have the name of one of ours: each kind has a space of its own.
+        found |= {f"flag:{name}": flag[at] for name, flag in calendar.flags.items()}
+        found |= {f"own flag:{name}": flag[series, at] for name, flag in calendar.own.items()}
         for name, event in calendar.events.items():
             # Codes from one on: LightGBM takes no category below zero.
             padded = np.concatenate([[0], event + 1, [0]])
-            found |= {name: padded[at + 1], f"{name}_before": padded[at], f"{name}_after": padded[at + 2]}
+            own = f"event:{name}"
+            found |= {own: padded[at + 1], f"{own}:before": padded[at], f"{own}:after": padded[at + 2]}
             days = np.flatnonzero(event >= 0)
             following = np.append(days, len(event) + EVENT_REACH)[np.searchsorted(days, at)]
-            found[f"{name}_ahead"] = np.minimum(following - at, EVENT_REACH)
+            found[f"{own}:ahead"] = np.minimum(following - at, EVENT_REACH)
         return found
 
     def _year_ago(self, origin: int, series: Ints, at: Ints) -> dict[str, npt.NDArray[np.generic]]:
@@ -232,18 +234,18 @@ class Features:
         found: dict[str, npt.NDArray[np.generic]] = {}
         for name, values in self.panel.known.items():
             now = values[series, at]
-            found[name] = now
+            found[f"known:{name}"] = now
             count, total = self._known[name]
             for window in self.spans.known:
                 begin = max(origin - window, 0)
                 known = count[:, origin] - count[:, begin]
                 mean = (total[:, origin] - total[:, begin]) / np.where(known > 0, known, np.nan)
-                found[f"{name} less {window}"] = now - mean[series]
+                found[f"known:{name} less {window}"] = now - mean[series]
             for lag in (1, 2):
                 before = np.where(at >= lag, values[series, np.maximum(at - lag, 0)], np.nan)
-                found[f"{name} step {lag}"] = now - before
+                found[f"known:{name} step {lag}"] = now - before
             recent = values[:, max(origin - self.spans.known[1], 0) : origin]
-            found[f"{name} less lowest"] = now - np.fmin.reduce(recent, axis=1)[series]
+            found[f"known:{name} less lowest"] = now - np.fmin.reduce(recent, axis=1)[series]
             for group in self.groups:
                 found |= self._neighbours(name, group, origin, series, at)
         found |= self._similar(origin, series, at, level)
@@ -267,7 +269,7 @@ class Features:
             moved = np.bincount(group.node[there], np.nan_to_num(now - usual)[there], group.size) / size
             shift[rows] = moved[group.node[series[rows]]]
             place[rows] = now[series[rows]] - mean[group.node[series[rows]]]
-        return {f"{name} moved in {group.name}": shift, f"{name} less {group.name}": place}
+        return {f"known:{name} moved in {group.name}": shift, f"known:{name} less in {group.name}": place}
 
     def _similar(self, origin: int, series: Ints, at: Ints, level: Singles) -> dict[str, npt.NDArray[np.generic]]:
         """Mean of the series' past sales in periods with similar known values, as a share of its level."""

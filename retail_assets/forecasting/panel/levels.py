@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
+TOTAL = "total"
 MOST_LEVELS = 24
 FEWEST_PER_NODE = 20
 
@@ -31,8 +32,8 @@ class Level:
 
     @property
     def name(self) -> str:
-        """Its columns, or total."""
-        return " x ".join(self.columns) or "total"
+        """Its columns, or total; no two levels have the same, whatever the columns are called."""
+        return " x ".join(_shown(column) for column in self.columns) or TOTAL
 
     @property
     def size(self) -> int:
@@ -47,6 +48,11 @@ class Level:
         return total
 
 
+def _shown(column: str) -> str:
+    """A column's name, in quotes where it could be taken for another level."""
+    return f'"{column}"' if column == TOTAL or " x " in column or column.startswith('"') else column
+
+
 def levels_of(keys: pd.DataFrame, attributes: pd.DataFrame) -> list[Level]:
     """Every level, coarse to fine; the last is the series themselves."""
     options = [[(), *((name,) for name in _chain(keys[key], attributes)), (str(key),)] for key in keys]
@@ -54,7 +60,8 @@ def levels_of(keys: pd.DataFrame, attributes: pd.DataFrame) -> list[Level]:
     picked = [sum(parts, ()) for parts in product(*options)]
     frame = pd.concat([keys, attributes], axis=1)
     found = [_level(columns, frame) for columns in picked]
-    found.sort(key=lambda level: (level.size, len(level.columns), level.name))
+    # Levels of one size stay in the order of the keys: what they are called decides nothing.
+    found.sort(key=lambda level: (level.size, len(level.columns)))
     if len(found) > MOST_LEVELS:
         found = [*found[: MOST_LEVELS - 1], found[-1]]
     return found

@@ -12,15 +12,17 @@ import pyarrow as pa
 
 from retail_assets.forecasting.panel.reading.calendar import Calendar, read_calendar
 from retail_assets.forecasting.panel.reading.frequency import FREQUENCIES, Freq, Frequency
+from retail_assets.forecasting.panel.reading.gaps import fill_gaps, missing_everywhere, refuse_stray_times
 from retail_assets.forecasting.panel.reading.keys import attributes_of, places_of, refuse_repeats, series_of
 from retail_assets.forecasting.panel.reading.known import fields_of, known_values, missing_known, read_future
-from retail_assets.forecasting.panel.reading.moments import Time
+from retail_assets.forecasting.panel.reading.moments import Time, moments
+from retail_assets.forecasting.panel.reading.rhythm import refuse_rhythms
 from retail_assets.forecasting.panel.reading.table import PanelError, numbers, read_table, refuse, require
 from retail_assets.forecasting.panel.reading.timeline import Timeline, timeline_of
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
-MOST_CELLS = 200_000_000  # of 4 bytes, several times over while features are made
+MOST_CELLS = 110_000_000  # 37 million took 4.8 GB, features and simple forecasts included
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Panel:
 
     The first `until` periods may be learnt from, the next `horizon` are to be forecast. `keys` holds the key columns of
     each series, `attributes` what else is known of it; `known` maps a column to (S, N). `time` are the N times as they
-    are in the file, `dated` whether they name days.
+    are in the file, `dated` whether they name days. `notices` are what was taken for something that it may not be.
     """
 
     target: Singles
@@ -66,6 +68,7 @@ class Panel:
     freq: Freq
     dated: bool = True
     notes: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def frequency(self) -> Frequency:
@@ -114,13 +117,15 @@ def read_panel(
     if future is not None and not columns.known:
         raise PanelError("--future says nothing without --covariates", where=str(future), todo="name its columns")
     table = read_table(sales, [*columns.series, columns.time])
-    patterns = [fields_of(sales, name, columns.series) for name in columns.known]
+    patterns = [fields_of(sales, table, name, columns.series) for name in columns.known]
     plain = [name for name, keys in zip(columns.known, patterns, strict=True) if not keys]
     require(sales, table, [*columns.series, columns.time, columns.target, *plain])
     values = _target(sales, table, columns.target, rules)
-    timeline, at = timeline_of(sales, table, columns.time, rules.freq)
-    _refuse_stray_times(sales, table, columns.time, at, timeline.frequency.breaks)
+    times = moments(sales, table, columns.time, rules.freq)
     series, keys = series_of(sales, table, columns.series)
+    notices = refuse_rhythms(sales, columns.time, keys, series, times, rules.freq)
+    timeline, at = timeline_of(sales, table, columns.time, times, rules.freq)
+    refuse_stray_times(sales, table, columns.time, at, timeline.frequency.breaks)
     refuse_repeats(sales, table, (*columns.series, columns.time), series, at)
     sold = keys
     keys, extra, notes = attributes_of(attributes, sold, columns.series, [columns.time, columns.target])
@@ -134,7 +139,9 @@ def read_panel(
     seen = at < until + horizon
     place = (series[seen], at[seen] - start)
     target = _placed(values[seen], place, (len(keys), size))
-    notes += _fill_gaps(target, until - start, last - start, rules)
+    unknown, told = missing_everywhere(sales, timeline, at, until, rules.gaps)
+    notices += told
+    notes += fill_gaps(target, until - start, last - start, rules.gaps, unknown)
     known = {
         name: _placed(known_values(sales, table, name, fields)[seen], place, target.shape)
         for name, fields in zip(columns.known, patterns, strict=True)
@@ -156,6 +163,7 @@ def read_panel(
         dated=timeline.times.dated,
         freq=rules.freq,
         notes=notes + seasons.notes,
+        notices=timeline.notices + notices,
     )
 
 
@@ -184,23 +192,6 @@ def _target(path: Path, table: pa.Table, name: str, rules: Rules) -> Singles:
     return values
 
 
-def _refuse_stray_times(path: Path, table: pa.Table, name: str, at: Ints, longest: int) -> None:
-    """Raises PanelError where the rows stop for more than `longest` periods: a time that was written wrong."""
-    distinct, first, count = np.unique(at, return_index=True, return_counts=True)
-    breaks = np.flatnonzero(np.diff(distinct) > longest)
-    if not len(breaks):
-        return
-    later = breaks[0] + 1
-    # The side with fewer rows is the one to look at.
-    stray = later if count[later:].sum() < count[:later].sum() else later - 1
-    apart = int(distinct[later] - distinct[later - 1])
-    raise PanelError(
-        f"{name} {table[name][int(first[stray])].as_py()} lies {apart:,} periods from the other rows",
-        where=f"{path}, row {int(first[stray]) + 1}",
-        todo=f"correct it, or leave out what lies beyond a break of more than {longest} periods",
-    )
-
-
 def _moment(path: Path, text: str, table: pa.Table, name: str, timeline: Timeline, span: tuple[int, int]) -> int:
     """The first period after `text`; `span` has the first and the last period of the file."""
     at = timeline.asked(text)
@@ -212,16 +203,3 @@ def _moment(path: Path, text: str, table: pa.Table, name: str, timeline: Timelin
         todo = f"the rows of {name} go from {first} to {last}"
         raise PanelError(f"--train-until {text} is outside the data", where=str(path), todo=todo)
     return at + 1
-
-
-def _fill_gaps(target: Singles, until: int, last: int, rules: Rules) -> list[str]:
-    """Periods missing after a series' first row are nothing sold where the rules say so."""
-    span = target[:, : last + 1]
-    missing = np.isnan(span) & (np.cumsum(~np.isnan(span), axis=1) > 0)
-    inside = missing[:, :until]
-    if rules.gaps == "zero":
-        span[missing] = 0.0
-    if not inside.any():
-        return []
-    meaning = "read as nothing sold" if rules.gaps == "zero" else "read as unknown"
-    return [f"{int(inside.sum()):,} periods are missing inside {int(inside.any(axis=1).sum()):,} series: {meaning}"]

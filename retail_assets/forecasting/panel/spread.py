@@ -79,7 +79,9 @@ def falling_with_size(values: Floats, size: Floats) -> Floats:
 
 
 def weighted_quantiles(values: Floats, weight: Floats, levels: Sequence[float]) -> Floats:
-    """Quantiles (levels,) of values that count by their weight."""
+    """Quantiles (levels,) of values that count by their weight; zeros where there are none."""
+    if not len(values):
+        return np.zeros(len(levels))
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weight[order]) - weight[order] / 2
     return np.asarray(np.interp(levels, reached / weight.sum(), values[order]), dtype=np.float64)

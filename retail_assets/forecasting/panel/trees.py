@@ -21,11 +21,17 @@ Progress = Callable[[str], None]
 
 PERCENTAGE_QUANTILE = 0.25
 LARGEST_FACTOR = 20.0
+# Below so many examples a thread waits longer for the others than it works: two then take twice as long as one.
+ROWS_PER_THREAD = 25_000
+FEWEST_TO_BAG = 20
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How trees are grown. `rows` bounds the examples of one member; the forecast is the mean of `members`."""
+    """How trees are grown. `rows` bounds the examples of one member; the forecast is the mean of `members`.
+
+    `threads` is how many may work; few examples are left to fewer. The trees are the same whatever their number.
+    """
 
     loss: Loss = "squared"
     rows: int = 2_500_000
@@ -38,6 +44,10 @@ class Settings:
     gap: int = 0
     seed: int = 7
     threads: int = 2
+
+    def threads_for(self, rows: int) -> int:
+        """How many threads `rows` examples keep busy."""
+        return max(1, min(self.threads, rows // ROWS_PER_THREAD))
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ def _train(
         "lambda_l2": 5.0,
         "max_bin": 127,
         "seed": settings.seed + member,
-        "num_threads": settings.threads,
+        "num_threads": settings.threads_for(len(rows)),
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
@@ -181,6 +191,9 @@ def _train(
         parameters |= {"objective": "quantile", "alpha": PERCENTAGE_QUANTILE}
         rows, base, target = rows[target > 0], base[target > 0], target[target > 0]
         label, start = np.log(target / base), np.zeros(len(target))
+    if len(rows) < FEWEST_TO_BAG:
+        # A bag of a handful of examples may be empty.
+        parameters["bagging_fraction"] = 1.0
     codes = [name for name in names if name in categorical]
     data = lightgbm.Dataset(
         rows,

@@ -32,17 +32,20 @@ def backtest_with_progress(
     settings: Settings,
     console: Console,
 ) -> ForecastBacktest:
-    """Backtests with one bar over its steps; raises PanelError for unusable input."""
+    """Backtests with one bar over its steps, and notices above it; raises PanelError for unusable input."""
     with Progress(TextColumn("{task.description:<42}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("starting", total=FIRST_GUESS)
 
         def on_step(step: str) -> None:
-            progress.update(task, description=step, advance=1)
+            progress.update(task, description=escape(step), advance=1)
 
         def on_read(steps: int) -> None:
             progress.update(task, total=1 + steps)
 
-        found = backtest(files, columns, rules, train_until, horizon, settings, on_step, on_read)
+        def on_notice(notice: str) -> None:
+            console.print(f"notice: {notice}", highlight=False, markup=False, soft_wrap=True)
+
+        found = backtest(files, columns, rules, train_until, horizon, settings, on_step, on_read, on_notice)
         progress.update(task, description="done")
     return found
 
@@ -58,11 +61,11 @@ def show_backtest(found: ForecastBacktest, console: Console) -> None:
     rungs = ", ".join(f"{count:,} {name}" for name, count in found.rungs.items())
     console.print(f"series by what their forecast rests on: {rungs}", highlight=False)
     for note in found.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)
     cost = f"{found.seconds:.0f} s, {found.cpu_seconds:.0f} s of processor time, at most {found.peak_gb:.1f} GB"
     console.print(f"{found.series:,} series, {found.first} to {found.last}: {cost}", highlight=False)
     for file in found.files:
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _averaged(found: ForecastBacktest) -> str:

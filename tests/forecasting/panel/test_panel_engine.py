@@ -351,12 +351,6 @@ def test_an_output_that_cannot_be_written_is_named_before_any_work(out: str, tol
         backtest(files, COLUMNS, Rules(), chain.until, HORIZON, FAST, silent)
 
 
-def test_keys_named_like_a_column_of_the_forecasts_are_refused(chain: Chain, tmp_path: Path) -> None:
-    columns = Columns(("level", "store"), "date", "units")
-    with pytest.raises(PanelError, match="'level' cannot be a key"):
-        backtest(Files(chain.sales, tmp_path / "f.csv"), columns, Rules(), chain.until, HORIZON, FAST, silent)
-
-
 def test_a_history_in_which_nothing_is_sold_is_named(chain: Chain) -> None:
     panel = chain.panel()
     with pytest.raises(PanelError, match="nothing was sold in the history"):

@@ -64,6 +64,12 @@ def _dates(timeline: Timeline, span: Ints) -> tuple[Ints, Ints, Ints]:
     if known is None:
         nothing = np.zeros(len(span), dtype=np.int64)
         return nothing, nothing, span % year * 364 // year
+    if timeline.frequency.months:
+        # A month is the same month whichever of its days the file names it by.
+        months = known.astype("datetime64[D]").astype("datetime64[M]")
+        known = (
+            (months - (months.astype(np.int64) % timeline.frequency.months)).astype("datetime64[D]").astype(np.int64)
+        )
     days = pd.to_datetime(known, unit="D")
     weekday, day, day_of_year = (x.to_numpy(np.int64) for x in (days.dayofweek, days.day, days.dayofyear))
     return weekday, day, day_of_year

@@ -1,13 +1,13 @@
 """Columns of a panel whose values are known for the periods to forecast."""
 
 from pathlib import Path
-from string import Formatter
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.core.column_patterns import fields, filled
 from retail_assets.forecasting.panel.reading.keys import refuse_repeats, series_of
 from retail_assets.forecasting.panel.reading.table import PanelError, numbers, read_table, require
 from retail_assets.forecasting.panel.reading.timeline import Timeline
@@ -16,28 +16,30 @@ Singles = npt.NDArray[np.float32]
 Known = dict[str, Singles]
 
 
-def fields_of(path: Path, name: str, keys: tuple[str, ...]) -> list[str]:
-    """The keys in the braces of `price{brand}`; raises PanelError for what is none."""
+def fields_of(path: Path, table: pa.Table, name: str, keys: tuple[str, ...]) -> list[str]:
+    """The keys in the braces of `price{brand}`, none where a column has that name; raises PanelError for no key."""
+    if name in table.column_names:
+        return []
     try:
-        fields = [part for _, part, _, _ in Formatter().parse(name) if part is not None]
+        found = fields(name)
     except ValueError as error:
         raise PanelError(f"--covariates {name}: {error}", where=str(path), todo="write it like price{brand}") from error
-    unknown = [part for part in fields if part not in keys]
+    unknown = [part for part in found if part not in keys]
     if unknown:
         raise PanelError(f"--covariates {name}: {unknown[0]!r} is not a key of --series", where=str(path))
-    return fields
+    return found
 
 
-def known_values(path: Path, table: pa.Table, name: str, fields: list[str]) -> Singles:
+def known_values(path: Path, table: pa.Table, name: str, keys: list[str]) -> Singles:
     """A known column (rows,), or for each row the one that is named after its keys; raises PanelError."""
-    if not fields:
+    if not keys:
         require(path, table, [name])
         return numbers(path, table, name)
-    rows = table.select(fields).to_pandas()
+    rows = table.select(keys).to_pandas()
     found = np.empty(len(rows), np.float32)
-    for values, indices in rows.groupby(fields).indices.items():
+    for values, indices in rows.groupby(keys).indices.items():
         picked = values if isinstance(values, tuple) else (values,)
-        column = name.format(**dict(zip(fields, picked, strict=True)))
+        column = filled(name, dict(zip(keys, picked, strict=True)))
         require(path, table, [column])
         found[indices] = numbers(path, table, column)[indices]
     return found
@@ -59,7 +61,7 @@ def read_future(
     place, column = pd.MultiIndex.from_frame(keys.astype(str)).get_indexer(rows), at - start
     for name, values in known.items():
         inside = (place >= 0) & (column >= 0) & (column < values.shape[1])
-        found = known_values(path, table, name, fields_of(path, name, names))
+        found = known_values(path, table, name, fields_of(path, table, name, names))
         values[place[inside], column[inside]] = found[inside]
 
 

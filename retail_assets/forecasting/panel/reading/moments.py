@@ -19,12 +19,14 @@ from retail_assets.core.written_times import (
     likeliest,
     spelling_of,
 )
-from retail_assets.forecasting.panel.reading.frequency import as_date
+from retail_assets.forecasting.panel.reading.frequency import FEWEST_DATES, MOST, as_date
 from retail_assets.forecasting.panel.reading.table import PanelError, refuse
 
 Ints = npt.NDArray[np.int64]
 Time = date | int | str
 EPOCH = date(1970, 1, 1)
+UNREAL = {"day": "is no date", "month": "is no month", "week": "is no week of its year (ISO 8601)"}
+CORRECT = "correct it; where the years of the file have other weeks or periods, write dates, or number them 1, 2, 3 ..."
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def moments(path: Path, table: pa.Table, name: str, freq: str) -> Moments:
     column = table[name].combine_chunks()
     refuse(path, table, name, column.is_null().to_numpy(zero_copy_only=False), "is empty", "every row needs a time")
     if pa.types.is_integer(column.type):
-        return _numbers(column.to_numpy().astype(np.int64), freq, int)
+        return _numbers(path, table, name, column.to_numpy().astype(np.int64), freq, int)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _texts(path, table, name, column, freq)
     if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
@@ -65,12 +67,21 @@ def _days(path: Path, name: str, column: pa.Array) -> Ints:
     return np.asarray(days.cast(pa.int32()).to_numpy(), dtype=np.int64)
 
 
-def _numbers(values: Ints, freq: str, written: Callable[[int], Time]) -> Moments:
+def _numbers(
+    path: Path, table: pa.Table, name: str, values: Ints, freq: str, written: Callable[[int], Time]
+) -> Moments:
     """Whole numbers count periods, but for those that are written dates: 20160327, months 201603, weeks 201612."""
-    distinct = [str(value) for value in np.unique(values)]
-    found = spelling_of(distinct, (COMPACT_DAY, COMPACT_WEEK if freq == "W" else COMPACT_MONTH))
+    distinct, place = np.unique(values, return_inverse=True)
+    texts = [str(value) for value in distinct]
+    longer = COMPACT_WEEK if freq in ("W", "2W", "4W") else COMPACT_MONTH
+    found = spelling_of(texts, (COMPACT_DAY, longer))
     if found:
         return _spelt(values.astype(str), found[0], lambda day: written(int(found[0].write(as_date(day)))))
+    if len(texts) >= FEWEST_DATES:
+        for spelling in (COMPACT_DAY, longer, COMPACT_WEEK):
+            wrong = np.array([spelling.parse(text) is None for text in texts])
+            if 0 < wrong.mean() <= 1 - MOST:
+                refuse(path, table, name, wrong[place], UNREAL[spelling.resolution], CORRECT)
     return Moments(values, False, None, written)
 
 
@@ -80,11 +91,14 @@ def _texts(path: Path, table: pa.Table, name: str, column: pa.Array, freq: str) 
     codes = encoded.indices.to_numpy()
     if all(text.lstrip("-").isdecimal() for text in texts):
         written = int if path.suffix.lower() == ".csv" else str
-        return _numbers(np.array([int(text) for text in texts], dtype=np.int64)[codes], freq, written)
+        return _numbers(
+            path, table, name, np.array([int(text) for text in texts], dtype=np.int64)[codes], freq, written
+        )
     found = spelling_of(texts)
     if not found:
         spelling = likeliest(texts)
         wrong = np.array([spelling.parse(text) is None for text in texts])[codes]
+        _refuse_unreal(path, table, name, spelling, [texts[code] for code in codes[wrong][:1]], wrong)
         refuse(path, table, name, wrong, "is not a date", f"write dates as {EXAMPLES}")
     if len(found) > 1:
         both = " and ".join(str(spelling.parse(texts[0])) for spelling in found)
@@ -92,6 +106,14 @@ def _texts(path: Path, table: pa.Table, name: str, column: pa.Array, freq: str) 
         refuse(path, table, name, first, f"may be {both}", f"write dates as {EXAMPLES}")
     spelling = found[0]
     return _spelt(np.array(texts)[codes], spelling, lambda day: _written(spelling, day))
+
+
+def _refuse_unreal(
+    path: Path, table: pa.Table, name: str, spelling: Spelling, first: list[str], wrong: npt.NDArray[np.bool_]
+) -> None:
+    """Raises PanelError where the first wrong time is written like a week, and its year has none of that number."""
+    if spelling.resolution == "week" and any(spelling.matches(text) for text in first):
+        refuse(path, table, name, wrong, UNREAL["week"], CORRECT)
 
 
 def _written(spelling: Spelling, day: int) -> Time:

@@ -5,7 +5,7 @@ puts them. Fiscal periods of 4 and 5 weeks (4-4-5, 4-5-4, 5-4-4) follow the file
 the retail calendar with its 53rd week (`core.calendar`) where the dates are its periods.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,21 @@ from retail_assets.forecasting.panel.reading.steps import Fiscal, Fixed, Monthly
 from retail_assets.forecasting.panel.reading.table import PanelError, refuse
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+LONG_YEAR = 53
+MONTHS, FOUR_WEEKS = 12, 13
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The periods of a sales file; `times` are its own, for their spelling."""
+    """The periods of a sales file; `times` are its own, for their spelling. `notices` are of files that write a period
+    in another way.
+    """
 
     frequency: Frequency
     times: Moments
     steps: Steps
+    notices: list[str] = field(default_factory=list)
 
     def label(self, number: int) -> Time:
         """A period as the file writes it."""
@@ -38,6 +44,13 @@ class Timeline:
         """Days since 1970-01-01 of periods; None where the file counts them."""
         return np.array([self.steps.value(int(n)) for n in numbers]) if self.times.dated else None
 
+    def is_week_53(self, number: int) -> bool:
+        """Whether the file writes weeks of a year, and the period is the 53rd of one."""
+        spelling = self.times.spelling
+        if spelling is None or spelling.resolution != "week":
+            return False
+        return frequency.as_date(self.steps.value(number)).isocalendar().week == LONG_YEAR
+
     def numbers(self, path: Path, table: pa.Table, name: str) -> Ints:
         """The periods of another file's column; raises PanelError for a time that is none of this timeline's."""
         found = moments(path, table, name, self.frequency.name)
@@ -46,18 +59,46 @@ class Timeline:
             what = f"{name} holds {kinds[0]}, but {kinds[1]} in the sales"
             raise PanelError(what, where=f"{path}, column {name}", todo="write times in both files in the same way")
         wrong = ~self.steps.fits(found.values)
-        refuse(path, table, name, wrong, "is no period of the sales", "write times in both files in the same way")
-        return self.steps.number(found.values)
+        if wrong.any():
+            self._refuse(path, table, name, found, wrong)
+        numbers = self.steps.number(found.values)
+        if len(numbers):
+            theirs, ours = found.write(int(found.values[0])), self.label(int(numbers[0]))
+            if str(theirs) != str(ours):
+                self.notices.append(f"{path.name}: {name} {theirs} is taken for {ours} of the sales")
+        return numbers
+
+    def _refuse(self, path: Path, table: pa.Table, name: str, found: Moments, wrong: Mask) -> None:
+        """Names the first wrong time, weeks with the weekdays of both files and the two weeks that may be meant."""
+        what, todo = "is no period of the sales", "write times in both files in the same way"
+        if self.times.dated and self.frequency.days % 7 == 0 and self.frequency.days:
+            day = int(found.values[int(np.argmax(wrong))])
+            before = int(self.steps.number(np.array([day]))[0])
+            start = self.steps.value(before)
+            if (day - start) % 7:
+                weekdays = [f"{frequency.as_date(each):%A}" for each in (day, start)]
+                what = f"is a {weekdays[0]}, but the sales name their weeks by a {weekdays[1]}"
+                either = f"{self.label(before)} or {self.label(before + 1)}"
+                todo = f"name the weeks of both files by the same weekday: this one may be {either}"
+            else:
+                either = f"{self.label(before)} and {self.label(before + 1)}"
+                what = f"lies between two periods of the sales, {either}"
+        refuse(path, table, name, wrong, what, todo)
 
     def asked(self, text: str) -> int | None:
         """The period that `text` names or lies in; None where it is no time."""
         value = asked(text, self.times)
-        return None if value is None else int(self.steps.number(np.array([value]))[0])
+        if value is None:
+            return None
+        number = int(self.steps.number(np.array([value]))[0])
+        if not self.steps.fits(np.array([value])).all():
+            self.notices.append(f"{text} is no period of the sales: {self.label(number)} is taken for it")
+        return number
 
 
-def timeline_of(path: Path, table: pa.Table, name: str, freq: str) -> tuple[Timeline, Ints]:
+def timeline_of(path: Path, table: pa.Table, name: str, times: Moments, freq: str) -> tuple[Timeline, Ints]:
     """The timeline of a sales file and the period of each row; raises PanelError where its times do not fit `freq`."""
-    times, wanted = moments(path, table, name, freq), FREQUENCIES[freq]
+    wanted = FREQUENCIES[freq]
     distinct = np.unique(times.values)
     if not times.dated:
         _refuse_wide_numbers(path, name, distinct)
@@ -78,8 +119,16 @@ def _refuse_wide_numbers(path: Path, name: str, distinct: Ints) -> None:
     if len(distinct) < frequency.FEWEST_DATES:
         return
     shown, where = ", ".join(str(number) for number in distinct[:3]), f"{path}, column {name}"
-    if spelling_of([str(number) for number in distinct], [COMPACT_WEEK]):
+    texts = [str(number) for number in distinct]
+    if spelling_of(texts, [COMPACT_WEEK]):
+        _refuse_short_years(path, name, texts)
         raise PanelError(f"the numbers of {name} are weeks of a year: {shown}", where=where, todo="give --freq W")
+    jumps = np.flatnonzero(np.diff(distinct) > 2)
+    before, after = distinct[jumps], distinct[jumps + 1]
+    if len(jumps) and (after % 100 == 1).all() and (after // 100 == before // 100 + 1).all():
+        what = f"the numbers of {name} jump from {before[0]} to {after[0]}: years with weeks or months"
+        todo = "write years in four digits (202352 with --freq W, 202312 with M), or number the periods 1, 2, 3 ..."
+        raise PanelError(what, where=where, todo=todo)
     step = frequency.common_step(distinct)
     if step > 1:
         todo = "number the periods 1, 2, 3 ..., or give dates"
@@ -87,12 +136,22 @@ def _refuse_wide_numbers(path: Path, name: str, distinct: Ints) -> None:
 
 
 def _refuse_months_as_weeks(path: Path, name: str, times: Moments, distinct: Ints) -> None:
-    """Raises PanelError for numbers read as weeks (201612) that never pass the twelfth: they are months."""
-    if times.spelling is COMPACT_WEEK and len(distinct) > 12:
-        texts = [COMPACT_WEEK.write(frequency.as_date(day)) for day in distinct]
-        if spelling_of(texts, [COMPACT_MONTH]):
-            what = f"the numbers of {name} are months of a year: {', '.join(texts[:3])}"
-            raise PanelError(what, where=f"{path}, column {name}", todo="give --freq M")
+    """Raises PanelError for numbers read as weeks (201612) that never pass the twelfth or thirteenth of a year."""
+    if times.spelling is COMPACT_WEEK:
+        _refuse_short_years(path, name, [COMPACT_WEEK.write(frequency.as_date(day)) for day in distinct])
+
+
+def _refuse_short_years(path: Path, name: str, texts: list[str]) -> None:
+    """Raises PanelError for numbers of several years (201613) of which each has at most 13."""
+    most = max(int(text[4:]) for text in texts)
+    if most > FOUR_WEEKS or len({text[:4] for text in texts}) < 2:
+        return
+    shown, where = ", ".join(texts[:3]), f"{path}, column {name}"
+    if most <= MONTHS and spelling_of(texts, [COMPACT_MONTH]):
+        raise PanelError(f"the numbers of {name} are months of a year: {shown}", where=where, todo="give --freq M")
+    what = f"the numbers of {name} never pass {most} in a year: {shown} are no weeks"
+    todo = "number the periods 1, 2, 3 ..., or give the date of their first days and --freq 4W"
+    raise PanelError(what, where=where, todo=todo)
 
 
 def _fixed(path: Path, table: pa.Table, name: str, times: Moments, wanted: Frequency, distinct: Ints) -> Fixed:
