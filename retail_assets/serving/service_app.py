@@ -1,7 +1,7 @@
 """The HTTP face that all products share: errors as clear JSON, /version, /metrics, and how BentoML runs it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
 from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
 from retail_assets.serving.front import LATE, Guard
+from retail_assets.serving.json_body import StrictRoute
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
 from retail_assets.serving.places import Direct, needs
@@ -60,6 +61,7 @@ def create_app(product: str, description: str) -> FastAPI:
     """An application with /version, /metrics and the shared error answers; `attach` gives it its runtime."""
     intake.install()
     app = FastAPI(title=f"retail-assets {product}", description=description)
+    app.router.route_class = StrictRoute
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UnknownKey, _unknown)
     for kind in UNAVAILABLE:
@@ -203,8 +205,12 @@ def answer(content: dict[str, Any]) -> Response:
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Names the field and what is wrong with it; does not echo the input, which may be anything (NaN, a megabyte)."""
     assert isinstance(error, RequestValidationError)
-    detail = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in error.errors()]
+    detail = [{"loc": e["loc"], "msg": _why(e), "type": e["type"]} for e in error.errors()]
     return JSONResponse({"detail": detail}, status_code=422)
+
+
+def _why(found: Mapping[str, Any]) -> str:
+    return f"no JSON: {found['ctx']['error']}" if found["type"] == "json_invalid" else str(found["msg"])
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:
