@@ -139,7 +139,7 @@ class Wire(HttpToolsProtocol):
             return LONG_TARGET
         if self._read > MOST_HEAD:
             return LONG_HEAD
-        is_one_line = self._read == self._now and data.find(b"\r\n") == len(data) - 2
+        is_one_line = self._read == self._now and 0 < data.find(b"\r\n") == len(data) - 2
         return OLD_VERSION if is_one_line and b" HTTP/" not in data else None
 
     def _is_idle(self) -> bool:
