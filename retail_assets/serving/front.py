@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -22,10 +22,10 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits
-from retail_assets.serving.intake import DOOR, LINE, TICKET, Door
+from retail_assets.serving.intake import CYCLE, DOOR, LINE, TICKET, Door
 from retail_assets.serving.json_body import parsed
 from retail_assets.serving.keys import KeyRing
-from retail_assets.serving.places import Direct, Place, places
+from retail_assets.serving.places import Place, places
 from retail_assets.serving.refusals import (
     BUSY,
     CUT_OFF,
@@ -81,16 +81,8 @@ class _Answer:
         await self._send(message)
 
 
-class _Heads(NamedTuple):
-    """What a front reads of the headers of a request. `length` of the body: 0 for none, None where it is not stated."""
-
-    length: int | None
-    kind: bytes | None
-    coding: bytes | None
-    authorization: bytes | None
-
-    def says_json(self) -> bool:
-        return self.kind is not None and self.kind.partition(b";")[0].strip().lower() == JSON_TYPE
+_Heads = tuple[int | None, bytes | None, bytes | None, bytes | None]
+"""Length of a body (0 for none, None where it is not stated), its type, its coding; and the key."""
 
 
 def _heads(headers: Iterable[tuple[bytes, bytes]]) -> _Heads:
@@ -107,7 +99,7 @@ def _heads(headers: Iterable[tuple[bytes, bytes]]) -> _Heads:
             coding = value
         elif name == b"authorization":
             authorization = value
-    return _Heads(length, kind, coding, authorization)
+    return length, kind, coding, authorization
 
 
 class Front:
@@ -201,7 +193,7 @@ class Front:
         heads = _heads(scope["headers"])
         refusal = self._judge(guard, place, waited, scope, heads)
         if refusal is None:
-            refusal = await self._within(guard, place, heads.length, scope, receive, reply)
+            refusal = await self._within(guard, place, heads[0], scope, receive, reply)
         if refusal is not None:
             if refusal.why is not None:
                 scope[SHED] = True
@@ -214,60 +206,63 @@ class Front:
         self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, reply: _Answer
     ) -> Refusal | None:
         """Lets the request through, unless its body turns out too large or its deadline passes before the answer."""
-        is_read = False
+        is_direct, body = place.direct is not None and scope["method"] == "POST", None
+        if is_direct and length and not getattr(scope.get(CYCLE), "more_body", True):  # nothing left to wait for
+            body = [await receive()]
+            if await self._decide(place, body, scope, reply):
+                return None
+            is_direct = False
         try:
             async with asyncio.timeout(place.deadline_s) as deadline:
-                body = await _body(receive, guard.limits.body_bytes) if length != 0 else []
                 if body is None:
-                    return self._too_large
+                    body = await _body(receive, guard.limits.body_bytes) if length != 0 else []
+                    if body is None:
+                        return self._too_large
                 if body and body[-1]["type"] == "http.disconnect":
                     return CUT_OFF
-                is_read = True
-                if place.direct is not None and scope["method"] == "POST":
-                    await self._decide(place.direct, body, scope, receive, reply)
-                else:
+                if not is_direct or not await self._decide(place, body, scope, reply):
                     await self._app(_as_get(scope), _replayed(body, receive), reply)
         except TimeoutError:
             if reply.status or not deadline.expired():
                 raise
-            return DEADLINE if is_read else SLOW
+            return DEADLINE if body is not None else SLOW
         return None
 
-    async def _decide(
-        self, direct: Direct, received: list[Message], scope: Scope, receive: Receive, reply: _Answer
-    ) -> None:
+    async def _decide(self, place: Place, received: list[Message], scope: Scope, reply: _Answer) -> bool:
         """Answers a good question; what is wrong with any other is the application's to find and to say."""
+        assert place.direct is not None
         started = perf_counter()
         try:
-            body = b"".join(message.get("body", b"") for message in received)
-            asked = direct.model.model_validate_json(body)
+            body = b"".join([message.get("body", b"") for message in received])
+            asked = place.direct.model.model_validate_json(body)
             if body.count(b":") > len(asked.model_fields_set):  # a colon in a value, or one key twice
                 parsed(body)
-            content = direct.decide(self._owner.state.desk, asked, LATE in scope)
+            content = place.direct.decide(self._owner.state.desk, asked, LATE in scope)
         except (ValidationError, RetailError, json.JSONDecodeError):
-            await self._app(scope, _replayed(received, receive), reply)
-            return
+            return False
         scope[ANSWER] = content
         body = orjson.dumps(content)
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", JSON_TYPE)]
         await reply({"type": "http.response.start", "status": 200, "headers": headers})
         await reply({"type": "http.response.body", "body": body})
         self._line.took(perf_counter() - started)
+        return True
 
     def _judge(self, guard: Guard, place: Place, waited: float, scope: Scope, heads: _Heads) -> Refusal | None:
         """Why the request goes no further, if so."""
+        length, kind, coding, authorization = heads
         asks = guard.keys.asks_for_keys() and scope["path"] not in PROBES
-        if asks and (refusal := key_refusal(guard.keys, place, heads.authorization)) is not None:
+        if asks and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
             return refusal
         if place is self._none:
             return NO_ROUTE
-        if heads.length is not None and heads.length > guard.limits.body_bytes:
-            return self._too_large
         if scope["method"] not in place.methods:
             return options(place.allow) if scope["method"] == "OPTIONS" else wrong_method(place.allow)
-        if heads.coding is not None and heads.coding.lower() != b"identity":
+        if length is not None and length > guard.limits.body_bytes:
+            return self._too_large
+        if coding is not None and coding.lower() != b"identity":
             return ENCODED
-        if scope["method"] not in READS and not heads.says_json():
+        if scope["method"] not in READS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
             return NOT_JSON
         if self._active > guard.limits.active:
             return FULL
@@ -288,16 +283,12 @@ def _as_get(scope: Scope) -> Scope:
 
 async def _body(receive: Receive, most: int) -> list[Message] | None:
     """The messages of a whole body; None once it is larger than `most` bytes. The last tells of a client that left."""
-    received: list[Message] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        received.append(message)
-        size += len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
-        if size > most:
-            return None
-    return received
+    received = [await receive()]
+    size = len(received[0].get("body", b""))
+    while size <= most and received[-1].get("more_body", False):
+        received.append(await receive())
+        size += len(received[-1].get("body", b""))
+    return received if size <= most else None
 
 
 def _replayed(received: list[Message], receive: Receive) -> Receive:

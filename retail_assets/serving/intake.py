@@ -24,6 +24,7 @@ from retail_assets.serving.wire import Wire
 LINE = "retail.line"
 TICKET = "retail.ticket"
 DOOR = "retail.door"
+CYCLE = "retail.cycle"
 
 
 def install() -> None:
@@ -111,5 +112,6 @@ class Intake(Wire):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if self._line is not None:
-            cast(dict[str, Any], cycle.scope)[TICKET] = self._line.arrive(perf_counter())
+            scope = cast(dict[str, Any], cycle.scope)
+            scope[TICKET], scope[CYCLE] = self._line.arrive(perf_counter()), cycle
         super()._start_asgi_task(cycle, app)

@@ -82,6 +82,8 @@ class Wire(HttpToolsProtocol):
         self._offered = False  # the head that is read offers another protocol
         self._read = self._now = 0  # bytes: since the chunk in which the request began, and of the newest chunk
         self._deaf = False
+        self._in_chunks = False
+        self._host = b""  # one that was right
         self._discarded = 0
         self._found: Refusal | None = None
         self._last_words: bytes | None = None
@@ -103,30 +105,43 @@ class Wire(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._deaf:
             self._discard(len(data))
+            self._wait()
             return
         self._now = len(data)
         self._read += self._now
         try:
-            self._feed(data)
-        except httptools.HttpParserError as error:
-            self.refuse(self._found or _said(error))
-            return
-        if self._midway and not self._head_done and (refusal := self._hopeless(data)) is not None:
-            self.refuse(refusal)
-        elif self._midway or self._is_idle():
-            self._wait()
-
-    def _feed(self, data: bytes) -> None:
-        """Parses. Where a head offers another protocol the parser ends with it: it gets the same head without it."""
-        while True:
             try:
                 self.parser.feed_data(data)
             except HttpParserUpgrade as offer:
-                data = data[offer.args[0] :]
-                self._offered = False
-                self.parser.feed_data(self._head_without_offer())
+                self._decline(data[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            self.refuse(self._found or _said(error))
+            return
+        if self._midway:
+            self._go_on(data)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._wait()
+
+    def _decline(self, rest: bytes) -> None:
+        """The parser has ended with a head that offers another protocol; it gets the same head without it."""
+        while True:
+            self._offered = False
+            self.parser.feed_data(self._head_without_offer())
+            try:
+                self.parser.feed_data(rest)
+            except HttpParserUpgrade as offer:
+                rest = rest[offer.args[0] :]
             else:
                 return
+
+    def _go_on(self, data: bytes) -> None:
+        """In the middle of a request."""
+        if not self._head_done and (refusal := self._hopeless(data)) is not None:
+            self.refuse(refusal)
+            return
+        if self._head_done and self.cycle.response_complete:
+            self._discard(len(data))
+        self._wait()
 
     def _head_without_offer(self) -> bytes:
         line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
@@ -178,9 +193,11 @@ class Wire(HttpToolsProtocol):
         hosts, codings = 0, b""
         for name, value in self.headers:
             if name == b"host":
-                hosts += 1 if HOST.fullmatch(value) else 2
+                hosts += 1 if value == self._host or HOST.fullmatch(value) else 2
+                self._host = value if hosts == 1 else b""
             elif name == b"transfer-encoding":
                 codings += b"," + value.lower()
+        self._in_chunks = bool(codings)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             return BAD_HOST
         if codings and (codings != b",chunked" or version == "1.0"):
@@ -203,19 +220,10 @@ class Wire(HttpToolsProtocol):
         self.url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         return None
 
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        if self.cycle.response_complete:
-            self._discard(len(body))
-        else:
-            super().on_body(body)
-
     def _discard(self, size: int) -> None:
         self._discarded += size
         if self._discarded > MOST_DISCARDED:
             self._hang_up()
-        elif self._deaf:
-            self._wait()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
@@ -223,7 +231,7 @@ class Wire(HttpToolsProtocol):
             return
         self._midway, self._discarded = False, 0
         super().on_message_complete()
-        if not self.parser.should_keep_alive():  # a trailer may say so, too
+        if self._in_chunks and not self.parser.should_keep_alive():  # its trailer said so
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.leave()

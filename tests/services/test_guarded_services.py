@@ -217,13 +217,13 @@ class TestWithoutKeys:
             response = pricing.client.request(method, path)
             assert (response.status_code, response.json()["todo"]) == (404, "GET / lists its routes")
 
-    @pytest.mark.parametrize("path", ["/price", "/prices", "/version"])
-    def test_a_body_that_is_too_large_is_413(self, pricing: Served, path: str) -> None:
-        json_type = {"content-type": "application/json"}
-        stated = pricing.client.post(path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/price"), ("POST", "/prices"), ("GET", "/version")])
+    def test_a_body_that_is_too_large_is_413(self, pricing: Served, method: str, path: str) -> None:
+        asked, json_type = pricing.client.request, {"content-type": "application/json"}
+        stated = asked(method, path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
         assert stated.status_code == 413
         assert "65,536 bytes" in stated.json()["detail"]
-        unstated = pricing.client.post(path, content=self.chunks(CONFIG.load.body_bytes * 4), headers=json_type)
+        unstated = asked(method, path, content=self.chunks(CONFIG.load.body_bytes * 4), headers=json_type)
         assert unstated.status_code == 413
 
     def test_a_body_without_a_stated_length_is_read(self, pricing: Served, question: dict[str, str]) -> None:
