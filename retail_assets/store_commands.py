@@ -109,11 +109,9 @@ def centre_(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3005,
 ) -> None:
     """Run the server at the centre that stores fetch models and data from, until Ctrl-C."""
-    import uvicorn
+    from retail_assets.serving.store_endpoint import run
 
-    from retail_assets.serving.store_endpoint import create_app
-
-    uvicorn.run(create_app(current()), host=host, port=port, access_log=False, timeout_graceful_shutdown=2)
+    run(current(), host, port)
 
 
 @stores_app.command()

@@ -25,6 +25,8 @@ class Line:
     """The whole answer that such a request gets."""
     on_refused: Callable[[str], None] = lambda _: None
     """Told the label of each that got it."""
+    on_unreadable: Callable[[int], None] = lambda _: None
+    """Told the status of the answer to what was no request (see wire.py)."""
     _begun: int = 0
     _each_s: float = 0.0
 

@@ -7,10 +7,8 @@ where keys are asked for. Everything a request does not need costs it nothing bu
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from http import HTTPStatus
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -24,10 +22,26 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits
-from retail_assets.serving.intake import DOOR, LINE, TICKET, Door
+from retail_assets.serving.intake import CYCLE, DOOR, LINE, TICKET, Door
+from retail_assets.serving.json_body import parsed
 from retail_assets.serving.keys import KeyRing
-from retail_assets.serving.places import Direct, Place, places
-from retail_assets.serving.refusals import BUSY, DEADLINE, FULL, NO_ROUTE, NOT_JSON, Refusal, key_refusal
+from retail_assets.serving.places import Place, places
+from retail_assets.serving.refusals import (
+    BUSY,
+    CUT_OFF,
+    DEADLINE,
+    ENCODED,
+    FULL,
+    NO_ROUTE,
+    NOT_JSON,
+    SLOW,
+    Refusal,
+    key_refusal,
+    messages,
+    on_the_wire,
+    options,
+    wrong_method,
+)
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.tracing import Spans
 
@@ -35,7 +49,7 @@ logger = logging.getLogger("retail_assets.requests")
 
 PROBES = frozenset({"/livez", "/healthz", "/readyz"})
 PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
-BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+READS = frozenset({"GET", "HEAD"})
 JSON_TYPE = b"application/json"
 ANSWER, LATE, SHED = "retail.answer", "retail.late", "retail.shed"
 LINES_PER_S, LINES_AT_ONCE = 5.0, 50.0  # of failures in the log: a flood of requests must not become one of lines
@@ -65,6 +79,27 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
+
+
+_Heads = tuple[int | None, bytes | None, bytes | None, bytes | None]
+"""Length of a body (0 for none, None where it is not stated), its type, its coding; and the key."""
+
+
+def _heads(headers: Iterable[tuple[bytes, bytes]]) -> _Heads:
+    authorization = kind = coding = None
+    length: int | None = 0
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None
+        elif name == b"transfer-encoding":
+            length = None
+        elif name == b"content-encoding":
+            coding = value
+        elif name == b"authorization":
+            authorization = value
+    return length, kind, coding, authorization
 
 
 class Front:
@@ -102,16 +137,18 @@ class Front:
     def _prepare(self) -> Guard:
         guard: Guard = self._owner.state.guard
         self._exact, self._below = places(self._owner, guard.limits)
-        self._other = Place("other", None, guard.limits.deadline_s)
+        self._other, self._none = (Place("other", None, guard.limits.deadline_s) for _ in range(2))
+        self._exact |= dict.fromkeys(PROBES | PAGES - self._exact.keys(), self._other)
         self._too_large = Refusal(
             413, f"the body is larger than {guard.limits.body_bytes:,} bytes", "send fewer items in one request"
         )
         line = self._line
-        line.ahead, line.shed_s, line.refusal = guard.limits.ahead, guard.limits.shed_s, _whole_answer(BUSY)
+        line.ahead, line.shed_s, line.refusal = guard.limits.ahead, guard.limits.shed_s, on_the_wire(BUSY)
         line.refusals = {
             f"POST {path} HTTP/1.1\r\n".encode(): place.label for path, place in self._exact.items() if place.direct
         }
         line.on_refused = self._refused_unread
+        line.on_unreadable = lambda status: guard.metrics.request(self._none.label, status, 0.0)
         self._guard = guard
         return guard
 
@@ -129,7 +166,7 @@ class Front:
         if (ticket := scope.get(TICKET)) is not None:
             waited = self._line.begin(ticket, started)
             started = ticket[0]
-        if scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or (scope["path"] in PROBES and scope["method"] in READS):
             await self._app(scope, receive, send)
             return
         guard = self._guard or self._prepare()
@@ -153,14 +190,15 @@ class Front:
     async def _pass(
         self, guard: Guard, place: Place, waited: float, scope: Scope, receive: Receive, reply: _Answer
     ) -> None:
-        length, refusal = self._judge(guard, place, waited, scope)
+        heads = _heads(scope["headers"])
+        refusal = self._judge(guard, place, waited, scope, heads)
         if refusal is None:
-            refusal = await self._within(guard, place, length, scope, receive, reply)
+            refusal = await self._within(guard, place, heads[0], scope, receive, reply)
         if refusal is not None:
             if refusal.why is not None:
                 scope[SHED] = True
                 guard.metrics.shed(refusal.why)
-            head, body = _messages(refusal)
+            head, body = messages(refusal)
             await reply(head)
             await reply(body)
 
@@ -168,110 +206,93 @@ class Front:
         self, guard: Guard, place: Place, length: int | None, scope: Scope, receive: Receive, reply: _Answer
     ) -> Refusal | None:
         """Lets the request through, unless its body turns out too large or its deadline passes before the answer."""
+        is_direct, body = place.direct is not None and scope["method"] == "POST", None
+        if is_direct and length and not getattr(scope.get(CYCLE), "more_body", True):  # nothing left to wait for
+            body = [await receive()]
+            if await self._decide(place, body, scope, reply):
+                return None
+            is_direct = False
         try:
             async with asyncio.timeout(place.deadline_s) as deadline:
-                if length is None:
-                    body = await _buffered(receive, guard.limits.body_bytes)
+                if body is None:
+                    body = await _body(receive, guard.limits.body_bytes) if length != 0 else []
                     if body is None:
                         return self._too_large
-                    receive = _replayed(body, receive)
-                if place.direct is not None and scope["method"] == "POST":
-                    await self._decide(place.direct, scope, receive, reply)
-                else:
-                    await self._app(scope, receive, reply)
+                if body and body[-1]["type"] == "http.disconnect":
+                    return CUT_OFF
+                if not is_direct or not await self._decide(place, body, scope, reply):
+                    await self._app(_as_get(scope), _replayed(body, receive), reply)
         except TimeoutError:
             if reply.status or not deadline.expired():
                 raise
-            return DEADLINE
+            return DEADLINE if body is not None else SLOW
         return None
 
-    async def _decide(self, direct: Direct, scope: Scope, receive: Receive, reply: _Answer) -> None:
+    async def _decide(self, place: Place, received: list[Message], scope: Scope, reply: _Answer) -> bool:
         """Answers a good question; what is wrong with any other is the application's to find and to say."""
-        messages = [await receive()]
-        while messages[-1].get("more_body", False):
-            messages.append(await receive())
+        assert place.direct is not None
         started = perf_counter()
         try:
-            asked = direct.model.model_validate_json(b"".join(message.get("body", b"") for message in messages))
-            content = direct.decide(self._owner.state.desk, asked, LATE in scope)
-        except (ValidationError, RetailError):
-            await self._app(scope, _replayed(messages, receive), reply)
-            return
+            body = b"".join([message.get("body", b"") for message in received])
+            asked = place.direct.model.model_validate_json(body)
+            if body.count(b":") > len(asked.model_fields_set):  # a colon in a value, or one key twice
+                parsed(body)
+            content = place.direct.decide(self._owner.state.desk, asked, LATE in scope)
+        except (ValidationError, RetailError, json.JSONDecodeError):
+            return False
         scope[ANSWER] = content
         body = orjson.dumps(content)
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", JSON_TYPE)]
         await reply({"type": "http.response.start", "status": 200, "headers": headers})
         await reply({"type": "http.response.body", "body": body})
         self._line.took(perf_counter() - started)
+        return True
 
-    def _judge(self, guard: Guard, place: Place, waited: float, scope: Scope) -> tuple[int | None, Refusal | None]:
-        """The stated length of the body (0: none, None: not stated) and why the request goes no further, if so."""
-        authorization = kind = None
-        length: int | None = 0
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                kind = value
-            elif name == b"content-length":
-                length = int(value) if value.isdigit() else None
-            elif name == b"transfer-encoding":
-                length = None
-            elif name == b"authorization":
-                authorization = value
-        if guard.keys.asks_for_keys() and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
-            return length, refusal
-        if place is self._other and scope["path"] not in PAGES:
-            return length, NO_ROUTE
+    def _judge(self, guard: Guard, place: Place, waited: float, scope: Scope, heads: _Heads) -> Refusal | None:
+        """Why the request goes no further, if so."""
+        length, kind, coding, authorization = heads
+        asks = guard.keys.asks_for_keys() and scope["path"] not in PROBES
+        if asks and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
+            return refusal
+        if place is self._none:
+            return NO_ROUTE
+        if scope["method"] not in place.methods:
+            return options(place.allow) if scope["method"] == "OPTIONS" else wrong_method(place.allow)
         if length is not None and length > guard.limits.body_bytes:
-            return length, self._too_large
-        if scope["method"] not in BODYLESS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
-            return length, NOT_JSON
+            return self._too_large
+        if coding is not None and coding.lower() != b"identity":
+            return ENCODED
+        if scope["method"] not in READS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
+            return NOT_JSON
         if self._active > guard.limits.active:
-            return length, FULL
+            return FULL
         if waited > guard.limits.late_s:
             if waited > guard.limits.shed_s:
-                return length, BUSY
+                return BUSY
             scope[LATE] = True
-        return length, None
+        return None
 
     def _place(self, path: str) -> Place:
-        return next((place for prefix, place in self._below if path.startswith(prefix)), self._other)
+        return next((place for pattern, place in self._below if pattern.match(path)), self._none)
 
 
-@lru_cache(64)
-def _messages(refusal: Refusal) -> tuple[Message, Message]:
-    """The head and the body of a refusal."""
-    body = json.dumps({"detail": refusal.detail, "todo": refusal.todo}).encode()
-    headers = [(b"content-type", JSON_TYPE), (b"content-length", str(len(body)).encode()), *refusal.headers]
-    if refusal.status in (404, 413, 415):
-        headers.append((b"connection", b"close"))  # what is left of the body is not read
-    head = {"type": "http.response.start", "status": refusal.status, "headers": headers}
-    return head, {"type": "http.response.body", "body": body}
+def _as_get(scope: Scope) -> Scope:
+    """A question for the head of an answer as one for the whole of it; the server leaves out the body."""
+    return scope if scope["method"] != "HEAD" else {**scope, "method": "GET"}
 
 
-def _whole_answer(refusal: Refusal) -> bytes:
-    """A refusal as it goes over the line."""
-    head, body = _messages(refusal)
-    lines = [name + b": " + value for name, value in head["headers"]]
-    said = HTTPStatus(refusal.status)
-    return b"\r\n".join([f"HTTP/1.1 {said.value} {said.phrase}".encode(), *lines, b"", body["body"]])
+async def _body(receive: Receive, most: int) -> list[Message] | None:
+    """The messages of a whole body; None once it is larger than `most` bytes. The last tells of a client that left."""
+    received = [await receive()]
+    size = len(received[0].get("body", b""))
+    while size <= most and received[-1].get("more_body", False):
+        received.append(await receive())
+        size += len(received[-1].get("body", b""))
+    return received if size <= most else None
 
 
-async def _buffered(receive: Receive, most: int) -> list[Message] | None:
-    """The messages of a body whose length was not stated; None once it is larger than `most` bytes."""
-    messages: list[Message] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        messages.append(message)
-        size += len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
-        if size > most:
-            return None
-    return messages
-
-
-def _replayed(messages: list[Message], receive: Receive) -> Receive:
-    left = iter(messages)
+def _replayed(received: list[Message], receive: Receive) -> Receive:
+    left = iter(received)
 
     async def replay() -> Message:
         message = next(left, None)

@@ -14,14 +14,17 @@ from typing import Any, cast
 import psutil
 import uvicorn.config
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from retail_assets.serving.admission import Line
+from retail_assets.serving.refusals import Refusal
+from retail_assets.serving.wire import Wire
 
 LINE = "retail.line"
 TICKET = "retail.ticket"
 DOOR = "retail.door"
+CYCLE = "retail.cycle"
 
 
 def install() -> None:
@@ -61,7 +64,7 @@ def _accepted(listener: socket.socket) -> socket.socket | None:
         return None
 
 
-class Intake(HttpToolsProtocol):
+class Intake(Wire):
     """One connection. The front leaves the line of its process in the state of the application (ASGI lifespan)."""
 
     def __init__(
@@ -73,7 +76,6 @@ class Intake(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._line: Line | None = app_state.get(LINE)
-        self._midway = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Called by the event loop; takes those who wait behind this one along."""
@@ -88,7 +90,13 @@ class Intake(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Refuses or reads on."""
         line = self._line
-        if line is not None and line.is_full() and self._is_idle() and (refusal := line.refuse(data)) is not None:
+        if (
+            line is not None
+            and line.is_full()
+            and self._is_idle()
+            and not self._deaf
+            and (refusal := line.refuse(data)) is not None
+        ):
             self._unset_keepalive_if_required()
             self.transport.write(refusal)
             wait = self.timeout_keep_alive
@@ -96,21 +104,14 @@ class Intake(HttpToolsProtocol):
             return
         super().data_received(data)
 
-    def _is_idle(self) -> bool:
-        """Whether what is read now begins a request, and nothing before it is still to be answered."""
-        return not self._midway and (self.cycle is None or self.cycle.response_complete)
-
-    def on_message_begin(self) -> None:
-        """Called by the parser."""
-        self._midway = True
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        self._midway = False
-        super().on_message_complete()
+    def refuse(self, refusal: Refusal) -> None:
+        """As Wire; counted."""
+        if self._line is not None:
+            self._line.on_unreadable(refusal.status)
+        super().refuse(refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if self._line is not None:
-            cast(dict[str, Any], cycle.scope)[TICKET] = self._line.arrive(perf_counter())
+            scope = cast(dict[str, Any], cycle.scope)
+            scope[TICKET], scope[CYCLE] = self._line.arrive(perf_counter()), cycle
         super()._start_asgi_task(cycle, app)

@@ -1,5 +1,6 @@
 """The routes of a service as its front sees them: which scope of key each needs, and how long it may take."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,12 @@ class Place:
     scope: str | None
     deadline_s: float
     direct: Direct | None = None
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
+
+    @property
+    def allow(self) -> bytes:
+        """The header Allow."""
+        return ", ".join(sorted({*self.methods, "OPTIONS"})).encode()
 
 
 def needs(scope: str) -> dict[str, Any]:
@@ -42,10 +49,10 @@ def slow(scope: str) -> dict[str, Any]:
     return needs(scope) | {"x-slow": True}
 
 
-def places(app: FastAPI, limits: LoadLimits) -> tuple[dict[str, Place], list[tuple[str, Place]]]:
-    """Of each route: by exact path, and by the fixed beginning of paths with parameters."""
+def places(app: FastAPI, limits: LoadLimits) -> tuple[dict[str, Place], list[tuple[re.Pattern[str], Place]]]:
+    """Of each route: by exact path, and by the pattern of paths with parameters."""
     exact: dict[str, Place] = {}
-    below: list[tuple[str, Place]] = []
+    below: list[tuple[re.Pattern[str], Place]] = []
     for route in app.routes:
         if not isinstance(route, APIRoute):
             continue
@@ -54,9 +61,11 @@ def places(app: FastAPI, limits: LoadLimits) -> tuple[dict[str, Place], list[tup
         seconds = limits.slow_deadline_s if extra.get("x-slow") else limits.deadline_s
         fixed, parameter, _ = route.path.partition("{")
         direct = getattr(route.endpoint, "direct", None)
-        place = Place(fixed.rstrip("/"), scopes[0] if scopes else None, seconds, direct)
+        methods = frozenset(route.methods or ())
+        methods |= {"HEAD"} if "GET" in methods else set()
+        place = Place(fixed.rstrip("/"), scopes[0] if scopes else None, seconds, direct, methods)
         if parameter:
-            below.append((fixed, place))
+            below.append((route.path_regex, place))
         else:
             exact[route.path] = place
     return exact, below

@@ -1,7 +1,7 @@
 """The HTTP face that all products share: errors as clear JSON, /version, /metrics, and how BentoML runs it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_rows import DecisionLogError
 from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
 from retail_assets.serving.front import LATE, Guard
+from retail_assets.serving.json_body import StrictRoute
 from retail_assets.serving.keys import KeyRing
 from retail_assets.serving.live import NothingLive
 from retail_assets.serving.places import Direct, needs
@@ -41,18 +42,25 @@ UNAVAILABLE = (NothingLive, NoAnswer, DecisionLogError)
 RETRY_AFTER_S = "5"
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "Unknown store or SKU; `unknown` names it"},
-    422: {"description": "The request breaks the schema; `detail[].loc` names the field"},
+    422: {
+        "description": "The request breaks the schema, or its body is no JSON that is read here: not UTF-8, a key "
+        "twice, nested too deeply, a number of too many digits, NaN or Infinity; `detail[].loc` names field or byte"
+    },
     503: {
         "description": "No model is live, features are missing without fallback, decisions cannot be logged, or there "
         "is more to do than this process can; `Retry-After` says when to try again"
     },
 }
 REFUSALS: dict[str, dict[str, str]] = {
+    "400": {"description": "This is no HTTP/1.1 request; `detail` says why, and the connection ends"},
     "401": {"description": "No API key, or one that is unknown, expired or revoked"},
     "403": {"description": "The key lacks the scope of this route"},
+    "405": {"description": "The route has no such method; `Allow` names those it has"},
+    "408": {"description": "The rest of the request did not come"},
     "413": {"description": "The body is too large"},
-    "415": {"description": "The body is not JSON"},
+    "415": {"description": "The body is not declared as JSON, or is compressed (`Content-Encoding`)"},
     "429": {"description": "More requests than the key may make; `Retry-After` says when to try again"},
+    "431": {"description": "The headers are longer than 64 KiB; an address longer than 16 KiB is 414"},
 }
 
 
@@ -60,6 +68,7 @@ def create_app(product: str, description: str) -> FastAPI:
     """An application with /version, /metrics and the shared error answers; `attach` gives it its runtime."""
     intake.install()
     app = FastAPI(title=f"retail-assets {product}", description=description)
+    app.router.route_class = StrictRoute
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UnknownKey, _unknown)
     for kind in UNAVAILABLE:
@@ -129,7 +138,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 def _may(operation: dict[str, Any], status: str) -> bool:
     if status == "403":
         return any(choice["key"] for choice in operation["security"])
-    return "requestBody" in operation or status not in ("413", "415")
+    return "requestBody" in operation or status not in ("408", "413", "415")
 
 
 def service_options(name: str) -> dict[str, Any]:
@@ -203,8 +212,12 @@ def answer(content: dict[str, Any]) -> Response:
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Names the field and what is wrong with it; does not echo the input, which may be anything (NaN, a megabyte)."""
     assert isinstance(error, RequestValidationError)
-    detail = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in error.errors()]
+    detail = [{"loc": e["loc"], "msg": _why(e), "type": e["type"]} for e in error.errors()]
     return JSONResponse({"detail": detail}, status_code=422)
+
+
+def _why(found: Mapping[str, Any]) -> str:
+    return f"no JSON: {found['ctx']['error']}" if found["type"] == "json_invalid" else str(found["msg"])
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:

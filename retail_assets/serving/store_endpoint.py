@@ -4,23 +4,29 @@ Every route needs the store's own token as a bearer token, except /livez.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
 from retail_assets.serving.background import Every
+from retail_assets.serving.json_body import BOM, parsed
 from retail_assets.serving.ledger import LedgerError
+from retail_assets.serving.refusals import CUT_OFF, Refusal, messages, options, wrong_method
 from retail_assets.serving.store_bundle import StoreError
 from retail_assets.serving.store_centre import Centre
 from retail_assets.serving.store_status import StoreStatus
+from retail_assets.serving.wire import Wire
 
 LOOK_EVERY_S = 0.2
 TABLES_EVERY_S = 2.0
@@ -28,7 +34,15 @@ MOVE_EVERY_S = 5.0
 PRUNE_EVERY_S = 3600.0
 LONGEST_WAIT_S = 30.0
 MOST_BYTES = 64 << 20
-BEARER = "Bearer "
+MOST_STATUS_BYTES = 1 << 20
+BEARER = "bearer "
+DIGITS = 12  # of the number of a segment, see LandedDecisions
+SHOWN = 40  # characters of a value that is no number
+
+
+SPEAKS: Mapping[str, Any] = {"http": Wire, "ws": "none", "access_log": False}
+"""Options of uvicorn."""
+NO_PATH = Refusal(404, "the centre has no such path", "see docs/run-a-store.md")
 
 
 class _Change:
@@ -76,10 +90,18 @@ def create_app(environment: Environment) -> Starlette:
         Route("/livez", _livez),
         Route(f"{store}/bundle", _bundle),
         Route(f"{store}/files/{{sha256}}", _file),
-        Route(f"{store}/decisions/{{product}}/{{writer}}/{{number:int}}", _decisions, methods=["PUT"]),
+        Route(f"{store}/decisions/{{product}}/{{writer}}/{{number}}", _decisions, methods=["PUT"]),
         Route(f"{store}/status", _status, methods=["PUT"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={StoreError: _refused, LedgerError: _unknown})
+    handlers = {StoreError: _refused, LedgerError: _unknown, HTTPException: _http, ClientDisconnect: _gone}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+def run(environment: Environment, host: str, port: int) -> None:
+    """Answers until it is told to end."""
+    uvicorn.run(create_app(environment), host=host, port=port, timeout_graceful_shutdown=2, **SPEAKS)
 
 
 def _move(centre: Centre) -> Callable[[], None]:
@@ -93,12 +115,23 @@ class _Denied(StoreError):
     """No token, or not the one of this store."""
 
 
+class _TooLarge(StoreError):
+    """A body with more bytes than are read."""
+
+
+class _Encoded(StoreError):
+    """A body that is compressed."""
+
+
+STATUSES: Mapping[type[StoreError], int] = {_Denied: 401, _TooLarge: 413, _Encoded: 415}
+
+
 def _target(request: Request) -> str:
     """The store that asks, after its token was checked."""
     target, header = request.path_params["target"], request.headers.get("authorization", "")
-    if not header.startswith(BEARER):
+    if not header.lower().startswith(BEARER):
         raise _Denied("a store shows its token", todo="Authorization: Bearer <token>, from `retail stores token`")
-    if not request.app.state.centre.tokens.allows(target, header.removeprefix(BEARER)):
+    if not request.app.state.centre.tokens.allows(target, header[len(BEARER) :]):
         raise _Denied(f"this is not the token of {target}", todo=f"`retail stores token {target}` makes a new one")
     return str(target)
 
@@ -128,9 +161,28 @@ async def _bundle(request: Request) -> Response:
 
 def _number(text: str) -> float:
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError as error:
-        raise StoreError(f"wait={text!r} is not a number of seconds") from error
+        raise StoreError(f"wait={text[:SHOWN]!r} is not a number of seconds") from error
+    if math.isnan(seconds):
+        raise StoreError(f"wait={text} is not a number of seconds")
+    return max(seconds, 0.0)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The whole body. Raises a StoreError for one that is compressed or has more than `most` bytes."""
+    coding, length = request.headers.get("content-encoding", "identity"), request.headers.get("content-length", "0")
+    if coding.lower() != "identity":
+        raise _Encoded("the body is compressed", todo="send it as it is, without Content-Encoding")
+    body = bytearray()
+    if int(length) <= most:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                break
+    if int(length) > most or len(body) > most:
+        raise _TooLarge(f"the body has more than {most >> 20} MiB", todo="send less in one request")
+    return bytes(body)
 
 
 async def _file(request: Request) -> Response:
@@ -141,20 +193,21 @@ async def _file(request: Request) -> Response:
 
 async def _decisions(request: Request) -> Response:
     target, of = _target(request), request.path_params
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise StoreError(f"a segment of {target} has more than {MOST_BYTES >> 20} MiB")
+    number = of["number"]
+    if not (number.isdecimal() and number.isascii() and len(number) <= DIGITS):
+        raise StoreError(f"{number[:SHOWN]!r} is not the number of a segment")
+    body = await _body(request, MOST_BYTES)
     take = request.app.state.centre.landed.take
-    await run_in_threadpool(take, target, of["product"], f"decision-log/{of['writer']}", of["number"], bytes(body))
+    await run_in_threadpool(take, target, of["product"], f"decision-log/{of['writer']}", int(number), body)
     return Response(status_code=204)
 
 
 async def _status(request: Request) -> Response:
     target = _target(request)
+    body = await _body(request, MOST_STATUS_BYTES)
     try:
-        status = StoreStatus.model_validate_json(await request.body())
+        parsed(body)
+        status = StoreStatus.model_validate_json(body.removeprefix(BOM))
     except ValueError as error:
         raise StoreError(f"the status of {target} cannot be read: {error}") from error
     if status.target != target:
@@ -164,8 +217,8 @@ async def _status(request: Request) -> Response:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RetailError)
-    return _said(error, 401 if isinstance(error, _Denied) else 422)
+    assert isinstance(error, StoreError)
+    return _said(error, STATUSES.get(type(error), 422))
 
 
 async def _unknown(_: Request, error: Exception) -> Response:
@@ -173,6 +226,27 @@ async def _unknown(_: Request, error: Exception) -> Response:
     return _said(error, 404)
 
 
+async def _http(request: Request, error: Exception) -> Response:
+    """A path or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    if error.status_code != 405:
+        return _refusal(NO_PATH)
+    allow = (*(error.headers or {})["Allow"].split(", "), "OPTIONS")
+    said = ", ".join(sorted(allow)).encode()
+    return _refusal(options(said) if request.method == "OPTIONS" else wrong_method(said))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return _refusal(CUT_OFF)
+
+
+def _refusal(refusal: Refusal) -> Response:
+    head, body = messages(refusal)
+    headers = {name.decode(): value.decode() for name, value in head["headers"]}
+    return Response(body["body"], refusal.status, headers)
+
+
 def _said(error: RetailError, status: int) -> JSONResponse:
     body: dict[str, Any] = {"detail": error.what, "todo": error.todo}
-    return JSONResponse(body, status_code=status)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 415: {"Accept-Encoding": "identity"}}
+    return JSONResponse(body, status, headers.get(status))

@@ -6,7 +6,7 @@ Instants of a store are by its own clock; how long it has been silent is by the 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ SILENT_AFTER_S = 120.0
 CLOCK_OFF_S = 60.0
 TABLE = "store_status"
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Health = Literal["ok", "degraded", "silent", "unknown"]
 
 
@@ -29,12 +30,12 @@ class ServiceStatus(BaseModel):
     action: str | None = None
     released_at: AwareDatetime | None = None
     refused: str | None = None
-    requests: int = 0
-    errors: int = 0
-    fallbacks: int = 0
+    requests: Count = 0
+    errors: Count = 0
+    fallbacks: Count = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
-    waiting_decisions: int = 0
+    waiting_decisions: Count = 0
 
 
 class StoreStatus(BaseModel):
@@ -48,9 +49,9 @@ class StoreStatus(BaseModel):
     etag: str | None = None
     taken_at: AwareDatetime | None = None
     fetching: str | None = None
-    fetched_bytes: int = 0
-    resumed_bytes: int = 0
-    failures: int = 0
+    fetched_bytes: Count = 0
+    resumed_bytes: Count = 0
+    failures: Count = 0
     last_failure: str | None = None
     services: dict[str, ServiceStatus] = {}
 

@@ -8,7 +8,7 @@ import uvicorn
 
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.store_endpoint import create_app
+from retail_assets.serving.store_endpoint import SPEAKS, create_app
 from tests.services.harness import eventually, free_port
 
 
@@ -22,7 +22,12 @@ def centre_of(home: Home, host: str = "127.0.0.1") -> Iterator[str]:
     """The URL of a running centre; everything that has landed is in the lake when the block ends."""
     port = free_port()
     config = uvicorn.Config(
-        create_app(environment_of(home)), host=host, port=port, log_level="warning", timeout_graceful_shutdown=1
+        create_app(environment_of(home)),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        **SPEAKS,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="centre")

@@ -23,6 +23,7 @@ from retail_assets.serving.openapi import DOCUMENT, application, combined
 from retail_assets.serving.processes import service_spec
 from retail_assets.serving.products import products
 from tests.services.harness import Served, eventually, free_port, serving
+from tests.services.wire_client import WireClient
 from tests.serving.collector import attributes, collector
 
 CONFIG = ServingConfig.load_file()
@@ -118,6 +119,14 @@ def test_what_is_not_in_the_document_answers_401_too(guarded: dict[str, Served],
         assert guarded[product].client.request(method, path).status_code == 401
 
 
+@pytest.mark.parametrize("product", list(products()))
+def test_an_offer_to_speak_otherwise_opens_nothing(guarded: dict[str, Served], product: str) -> None:
+    offered = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+    with WireClient(guarded[product].spec.port or 0) as client:
+        client.send(b"GET /version HTTP/1.1\r\nHost: x\r\n" + offered + b"\r\n")
+        assert client.answer().status == 401
+
+
 def test_the_probes_are_open(guarded: dict[str, Served]) -> None:
     for served in guarded.values():
         assert served.client.get("/livez").status_code == 200
@@ -208,13 +217,13 @@ class TestWithoutKeys:
             response = pricing.client.request(method, path)
             assert (response.status_code, response.json()["todo"]) == (404, "GET / lists its routes")
 
-    @pytest.mark.parametrize("path", ["/price", "/prices", "/version"])
-    def test_a_body_that_is_too_large_is_413(self, pricing: Served, path: str) -> None:
-        json_type = {"content-type": "application/json"}
-        stated = pricing.client.post(path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/price"), ("POST", "/prices"), ("GET", "/version")])
+    def test_a_body_that_is_too_large_is_413(self, pricing: Served, method: str, path: str) -> None:
+        asked, json_type = pricing.client.request, {"content-type": "application/json"}
+        stated = asked(method, path, content=b" " * (CONFIG.load.body_bytes + 1), headers=json_type)
         assert stated.status_code == 413
         assert "65,536 bytes" in stated.json()["detail"]
-        unstated = pricing.client.post(path, content=self.chunks(CONFIG.load.body_bytes * 4), headers=json_type)
+        unstated = asked(method, path, content=self.chunks(CONFIG.load.body_bytes * 4), headers=json_type)
         assert unstated.status_code == 413
 
     def test_a_body_without_a_stated_length_is_read(self, pricing: Served, question: dict[str, str]) -> None:
@@ -242,14 +251,15 @@ class TestWithoutKeys:
             def __reduce__(self) -> tuple[Any, ...]:
                 return Path.touch, (touched,)
 
-        for path in ("/price", "/prices", "/trace/x", "/"):  # GET only some of them, which changes nothing
+        for path in ("/price", "/prices", "/trace/x", "/"):
             response = pricing.client.post(path, content=pickle.dumps(Touch()), headers={"content-type": kind})
-            assert response.status_code == 415
-            assert "application/json" in response.json()["todo"].lower()
+            takes_bodies = path.startswith("/price")
+            assert response.status_code == (415 if takes_bodies else 405)
+            assert ("application/json" if takes_bodies else "GET") in response.json()["todo"]
         said_json = pricing.client.post(
             "/price", content=pickle.dumps(Touch()), headers={"content-type": "application/json"}
         )
-        assert said_json.status_code in (400, 422)
+        assert said_json.status_code == 422
         assert not touched.exists()
 
 
