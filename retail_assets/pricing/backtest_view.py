@@ -32,7 +32,7 @@ def backtest_with_progress(
         task = progress.add_task("starting", total=STEPS)
 
         def on_step(step: str) -> None:
-            progress.update(task, description=escape(step), advance=1)
+            progress.update(task, description=step, advance=1)
 
         def on_notice(notice: str) -> None:
             console.print(f"notice: {notice}", highlight=False, markup=False, soft_wrap=True)

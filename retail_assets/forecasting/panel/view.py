@@ -37,7 +37,7 @@ def backtest_with_progress(
         task = progress.add_task("starting", total=FIRST_GUESS)
 
         def on_step(step: str) -> None:
-            progress.update(task, description=escape(step), advance=1)
+            progress.update(task, description=step, advance=1)
 
         def on_read(steps: int) -> None:
             progress.update(task, total=1 + steps)
