@@ -27,7 +27,8 @@ def backtest_with_progress(
 ) -> Backtest:
     """Backtests `path` with one bar over its steps, and notices above it; raises HistoryError for unusable input."""
     ceiling = load_config().response.elasticity_ceiling
-    shown = (TextColumn("{task.description:<36}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
+    steps = TextColumn("{task.description:<36}", markup=False)
+    shown = (steps, BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*shown, console=console) as progress:
         task = progress.add_task("starting", total=STEPS)
 

@@ -33,7 +33,9 @@ def backtest_with_progress(
     console: Console,
 ) -> ForecastBacktest:
     """Backtests with one bar over its steps, and notices above it; raises PanelError for unusable input."""
-    with Progress(TextColumn("{task.description:<42}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
+    with Progress(
+        TextColumn("{task.description:<42}", markup=False), BarColumn(), TimeElapsedColumn(), console=console
+    ) as progress:
         task = progress.add_task("starting", total=FIRST_GUESS)
 
         def on_step(step: str) -> None:
