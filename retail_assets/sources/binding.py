@@ -15,7 +15,7 @@ from retail_assets.core.settings import Lines, Location, did_you_mean
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Contract, Feed, Mapping
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.judging import Judge
+from retail_assets.sources.judging import Judge, why_not_computed
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.sampling import NotDerived, file_layouts, header_below, row_for_header
 from retail_assets.sources.staging import Own, quoted, with_offered
@@ -137,7 +137,7 @@ def check_claims(
             f"feed {claims.feed.name!r} of {claims.contract.source} does not fit its files {claims.feed.files!r}: "
             + "; ".join(said),
             where=mistakes[0][0],
-            todo=f"correct the name; the files have {', '.join(claims.names)}{hint}",
+            todo=f"correct the {'name' if 'names' in mistakes[0][1] else 'line'}; the files have {', '.join(claims.names)}{hint}",
         )
 
 
@@ -206,7 +206,7 @@ def _create_references(
 def _error(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     """What DuckDB has against `sql`, or None."""
     try:
-        connection.execute(sql)
+        columns = connection.execute(sql).description or []
     except duckdb.Error as error:
-        return str(error).splitlines()[0].removeprefix("Binder Error: ").removeprefix("Catalog Error: ")
-    return None
+        return why_not_computed(error)
+    return None if len(columns) == 1 else f"it gives {len(columns)} columns, not one value"
