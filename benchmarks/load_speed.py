@@ -166,7 +166,9 @@ def _periods(days: int, length: int) -> Iterator[tuple[date, date]]:
 def _write_masters(landing: Path, stores: list[str]) -> None:
     (landing / "stores").mkdir(parents=True)
     (landing / "catalogue").mkdir()
-    header = "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,day_ends,opened_on,size_sqm\n"
+    header = (
+        "store_id,name,country,region,city,time_zone,currency,channel,fiscal_calendar,day_ends,opened_on,size_sqm\n"
+    )
     rows = [f"{s},{s},US,NY,New York,America/New_York,USD,store,4-5-4,2019-01-01,500\n" for s in stores]
     (landing / "stores" / "stores_d20251001T000000Z.csv").write_text(header + "".join(rows))
     items = [{"sku": f"SKU-{n:05d}", "name": f"Item {n}"} for n in range(1, SKUS + 1)]

@@ -3,18 +3,19 @@
 DuckDB stops at the first value that cannot be cast. Only then is this asked, which computes everything once more.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import duckdb
 
+from retail_assets.sources.contract import named
 from retail_assets.sources.judging import Judge
-from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.staging import Own, literal, quoted
 
 MOST_FOUND_SINGLY = 100
 SHOWN_LETTERS = 60
+POSITION = f"raw.{Own.POS}"
 OF_A_VALUE = (duckdb.DataError, duckdb.InvalidInputException, duckdb.NotSupportedError)
 """What DuckDB raises for a value that SQL fails on; not so for SQL that it cannot bind, or a disk that is full."""
 
@@ -29,16 +30,18 @@ class Attempt:
     names: Sequence[str]
 
     def failing(self) -> str:
-        """SELECT of _pos and the reason of the rows it fails on; DuckDB takes not every SQL in it, see `over`."""
+        """SELECT of the position and the reason of the rows it fails on; DuckDB takes not every SQL in it, see `over`."""
         return f"{self._reasons()} AND TRY([({self.sql})]) IS NULL"
 
     def over(self, first: int, end: int) -> str:
         """A statement that fails where the SQL fails on one of the rows from `first` to before `end`."""
-        return f"SELECT bit_xor(hash(({self.sql}))) FROM {self._rows()} AND raw._pos >= {first} AND raw._pos < {end}"
+        return (
+            f"SELECT bit_xor(hash(({self.sql}))) FROM {self._rows()} AND {POSITION} >= {first} AND {POSITION} < {end}"
+        )
 
     def one(self, position: int) -> str:
-        """SELECT of _pos and the reason of a row that is known to fail."""
-        return f"{self._reasons()} AND raw._pos = {position}"
+        """SELECT of the position and the reason of a row that is known to fail."""
+        return f"{self._reasons()} AND {POSITION} = {position}"
 
     def _reasons(self) -> str:
         said = literal(f"not_computed: {self.name} cannot be computed")
@@ -48,10 +51,10 @@ class Attempt:
             for name in self.names
         ]
         from_values = f" || ' from ' || concat_ws(', ', {', '.join(values)})" if values else ""
-        return f"SELECT raw._pos, {said}{from_values} FROM {self._rows()}"
+        return f"SELECT {POSITION}, {said}{from_values} FROM {self._rows()}"
 
     def _rows(self) -> str:
-        return f"{self.source} WHERE raw._problem IS NULL"
+        return f"{self.source} WHERE raw.{Own.PROBLEM} IS NULL"
 
 
 def refuse_failing(
@@ -62,13 +65,13 @@ def refuse_failing(
     None where no row is found that it fails on. The view needs the table `failing` that this makes.
     """
     guarded, tried = replace(judge, guarded=True), f"{view}_tried"
-    named = _named(judge, " ".join(judge.feed.texts))
+    read = _named(judge, " ".join(judge.feed.expressions))
     # Without their values, too: DuckDB computes a subquery before it asks whether the row has a problem.
-    empty = "".join(f", CASE WHEN f.what IS NULL THEN v.{quoted(n)} END AS {quoted(n)}" for n in named)
-    connection.execute("CREATE OR REPLACE TEMP TABLE failing (_pos INTEGER, what VARCHAR)")
+    empty = "".join(f", CASE WHEN f.what IS NULL THEN v.{quoted(n)} END AS {quoted(n)}" for n in read)
+    connection.execute("CREATE OR REPLACE TEMP TABLE failing (position INTEGER, what VARCHAR)")
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {tried} AS SELECT v.* REPLACE (coalesce(v._problem, f.what) AS _problem{empty}) "
-        f"FROM {view} AS v LEFT JOIN failing AS f USING (_pos)"
+        f"CREATE OR REPLACE TEMP VIEW {tried} AS SELECT v.* REPLACE (coalesce(v.{Own.PROBLEM}, f.what) AS "
+        f"{Own.PROBLEM}{empty}) FROM {view} AS v LEFT JOIN failing AS f ON f.position = v.{Own.POS}"
     )
     for name, sql, source in guarded.attempts(tried):
         _note(connection, Attempt(name, sql, source, _named(judge, sql)), positions)
@@ -103,4 +106,4 @@ def _found_by_halves(connection: duckdb.DuckDBPyConnection, attempt: Attempt, po
 
 def _named(judge: Judge, sql: str) -> list[str]:
     """The columns of the files that `sql` may name."""
-    return [name for name in judge.layout if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, re.IGNORECASE)]
+    return [name for name in judge.layout if named(name, [sql])]

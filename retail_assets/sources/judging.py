@@ -143,7 +143,9 @@ class Judge:
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
             condition, detail = self._told_apart(rule.quarantine_if), self._told_apart(rule.detail or "NULL")
-            items.append(f"coalesce(({self._kept_from_problems(condition) if usable else 'false'}), false) AS _rule_{i}")
+            items.append(
+                f"coalesce(({self._kept_from_problems(condition) if usable else 'false'}), false) AS _rule_{i}"
+            )
             items.append(f"({self._kept_from_problems(detail) if usable else 'NULL'})::VARCHAR AS _detail_{i}")
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
@@ -184,7 +186,7 @@ class Judge:
         return f"{sql}\n" if "--" in sql else sql  # a comment ends with its line
 
     def _kept_from_problems(self, sql: str) -> str:
-        return f"CASE WHEN raw._problem IS NULL THEN ({sql}) END" if self.guarded else sql
+        return f"CASE WHEN raw.{Own.PROBLEM} IS NULL THEN ({sql}) END" if self.guarded else sql
 
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
