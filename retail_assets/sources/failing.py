@@ -62,7 +62,8 @@ def refuse_failing(
 ) -> tuple[Judge, str] | None:
     """A judge and a view over the rows of `view`, whose numbers are `positions`, that refuse those the SQL fails on.
 
-    None where no row is found that it fails on. The view needs the table `failing` that this makes.
+    None where no row is found that it fails on, or too many that can only be found one by one. The view needs the table
+    `failing`, which this makes.
     """
     guarded, tried = replace(judge, guarded=True), f"{view}_tried"
     read = _named(judge, " ".join(judge.feed.expressions))
@@ -74,21 +75,23 @@ def refuse_failing(
         f"{Own.PROBLEM}{empty}) FROM {view} AS v LEFT JOIN failing AS f ON f.position = v.{Own.POS}"
     )
     for name, sql, source in guarded.attempts(tried):
-        _note(connection, Attempt(name, sql, source, _named(judge, sql)), positions)
+        if not _noted(connection, Attempt(name, sql, source, _named(judge, sql)), positions):
+            return None
     found = connection.execute("SELECT count(*) FROM failing").fetchall()[0][0]
     return (guarded, tried) if found else None
 
 
-def _note(connection: duckdb.DuckDBPyConnection, attempt: Attempt, positions: range) -> None:
-    """Adds the rows that `attempt` fails on to the table `failing`."""
+def _noted(connection: duckdb.DuckDBPyConnection, attempt: Attempt, positions: range) -> bool:
+    """Whether the rows that `attempt` fails on are in the table `failing` now."""
     try:
         connection.execute(f"INSERT INTO failing {attempt.failing()}")
     except duckdb.Error:  # TRY takes no subquery and nothing that differs each time, and lets some errors pass
         positions_found = list(islice(_found_by_halves(connection, attempt, positions), MOST_FOUND_SINGLY + 1))
         if len(positions_found) > MOST_FOUND_SINGLY:
-            raise
+            return False
         for position in positions_found:
             connection.execute(f"INSERT INTO failing {attempt.one(position)}")
+    return True
 
 
 def _found_by_halves(connection: duckdb.DuckDBPyConnection, attempt: Attempt, positions: range) -> Iterator[int]:
