@@ -59,5 +59,8 @@ def test_rows_that_failed_pass_a_replay_by_corrected_sql(tmp_path: Path, home: H
 def test_sql_that_fails_on_many_rows_one_by_one_is_refused(tmp_path: Path, home: Home, lake: Lake) -> None:
     write(tmp_path, *[ROW | {"receipt": str(n), "item": "x"} for n in range(MOST_FOUND_SINGLY + 1)])
     mapping, _ = mapped(tmp_path, SQL, '{sql: "(SELECT item::INT)"}')
-    with pytest.raises(SourceConfigError, match="the SQL of feed 'lines' failed: Conversion Error"):
+    with pytest.raises(SourceConfigError, match="the SQL of feed 'lines' failed: Conversion Error") as raised:
         import_retailer(lake, home, mapping, tmp_path)
+    assert raised.value.where == "sales.csv"
+    report = import_retailer(lake, home, mapped(tmp_path)[0], tmp_path).source("pos_lines")
+    assert (report.batches_rolled_back, report.rows_bronze) == (1, MOST_FOUND_SINGLY + 1)
