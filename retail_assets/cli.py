@@ -128,7 +128,7 @@ def import_(
 ) -> None:
     """Load a retailer's own files; a mapping says what they mean. Then `retail run`."""
     from retail_assets import demo as story
-    from retail_assets.sources.report import NothingLoaded
+    from retail_assets.sources.report import NothingLoaded, NothingRead
 
     environment = current()
     with alone(environment.home):
@@ -137,6 +137,8 @@ def import_(
         story.show_load(report, console)
     if report.empty_feeds:
         raise NothingLoaded(report.empty_feeds, report.model_dump(mode="json"))
+    if unread := {name: why for source in report.sources if not source.files for name, why in source.not_read.items()}:
+        raise NothingRead(unread, report.model_dump(mode="json"))
     if as_json:
         print_json(report)
 

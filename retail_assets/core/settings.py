@@ -19,6 +19,8 @@ from retail_assets.core.errors import RetailError
 
 Location = tuple[str | int, ...]
 ALIKE = 0.5  # of 1, as difflib measures; `qty` and `quantity` are 0.55
+SHAPES = dict.fromkeys(("tuple_type", "list_type"), "a list (lines that begin with `- `)")
+SHAPES |= dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "keys with values (`key: value`)")
 SHOWN, LONGEST = 5, 60  # mistakes of a file; characters of a value
 MOST_LEVELS = 50
 MOST_BYTES = 8 << 20
@@ -247,11 +249,17 @@ def said(mistake: Mapping[str, Any], keys: Iterable[str] = ()) -> str:
         return "this key is missing"
     if kind in ("value_error", "assertion_error"):
         return text.partition(", ")[2]
+    if kind in SHAPES:
+        given = "nothing stands there" if mistake["input"] is None else f"not {_short(mistake['input'])!r}"
+        return f"must be {SHAPES[kind]}, {given}"
     if kind.endswith("_parsing"):
         text = text.partition(",")[0]
-    value = str(mistake["input"])
-    value = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
-    return f"{text.replace('Input should', 'must', 1)}, not {value!r}"
+    return f"{text.replace('Input should', 'must', 1)}, not {_short(mistake['input'])!r}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _dotted(location: Iterable[str | int]) -> str:

@@ -102,6 +102,9 @@ def _metadata(lake: Lake, contract: Contract, report: SourceReport) -> dict[str,
         "rows_duplicate": report.rows_duplicate,
         "business_dates": len(report.business_dates),
         **{f"times_{change}": rows for change, rows in report.clock_changes.items()},
+        "not_read": dg.MetadataValue.md(
+            bullets(f"{n}: {why}" for n, why in (report.not_read | report.no_files).items())
+        ),
         "schema_changes": dg.MetadataValue.md(bullets(changes)),
         "quarantine": dg.MetadataValue.md(quarantine_table(lake, contract.source)),
     }

@@ -7,6 +7,7 @@ left behind and loads its files again.
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,10 @@ import duckdb
 
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.contract import Contract
+from retail_assets.sources.discover import changed
 from retail_assets.sources.layouts import Layouts, Seen
 from retail_assets.sources.parts import Part, Tally
-from retail_assets.sources.raw import Layout, RawFile, Told, layout_text
+from retail_assets.sources.raw import Layout, NotRead, RawFile, Told, layout_text
 from retail_assets.sources.readers import slices
 from retail_assets.sources.report import SchemaChange, SourceReport
 from retail_assets.sources.state import State
@@ -47,6 +49,7 @@ class BatchLoader:
         self._reasons: Counter[str] = Counter()
         self._changes: list[SchemaChange] = []
         self._clock_changes: Counter[str] = Counter()
+        self.not_read: dict[str, str] = {}
 
     def roll_back_unfinished(self) -> None:
         """Deletes the rows of batches that were started and never committed, and says so in ops/load_batches."""
@@ -56,7 +59,17 @@ class BatchLoader:
             self._mark(batch_id, load_ids, "rolled_back")
 
     def load(self, files: Sequence[RawFile]) -> None:
-        """Loads `files` as one batch: all of them or, when the process dies, none."""
+        """Loads `files` as one batch: all of them or, when the process dies, none.
+
+        Without those that go or change while they are read: they are named in the report, and new to the next load.
+        """
+        while files and (not_read := self._load(files)):
+            self.not_read |= {file.name: not_read[file.index] for file in files if file.index in not_read}
+            left = [file for file in files if file.index not in not_read]
+            files = [replace(file, index=i) for i, file in enumerate(left)]
+
+    def _load(self, files: Sequence[RawFile]) -> dict[int, str]:
+        """Commits `files`, or undoes all it did and returns by index why some of them could not be read."""
         part = self._part = self._part or Part(self._connection, self._lake, self._contract)
         batch_id, loaded_at = uuid.uuid4().hex, datetime.now(UTC)
         self._mark(batch_id, [file.load_id for file in files], "started")
@@ -66,20 +79,38 @@ class BatchLoader:
         layouts: dict[int, Layout] = {file.index: {} for file in files}
         told: dict[int, Told] = {file.index: {} for file in files}
         part.start()
-        for piece in slices(files):
-            for index, count in piece.read.items():
-                tallies[index].read += count
-            judged = part.add(piece)
-            for index, layout in judged.layouts.items():
-                layouts[index] |= layout
-            for index, told_of in judged.told.items():
-                told[index] |= told_of
-            if part.rows >= PART_ROWS:
-                self._write(part, files, tallies, loaded_at)
-                part.start()
+        reasons = self._reasons.copy()
+        try:
+            for piece in slices(files):
+                for index, count in piece.read.items():
+                    tallies[index].read += count
+                judged = part.add(piece)
+                for index, layout in judged.layouts.items():
+                    layouts[index] |= layout
+                for index, told_of in judged.told.items():
+                    told[index] |= told_of
+                if part.rows >= PART_ROWS:
+                    self._write(part, files, tallies, loaded_at)
+                    part.start()
+            not_read = {file.index: why for file in files if (why := changed(file)) is not None}
+        except NotRead as error:
+            not_read = {error.file.index: error.why}
+        if not_read:
+            self._reasons = reasons
+            self._undo(part, files, batch_id)
+            return not_read
         if part.rows:
             self._write(part, files, tallies, loaded_at)
         self._commit(files, tallies, layouts, told, batch_id, loaded_at)
+        return {}
+
+    def _undo(self, part: Part, files: Sequence[RawFile], batch_id: str) -> None:
+        """Deletes what was written of a batch, and forgets the part, which remembers keys of it."""
+        part.start()
+        self._part = None
+        load_ids = [file.load_id for file in files]
+        delete_loads(self._connection, self._lake, self._contract.source, load_ids)
+        self._mark(batch_id, load_ids, "rolled_back")
 
     def _write(self, part: Part, files: Sequence[RawFile], tallies: dict[int, Tally], loaded_at: datetime) -> None:
         part.settle()
@@ -125,6 +156,7 @@ class BatchLoader:
             schema_changes=tuple(self._changes),
             clock_changes=dict(sorted(self._clock_changes.items())),
             batches_rolled_back=len(self._state.unfinished),
+            not_read=self.not_read,
         )
 
     def _commit(

@@ -14,11 +14,13 @@ import duckdb
 from retail_assets.core.settings import Lines, Location, did_you_mean
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Contract, Feed, Mapping
+from retail_assets.sources.discover import listing
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.judging import Judge
+from retail_assets.sources.judging import Judge, why_not_computed
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.sampling import NotDerived, file_layouts, header_below, row_for_header
 from retail_assets.sources.staging import Own, quoted, with_offered
+from retail_assets.sources.state import State
 from retail_assets.sources.values import sql_type
 
 UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
@@ -104,7 +106,7 @@ def check_mapping(
     by_source = {contract.source: contract for contract in mapped}
     with duck.connect() as connection:
         for i, feed in enumerate(mapping.feeds):
-            files = [path for path in sorted(root.glob(feed.files)) if path.is_file()]
+            files = [path for path, *_ in listing(root, str(feed.source), (feed,), State()).unknown]
             claims = Claims.of(by_source[str(feed.source)], feed, contracts)
             try:
                 check_claims(connection, contracts, claims, file_layouts(files, feed, root), ("feeds", i), lines)
@@ -131,31 +133,38 @@ def check_claims(
             return
     mistakes = [(lines.at((*at, *location)), what) for location, what in claims.mistakes()]
     if mistakes:
+        wrong = "name" if " names " in mistakes[0][1] else "line"
         said = [f"{place}: {what}" for place, what in mistakes[:SHOWN]]
         hint = _unsplit(list(claims.names)[: claims.columns])
         raise SourceConfigError(
             f"feed {claims.feed.name!r} of {claims.contract.source} does not fit its files {claims.feed.files!r}: "
             + "; ".join(said),
             where=mistakes[0][0],
-            todo=f"correct the name; the files have {', '.join(claims.names)}{hint}",
+            todo=f"correct the {wrong}; the files have {', '.join(claims.names)}{hint}",
         )
 
 
 def _with_header_below(wrong: SourceConfigError, feed: Feed, files: Sequence[Path]) -> SourceConfigError:
     """`wrong`, with a hint where a line below the first of a CSV file has the names that the feed reads."""
-    if not files or feed.format != "csv":
+    try:
+        hint = _hint_at_header(feed, files)
+    except OSError:
         return wrong
+    return wrong if hint is None else SourceConfigError(wrong.what, where=wrong.where, todo=hint)
+
+
+def _hint_at_header(feed: Feed, files: Sequence[Path]) -> str | None:
+    if not files or feed.format != "csv":
+        return None
     if (row := row_for_header(files[0], feed)) is not None:
-        hint = (
+        return (
             f"the first line of {files[0].name} seems to be a row, {row}: if the files have no header, name their "
             "columns by `dialect: {header: [...]}`"
         )
-        return SourceConfigError(wrong.what, where=wrong.where, todo=hint)
     line = header_below(files[0], feed) if feed.derive is None else None
     if line is None:
-        return wrong
-    hint = f"the header seems to be line {line} of {files[0].name}: say `dialect: {{skip_lines: {line - 1}}}`"
-    return SourceConfigError(wrong.what, where=wrong.where, todo=hint)
+        return None
+    return f"the header seems to be line {line} of {files[0].name}: say `dialect: {{skip_lines: {line - 1}}}`"
 
 
 def _not_derived(wrong: NotDerived, feed: Feed, where: str) -> SourceConfigError:
@@ -206,7 +215,7 @@ def _create_references(
 def _error(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     """What DuckDB has against `sql`, or None."""
     try:
-        connection.execute(sql)
+        columns = connection.execute(sql).description or []
     except duckdb.Error as error:
-        return str(error).splitlines()[0].removeprefix("Binder Error: ").removeprefix("Catalog Error: ")
-    return None
+        return why_not_computed(error)
+    return None if len(columns) == 1 else f"it gives {len(columns)} columns, not one value"

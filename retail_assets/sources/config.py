@@ -168,7 +168,7 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
         yield (*at, "file_date"), "file_date is a regular expression with one group, which holds YYYYMMDD"
     yield from _sql_problems((*at, "rules"), feed.rules)
     if feed.derive is not None:
-        yield from _expression_problems((*at, "derive"), f"FROM ({feed.derive})")
+        yield from _derive_problems((*at, "derive"), feed.derive)
 
 
 def _is_zone(name: str) -> bool:
@@ -193,13 +193,36 @@ def _sql_problems(at: Location, rules: tuple[Rule, ...]) -> Iterator[tuple[Locat
 
 
 def _expression_problems(at: Location, sql: str) -> Iterator[tuple[Location, str]]:
+    # On lines of its own, so that a comment at its end comments nothing else out.
+    found = _statements(f"SELECT ({sql}\n)")
+    if isinstance(found, str):
+        yield at, f"not valid SQL: {sql!r} ({found})"
+    elif len(found) != 1:
+        yield at, f"more than one SQL statement: {sql!r}"
+    # `(a, b)` is valid, as a row of two; after THEN stands one value. A whole SELECT is one only in parentheses.
+    elif isinstance(_statements(f"SELECT CASE WHEN true THEN {sql}\nEND"), str) and isinstance(_statements(sql), str):
+        yield at, f"more than one value: {sql!r}"
+
+
+def _derive_problems(at: Location, sql: str) -> Iterator[tuple[Location, str]]:
+    found = _statements(sql)
+    if isinstance(found, str):
+        yield at, f"not valid SQL: {sql!r} ({found})"
+        return
+    # A PIVOT comes with a statement that DuckDB adds, which has no text.
+    written = [one for one in found if one.query or one.type != duckdb.StatementType.CREATE]
+    if len(written) != 1:
+        yield at, f"{'more than one' if written else 'no'} SQL statement: {sql!r}"
+    elif written[0].type != duckdb.StatementType.SELECT:
+        yield at, f"not a SELECT: {sql!r}"
+
+
+def _statements(sql: str) -> list[duckdb.Statement] | str:
+    """The statements in `sql`, or what DuckDB's parser has against it."""
     try:
-        count = len(duckdb.extract_statements(f"SELECT ({sql})"))
+        return duckdb.extract_statements(sql)
     except duckdb.ParserException as error:
-        yield at, f"not valid SQL: {sql!r} ({str(error).splitlines()[0]})"
-    else:
-        if count != 1:
-            yield at, f"more than one SQL statement: {sql!r}"
+        return str(error).splitlines()[0]
 
 
 def _in_reference_order(contracts: dict[str, Contract]) -> dict[str, Contract]:

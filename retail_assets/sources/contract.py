@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -46,6 +46,14 @@ def _below_the_folder(pattern: str) -> str:
 
 Heading = Annotated[str, AfterValidator(printed)]
 """The name of a column in a file, as it reads once what does not print is left out of it."""
+
+
+def _at_least_one(feeds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not feeds:
+        raise ValueError("names no feed: a feed says which files fill which source")
+    return feeds
+
+
 FilePattern = Annotated[str, AfterValidator(_below_the_folder)]
 """Which files, as a path below the folder that is read: `*` and `?` stand for others, `[[]` for a bracket."""
 
@@ -195,6 +203,11 @@ class Feed(Strict):
         """Whether a column or a SQL text of this feed may mean the column `name` of a file."""
         return any(name in self.names(column) for column in self.columns) or named(name, self.texts)
 
+    def knows(self, name: str) -> bool:
+        """Whether this feed reads or ignores a column `name` of a file, in whatever case."""
+        known = {one.lower() for column in self.columns for one in self.names(column)}
+        return name.lower() in known | {other.lower() for other in self.ignored} or self.reads(name)
+
 
 def named(name: str, texts: Iterable[str]) -> bool:
     """Whether one of some SQL texts has `name` as a word, whatever it means there."""
@@ -255,5 +268,5 @@ class Mapping(Strict):
 
     mapping: Name
     description: str
-    feeds: tuple[Feed, ...]
+    feeds: Annotated[tuple[Feed, ...], AfterValidator(_at_least_one)]
     skipped: tuple[SkippedFiles, ...] = ()

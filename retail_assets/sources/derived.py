@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.headers import Header, NoHeader, above_header, header_of, read_header
+from retail_assets.sources.headers import Header, NoHeader, above_header, header_of, other_kind, read_header
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
 from retail_assets.sources.names import printed, unique_names
 from retail_assets.sources.raw import (
@@ -21,6 +21,7 @@ from retail_assets.sources.raw import (
     Told,
     arrow_layout,
     beginning,
+    first_bytes,
     typed_slice,
     unreadable,
 )
@@ -44,7 +45,9 @@ def read_derived(file: RawFile) -> Iterator[Slice]:
     try:
         connection = connect(file.path, file.feed, file.root)
     except duckdb.Error as error:
-        yield unreadable(file, f"truncated: not a whole {file.feed.format} file ({error})"[:300], file.name)
+        what = other_kind(first_bytes(file), file.feed)
+        why = f"unreadable: {what}" if what else f"truncated: not a whole {file.feed.format} file ({error})"
+        yield unreadable(file, why[:300], file.name)
         return
     with connection:
         try:
@@ -79,7 +82,7 @@ def _beside(feed: Feed, root: Path) -> dict[str, Path]:
     """The files in `also` by the names that SQL has for them. Raises NotBeside."""
     files = {}
     for name, pattern in feed.also.items():
-        found = sorted(root.glob(pattern))
+        found = [path for path in sorted(root.glob(pattern)) if path.is_file()]
         if len(found) != 1:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))

@@ -1,58 +1,111 @@
-"""Which landing files are new: by size and time of change first, by content hash where that is not enough."""
+"""Which landing files are new: by size and time of change first, by content hash where that is not enough.
+
+What stands where a feed's files are and is none, or cannot be read, is told each time and never noted as loaded.
+"""
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.raw import RawFile
+from retail_assets.sources.raw import RawFile, why_not_read
 from retail_assets.sources.state import State
 
+FORBIDDEN = "permission denied"
 DELIVERY_STAMP = re.compile(r"_d(\d{8}T\d{6}Z)")
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """New files in the order of delivery, and files whose content another file brought already."""
+    """New files in the order of delivery, and files whose content another file brought already.
+
+    `not_read` says of files and folders why they could not be read.
+    """
 
     new: tuple[RawFile, ...]
     repeated: tuple[RawFile, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.new or self.repeated)
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
-def discover(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Discovery:
-    """Files below `root` that the feeds of `source` name and ops/loads does not know."""
-    return _told_apart([raw_file(*unknown) for unknown in _unknown(root, source, feeds, state)], state)
+@dataclass
+class Listing:
+    """What the feeds of a source find, said without opening a file: by name, each with its reason where it has one.
+
+    `unknown` are the files that have not been seen, `no_files` folders, pipes and links to nothing in their place,
+    `not_read` what this user may not look at.
+    """
+
+    unknown: list[tuple[Path, str, Feed]] = field(default_factory=list)
+    no_files: dict[str, str] = field(default_factory=dict)
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
-def anything_unknown(root: Path, source: str, feeds: Sequence[Feed], state: State) -> bool:
-    """Whether `discover` would have a file to open, said without opening one."""
-    return next(_unknown(root, source, feeds, state), None) is not None
+def discover(found: Listing, state: State) -> Discovery:
+    """Files of a listing that ops/loads does not know, each of them read for its hash."""
+    files, not_read = [], dict(found.not_read)
+    for path, name, feed in found.unknown:
+        try:
+            files.append(raw_file(path, name, feed))
+        except OSError as error:
+            not_read[name] = why_not_read(error, path)
+    return replace(_told_apart(files, state), not_read=not_read)
 
 
-def _unknown(
-    root: Path, source: str, feeds: Sequence[Feed], state: State
-) -> Iterator[tuple[Path, str, Feed, int, int]]:
-    """Path, name, feed, bytes and mtime in µs of files that have not been seen in this state."""
+def listing(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Listing:
+    """What lies below `root` where the feeds of `source` look for files."""
+    found = Listing()
     owners: dict[Path, str] = {}
     for feed in feeds:
         for path in sorted(root.glob(feed.files)):
-            if not path.is_file():
-                continue
             if owners.setdefault(path, feed.name) != feed.name:
                 raise SourceConfigError(
                     f"feeds {owners[path]!r} and {feed.name!r} of {source} both name this file", where=str(path)
                 )
-            name, status = shown(path.relative_to(root).as_posix()), path.stat()
-            mtime_us = status.st_mtime_ns // 1000
-            if (name, status.st_size, mtime_us) not in state.files:
-                yield path, name, feed, status.st_size, mtime_us
+            name = shown(path.relative_to(root).as_posix())
+            try:
+                status = path.stat()
+            except OSError as error:
+                nowhere = not isinstance(error, PermissionError) and path.is_symlink()
+                said = found.no_files if nowhere else found.not_read
+                said[name] = f"{'a link that leads nowhere: ' if nowhere else ''}{why_not_read(error)}"
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                if not (stat.S_ISDIR(status.st_mode) and _names_folders(feed.files)):
+                    found.no_files[name] = _kind(status.st_mode)
+            elif (name, status.st_size, status.st_mtime_ns // 1000) not in state.files:
+                found.unknown.append((path, name, feed))
+        found.not_read |= {shown(f.relative_to(root).as_posix()): FORBIDDEN for f in _closed(root, feed.files)}
+    return found
+
+
+def _names_folders(pattern: str) -> bool:
+    """Whether `pattern` (`exports/*`) names folders beside files without meaning them."""
+    return not PurePosixPath(pattern).name.strip("*")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return f"{kinds.get(stat.S_IFMT(mode), 'a device')}, not a file"
+
+
+def _closed(root: Path, pattern: str) -> Iterator[Path]:
+    """Folders on the way to the files of `pattern` that this user may not list: `Path.glob` finds nothing in them."""
+    for above in PurePosixPath(pattern).parents:
+        folders = [root] if above == PurePosixPath(".") else root.glob(str(above))
+        yield from filter(_is_closed, folders)
+
+
+def _is_closed(path: Path) -> bool:
+    try:
+        return path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
+    except OSError:
+        return False  # a folder above it is closed
 
 
 def shown(name: str) -> str:
@@ -72,16 +125,33 @@ def _told_apart(found: list[RawFile], state: State) -> Discovery:
     return Discovery(tuple(replace(file, index=i) for i, file in enumerate(new)), tuple(repeated))
 
 
-def raw_file(path: Path, name: str, feed: Feed, size: int, mtime_us: int) -> RawFile:
-    """The file at `path` as it is known by `name`; reads it once for its hash."""
+def raw_file(path: Path, name: str, feed: Feed) -> RawFile:
+    """The file at `path` as it is known by `name`; reads it once for its hash. Raises OSError."""
     with path.open("rb") as content:
+        status = os.fstat(content.fileno())
         digest = hashlib.file_digest(content, "sha256").hexdigest()
+    size, mtime_us, stamp = status.st_size, status.st_mtime_ns // 1000, _stamp_of(status)
     problem = _wrong_name(feed, path.name)
     if problem is not None:  # under a hash of its own: the same content under a good name is no repetition of it
         digest = hashlib.sha256(f"{digest} {name}".encode()).hexdigest()
-        return RawFile(0, path, name, feed, digest, size, mtime_us, _changed(mtime_us), None, problem)
+        return RawFile(0, path, name, feed, digest, size, mtime_us, _changed(mtime_us), None, problem, stamp)
     delivered_at = _delivered(feed, path, mtime_us)
-    return RawFile(0, path, name, feed, digest, size, mtime_us, delivered_at, file_date(feed, name))
+    day = file_date(feed, name)
+    return RawFile(0, path, name, feed, digest, size, mtime_us, delivered_at, day, stamp=stamp)
+
+
+def _stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """What differs once a file was written, or another one was put in its place: nobody can set back the last."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def changed(file: RawFile) -> str | None:
+    """Why what was read from `file` may not be what its hash says: whoever asks has read all of it."""
+    try:
+        same = _stamp_of(file.path.stat()) == file.stamp
+    except OSError as error:
+        return why_not_read(error)
+    return None if same else "it changed while it was read"
 
 
 def _wrong_name(feed: Feed, name: str) -> str | None:

@@ -12,11 +12,22 @@ from retail_assets.sources.names import cleaned, unique_names
 NAME_LIMIT = 1_000
 SEARCHED = 1 << 20
 SEPARATOR = re.compile(rb"sep=(.)", re.IGNORECASE)
+UNPACK = "it is packed by {}: unpack it"
 MAGIC = {
-    b"\x1f\x8b": "it is packed by gzip: unpack it",
-    b"PK\x03\x04": "it is a ZIP or Excel file: save it as CSV",
+    b"\x1f\x8b": UNPACK.format("gzip"),
+    b"BZh": UNPACK.format("bzip2"),
+    b"\xfd7zXZ": UNPACK.format("xz"),
+    b"7z\xbc\xaf\x27\x1c": UNPACK.format("7-Zip"),
+    b"\x28\xb5\x2f\xfd": UNPACK.format("Zstandard"),
+    b"PK\x03\x04": "it is a ZIP or Excel file: save it as {}",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "it is an old Excel file (.xls): save it as {}",
     b"PAR1": "it is a Parquet file: say `format: parquet`",
+    b"%PDF": "it is a PDF: ask for {}",
 }
+WRITTEN = {"csv": "CSV", "json": "JSON", "jsonl": "JSON lines", "parquet": "Parquet"}
+PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|error)\b", re.IGNORECASE)
+OBJECT = re.compile(rb"\s*(\{\s*(\"|$)|\[\s*(\{|$))")
+UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|\\xff\\xfe|\\xfe\\xff|[{\[]\0|\0[{\[]")
 
 
 class NoHeader(RetailError):
@@ -57,11 +68,27 @@ def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
     return count
 
 
-def first_text(line: bytes) -> str:
-    """The first record of a file of text; raises NoHeader where it is none."""
+def other_kind(start: bytes, feed: Feed) -> str | None:
+    """What a file is by its first bytes, or by its first line as `read_blocks` gives it, if not what `feed` expects."""
     for magic, what in MAGIC.items():
-        if line.startswith((magic, magic.decode(errors="backslashreplace").encode())):
-            raise NoHeader(what)
+        read = {magic.decode(name, errors="backslashreplace").encode() for name in ("utf-8", "latin-1", "cp1252")}
+        if start.startswith((magic, *read)) and not (magic == b"PAR1" and feed.format == "parquet"):
+            return what.format(WRITTEN[feed.format])
+    if PAGE.match(start):
+        return (
+            f"it is a page of HTML or XML, perhaps what a server said instead of a file: fetch {WRITTEN[feed.format]}"
+        )
+    if feed.format in ("json", "jsonl") and UTF_16.match(start):
+        return "it is UTF-16: save it as UTF-8"
+    if feed.format == "csv" and OBJECT.match(start.splitlines()[0] if start else b""):
+        return "it is JSON, perhaps what a server said instead of a file: say `format: json` if that is meant"
+    return None
+
+
+def first_text(line: bytes, feed: Feed) -> str:
+    """The first record of a file of text; raises NoHeader where it is none."""
+    if what := other_kind(line, feed):
+        raise NoHeader(what)
     if b"\0" in line:
         raise NoHeader("its first line holds NUL bytes, as binary files and UTF-16 do: save it as UTF-8")
     text = line.decode().rstrip("\r\n")
@@ -72,7 +99,7 @@ def first_text(line: bytes) -> str:
 
 def read_header(line: bytes, feed: Feed) -> Header:
     """The header in the first record of a CSV file, or the one that its dialect gives; raises NoHeader for no text."""
-    text = first_text(line)
+    text = first_text(line, feed)
     if feed.dialect.header is not None:
         return header_of(feed.dialect.header, feed)
     try:

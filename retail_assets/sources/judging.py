@@ -30,6 +30,7 @@ from retail_assets.sources.values import (
 
 DAY_ENDS = "_day_ends"  # what create_lookups adds to the row of a store
 FIELD_OF_ROW = r"\b{name}\.(\w+)"
+SEVERAL_ROWS = re.compile("WHERE clause cannot contain|UNNEST not supported")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Judge:
     layout: Layout
     from_json: bool = False
     unusable: dict[str, str] = field(default_factory=dict)
+    guarded: bool = False  # whether rows that have a problem are kept from the SQL of the feed, which may fail on them
 
     def usable_in(self, connection: duckdb.DuckDBPyConnection, view: str) -> "Judge":
         """This judge, knowing which expressions and rules of the feed cannot be computed over `view`."""
@@ -53,7 +55,7 @@ class Judge:
             try:
                 connection.execute(trials[at])
             except duckdb.BinderException as error:
-                unusable.setdefault(name, str(error).splitlines()[0])
+                unusable.setdefault(name, why_not_computed(error))
         return replace(self, unusable=unusable)
 
     def texts(self) -> Iterator[tuple[Location, str, str]]:
@@ -71,7 +73,19 @@ class Judge:
         # References may be joined by expressions too, so each text is tried over what the first step joins.
         columns = frozenset(name for _, name, _ in self.texts())
         source = self._from(view, without=columns)
-        return {at: f"SELECT {sql} FROM {source} LIMIT 0" for at, _, sql in self.texts()}
+        # A condition is computed from its own row: what needs others, or makes several, is refused in WHERE.
+        return {at: f"SELECT ({sql}) FROM {source} WHERE ({sql}) IS NULL LIMIT 0" for at, _, sql in self.texts()}
+
+    def attempts(self, view: str) -> Iterator[tuple[str, str, str]]:
+        """The column or rule, the SQL, and the rows it is computed over, of everything that can fail on a row."""
+        source = self._from(view, without=frozenset(name for _, name, _ in self.texts()))
+        for name, given in self.feed.columns.items():
+            if isinstance(given, Expression) and name not in self.unusable:
+                yield name, self._told_apart(given.sql), source
+        for rule in self.feed.rules:
+            if rule.name not in self.unusable:
+                condition, detail = self._told_apart(rule.quarantine_if), self._told_apart(rule.detail or "NULL")
+                yield rule.name, f"CASE WHEN ({condition}) THEN ({detail})::VARCHAR END", self._from(view)
 
     def good_rows(self, view: str) -> str:
         """SELECT of canonical columns, _pos, _file, _line, business_date, delivered_at, content_hash and `_ok`.
@@ -129,8 +143,10 @@ class Judge:
         for i, rule in enumerate(self.feed.rules):
             usable = rule.name not in self.unusable
             condition, detail = self._told_apart(rule.quarantine_if), self._told_apart(rule.detail or "NULL")
-            items.append(f"coalesce(({condition if usable else 'false'}), false) AS _rule_{i}")
-            items.append(f"({detail if usable else 'NULL'})::VARCHAR AS _detail_{i}")
+            items.append(
+                f"coalesce(({self._kept_from_problems(condition) if usable else 'false'}), false) AS _rule_{i}"
+            )
+            items.append(f"({self._kept_from_problems(detail) if usable else 'NULL'})::VARCHAR AS _detail_{i}")
         for reference in self.contract.references:
             row = f"_row_{reference.name}"
             items += [
@@ -167,7 +183,10 @@ class Judge:
         for reference in self.contract.references:
             field_of_row = rf"(?<![\w.\"]){reference.name}\.(?=\w)"
             sql = re.sub(field_of_row, f"{self._row_name(reference.name)}.", sql)
-        return sql
+        return f"{sql}\n" if "--" in sql else sql  # a comment ends with its line
+
+    def _kept_from_problems(self, sql: str) -> str:
+        return f"CASE WHEN raw.{Own.PROBLEM} IS NULL THEN ({sql}) END" if self.guarded else sql
 
     def _content_hash(self) -> str:
         # MD5 costs as much as all casts together; it is worth it only where the hash decides what is the same row.
@@ -186,7 +205,7 @@ class Judge:
         """The SQL of the value as the file gives it, or None where neither the file nor the feed gives one."""
         given = self.feed.columns.get(column)
         if isinstance(given, Expression):
-            return None if column in self.unusable else f"({self._told_apart(given.sql)})"
+            return None if column in self.unusable else f"({self._kept_from_problems(self._told_apart(given.sql))})"
         present = [name for name in self.feed.names(column) if name in self.layout]
         if present:
             named = [f"raw.{quoted(name)}" for name in present]
@@ -295,7 +314,7 @@ class Judge:
             column = quoted(reference.column)
             shown = f"'unknown_{reference.column}: {reference.column}=''' || {column} || ''''"
             found.append((f"{column} IS NOT NULL AND NOT _known_{reference.name}", shown))
-        found += [(f"({rule.quarantine_if})", _reason(rule, rule.detail)) for rule in self.contract.rules]
+        found += [(f"({rule.quarantine_if}\n)", _reason(rule, rule.detail)) for rule in self.contract.rules]
         found += self._implausible_date()
         when = self.contract.business_date.column
         if when != "delivered_at" and not self.contract.columns[when].required:
@@ -390,4 +409,12 @@ def fields_used(contract: Contract, name: str) -> tuple[str, ...]:
 
 
 def _reason(rule: Rule, detail: str | None) -> str:
-    return literal(rule.name) if detail is None else f"concat_ws(': ', {literal(rule.name)}, {detail})"
+    return literal(rule.name) if detail is None else f"concat_ws(': ', {literal(rule.name)}, {detail}\n)"
+
+
+def why_not_computed(error: duckdb.Error) -> str:
+    """What DuckDB has against an expression of a feed, in the words of a mapping."""
+    said = str(error).splitlines()[0]
+    if SEVERAL_ROWS.search(said):
+        return "a value is computed from its own row, and this takes or makes several rows: do it in `derive`"
+    return said.removeprefix("Binder Error: ").removeprefix("Catalog Error: ")

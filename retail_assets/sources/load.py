@@ -12,7 +12,7 @@ from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.binding import check_mapping
 from retail_assets.sources.config import load_contracts, read_mapping
 from retail_assets.sources.contract import Contract, Expression, Feed, Mapping
-from retail_assets.sources.discover import Discovery, anything_unknown, discover
+from retail_assets.sources.discover import Discovery, Listing, discover, listing
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.imports import refuse_second, remember
 from retail_assets.sources.locks import only_one
@@ -63,14 +63,16 @@ def _load_new(
 ) -> SourceReport:
     """Loads a source unless its `state` says that there is nothing new, which needs no further work."""
     finish_moves(lake, contract)
-    if state.unfinished or anything_unknown(root, contract.source, contract.feeds, state):
+    found = listing(root, contract.source, contract.feeds, state)
+    if state.unfinished or found.unknown:
         with connection.cursor() as cursor:
             return _load(cursor, lake, root, contract, progress, prefix, lambda _: None)
-    return _nothing_new(lake, contract)
+    return _nothing_new(lake, contract, found)
 
 
-def _nothing_new(lake: Lake, contract: Contract) -> SourceReport:
-    return SourceReport(source=contract.source, delta_version=lake.version("bronze", contract.source))
+def _nothing_new(lake: Lake, contract: Contract, found: Listing) -> SourceReport:
+    version = lake.version("bronze", contract.source)
+    return SourceReport(source=contract.source, delta_version=version, not_read=found.not_read, no_files=found.no_files)
 
 
 def import_retailer(
@@ -90,10 +92,16 @@ def import_retailer(
     """
     contracts = load_contracts(config_dir)
     mapping, lines = read_mapping(mapping_path, contracts)
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise SourceConfigError(
+            f"the folder of the files {what}", where=str(path), todo="name the folder that holds them"
+        )
     refuse_second(lake, home, mapping.mapping, into_same_home)
     for feed in mapping.feeds:
-        if next(path.glob(feed.files), None) is None:
-            raise _no_file(feed, path)
+        found = listing(path, str(feed.source), (feed,), State())
+        if not found.unknown:
+            raise _no_file(feed, path, found)
     mapped = mapped_contracts(mapping, contracts)
     check_mapping(mapping, lines, mapped, contracts, path)
     ensure_bronze(lake, contracts)
@@ -144,13 +152,22 @@ def load_source(
     finish_moves(lake, contract)
     with lake.connect() as reader:
         state = read_state(reader, lake, [contract.source])[contract.source]
-    if not (state.unfinished or anything_unknown(root, contract.source, contract.feeds, state)):
-        return _nothing_new(lake, contract)
+    found = listing(root, contract.source, contract.feeds, state)
+    if not (state.unfinished or found.unknown):
+        return _nothing_new(lake, contract, found)
     with lake.connect(private=True) as connection:
         return _load(connection, lake, root, contract, progress, prefix, fault_point or (lambda _: None))
 
 
-def _no_file(feed: Feed, path: Path) -> SourceConfigError:
+def _no_file(feed: Feed, path: Path, found: Listing) -> SourceConfigError:
+    odd = found.not_read | found.no_files
+    if odd:
+        said = "; ".join(f"{name}: {why}" for name, why in odd.items())
+        return SourceConfigError(
+            f"feed {feed.name!r} finds no file {feed.files!r} that can be read; {said}",
+            where=str(path),
+            todo="see that they are files and that this user may read them, or correct `files` in the mapping",
+        )
     there = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     return SourceConfigError(
         f"feed {feed.name!r} finds no file {feed.files!r}; the folder holds {', '.join(there[:5]) or 'no file at all'}"
@@ -175,11 +192,13 @@ def _load(
         state = read_state(connection, lake, [contract.source])[contract.source]
         loader = BatchLoader(connection, lake, contract, state, prefix, fault_point)
         loader.roll_back_unfinished()
-        _load_batches(loader, discover(root, contract.source, contract.feeds, state), contract.source, progress)
+        found = listing(root, contract.source, contract.feeds, state)
+        _load_batches(loader, discover(found, state), contract.source, progress)
         report = loader.report()
     return report.model_copy(
         update={
             "empty_feeds": empty_feeds(lake, contract.source, loader.loaded()) if report.rows_quarantined else (),
+            "no_files": found.no_files,
             "seconds": time.perf_counter() - started,
             "delta_version": lake.version("bronze", contract.source),
         }
@@ -188,6 +207,7 @@ def _load(
 
 def _load_batches(loader: BatchLoader, found: Discovery, source: str, progress: Progress | None) -> None:
     done = 0
+    loader.not_read |= found.not_read
     for batch in _batched(found.new):
         loader.load(batch)
         done += len(batch)

@@ -15,6 +15,7 @@ from retail_assets.sources.contract import Contract
 from retail_assets.sources.discover import last_instant
 from retail_assets.sources.duplicates import Keys
 from retail_assets.sources.errors import SourceConfigError
+from retail_assets.sources.failing import OF_A_VALUE, refuse_failing
 from retail_assets.sources.judging import Judge, untouched_columns
 from retail_assets.sources.lookups import create_lookups
 from retail_assets.sources.names import POS
@@ -98,7 +99,7 @@ class Part:
         piece = stage(self._connection, self._numbered(piece), view, texts)
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
         try:
-            self._judge(judge.usable_in(self._connection, view), view, piece)
+            self._judge_or_refuse(judge.usable_in(self._connection, view), view, piece)
         except duckdb.Error as error:
             raise SourceConfigError(
                 f"the SQL of feed {piece.feed.name!r} failed: {str(error).splitlines()[0]}",
@@ -109,6 +110,22 @@ class Part:
         self._pieces.append(piece)
         self.rows += piece.rows.num_rows
         return piece
+
+    def _judge_or_refuse(self, judge: Judge, view: str, piece: Slice) -> None:
+        """Judges `piece`; where the feed's SQL fails on some of its rows, those are refused."""
+        try:
+            self._judge(judge, view, piece)
+        except OF_A_VALUE:
+            if self._views:
+                self._connection.execute(f"DELETE FROM part WHERE _pos >= {self.rows}")
+            else:
+                self._connection.execute("DROP TABLE IF EXISTS part")
+            positions = range(self.rows, self.rows + piece.rows.num_rows)
+            found = refuse_failing(self._connection, judge, view, positions)
+            if found is None:
+                raise
+            self._judge(*found, piece)
+            self._connection.execute(f"DROP VIEW {found[1]}; DROP TABLE failing")
 
     def _judge(self, judge: Judge, view: str, piece: Slice) -> None:
         into = "INSERT INTO part" if self._views else "CREATE TEMP TABLE part AS"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from retail_assets.core.errors import RetailError
 from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.lines import LINE_LIMIT
@@ -37,6 +38,7 @@ class RawFile:
     delivered_at: datetime
     file_date: date | None
     problem: str | None = None  # why the whole of it cannot be read, where its name tells already
+    stamp: tuple[int, ...] = ()  # of the moment before it was read for its hash, see discover.changed
 
     @property
     def root(self) -> Path:
@@ -111,10 +113,29 @@ def unreadable(file: RawFile, problem: str, content: str, line: int = 1) -> Slic
     return Slice(file.feed, {}, rows, {file.index: 1}, {file.index: {}})
 
 
+class NotRead(RetailError):
+    """A file that was there when it was listed and cannot be read. `file` is which, `why` in the system's words."""
+
+    def __init__(self, file: RawFile, why: str) -> None:
+        super().__init__(f"it cannot be read: {why}", where=file.name, todo="load again once it can")
+        self.file, self.why = file, why
+
+
+def why_not_read(error: OSError, path: Path | None = None) -> str:
+    """What the operating system says, and of which file where it is not the one at `path`."""
+    other = f" ({error.filename})" if path is not None and error.filename not in (None, str(path)) else ""
+    return f"{(error.strerror or str(error)).lower()}{other}"
+
+
 def beginning(file: RawFile) -> str:
     """What a person sees of a file that cannot be read."""
+    return first_bytes(file).decode(errors="backslashreplace").replace("\0", "\\0")
+
+
+def first_bytes(file: RawFile) -> bytes:
+    """The bytes that tell what a file is."""
     with file.path.open("rb") as content:
-        return content.read(SHOWN_BYTES).decode(errors="backslashreplace").replace("\0", "\\0")
+        return content.read(SHOWN_BYTES)
 
 
 def arrow_layout(schema: pa.Schema) -> Layout:

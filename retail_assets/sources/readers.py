@@ -14,20 +14,24 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import read_derived
-from retail_assets.sources.headers import Header, NoHeader, header_of
+from retail_assets.sources.headers import Header, NoHeader, header_of, other_kind
 from retail_assets.sources.lines import BOM, Block, read_blocks
 from retail_assets.sources.names import PROBLEM, RAW, unique_names
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
+    SHOWN_BYTES,
     Layout,
+    NotRead,
     RawFile,
     Slice,
     Told,
     arrow_layout,
     beginning,
+    first_bytes,
     raw_rows,
     typed_slice,
     unreadable,
+    why_not_read,
 )
 from retail_assets.sources.records import read_records
 from retail_assets.sources.text_files import csv_slice, json_slice
@@ -57,22 +61,33 @@ class Waiting:
 
 
 def slices(files: Sequence[RawFile]) -> Iterator[Slice]:
-    """The rows of `files` in bounded slices. Every file is counted in `read` of some slice, an empty one with 0."""
+    """The rows of `files` in bounded slices. Every file is counted in `read` of some slice, an empty one with 0.
+
+    Raises NotRead for a file that the operating system does not give.
+    """
     waiting = Waiting()
     for file in files:
-        if file.problem is not None:
-            waiting.add_table(unreadable(file, file.problem, beginning(file)))
-        elif file.feed.derive is not None:
-            yield from _all_but_last(read_derived(file), waiting)
-        elif file.feed.format == "csv":
-            yield from _csv(file, waiting)
-        elif file.feed.format == "parquet":
-            yield from _parquet(file, waiting)
-        elif file.feed.format == "json" and _is_array(file):
-            waiting.add_table(_json_array(file))
-        else:
-            yield from _json_lines(file, waiting)
+        try:
+            yield from _full_slices(file, waiting)
+        except OSError as error:
+            raise NotRead(file, why_not_read(error, file.path)) from error
     yield from waiting.slices()
+
+
+def _full_slices(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    """The slices of `file` that are full; the last one waits."""
+    if file.problem is not None:
+        waiting.add_table(unreadable(file, file.problem, beginning(file)))
+    elif file.feed.derive is not None:
+        yield from _all_but_last(read_derived(file), waiting)
+    elif file.feed.format == "csv":
+        yield from _csv(file, waiting)
+    elif file.feed.format == "parquet":
+        yield from _parquet(file, waiting)
+    elif file.feed.format == "json" and _is_array(file):
+        waiting.add_table(_json_array(file))
+    else:
+        yield from _json_lines(file, waiting)
 
 
 def _all_but_last(pieces: Iterator[Slice], waiting: Waiting) -> Iterator[Slice]:
@@ -98,7 +113,10 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     except NoHeader as error:
         waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
-    if last is None:
+    if last is None and header.names and not any(map(file.feed.knows, header.names)):
+        why = "unreadable: its only line names no column that the feed reads"
+        waiting.add_table(unreadable(file, why, beginning(file)))
+    elif last is None:
         waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), header.told()))
     else:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
@@ -107,6 +125,9 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
 def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     last: Block | None = None
     for block in read_blocks(file.path, file.feed.dialect.encoding):
+        if block.first_line == 1 and (what := other_kind(block.data[:SHOWN_BYTES], file.feed)):
+            waiting.add_table(unreadable(file, f"unreadable: {what}", beginning(file)))
+            return
         if last is not None:
             yield json_slice([(file, last)])
         last = block
@@ -169,7 +190,13 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     try:
         parquet = pq.ParquetFile(file.path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        waiting.add_table(unreadable(file, f"truncated: not a whole Parquet file ({_first_line(error)})", file.name))
+        _raise_of_system(error)
+        start = first_bytes(file)
+        what = other_kind(start, file.feed)
+        if what is None and start and not start.startswith(b"PAR"):
+            what = "it is no Parquet file, which begins with PAR1"
+        why = f"unreadable: {what}" if what else f"truncated: not a whole Parquet file ({_first_line(error)})"
+        waiting.add_table(unreadable(file, why, file.name))
         return
     names = parquet.schema_arrow.names
     header = header_of(names, file.feed)
@@ -193,11 +220,18 @@ def _batches(file: RawFile, parquet: pq.ParquetFile, told: Told) -> Iterator[Sli
             yield typed_slice(file, readable(table), layout, first, told)
             first += batch.num_rows
     except (UnreadableColumn, pa.ArrowException, OSError) as error:
+        _raise_of_system(error)
         since = f" from row {first:,} on" if first > 1 else ""
         yield unreadable(file, f"unreadable{since}: {_first_line(error)}", file.name, first)
         return
     if first == 1:
         yield typed_slice(file, empty, layout, 1, told)
+
+
+def _raise_of_system(error: Exception) -> None:
+    """Raises what the operating system has against a file; Arrow's own OSError has no number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
 
 
 def _first_line(error: Exception) -> str:

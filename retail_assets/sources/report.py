@@ -62,12 +62,24 @@ class NothingLoaded(RetailError):
         self.report = report
 
 
+class NothingRead(RetailError):
+    """There are new files of a source, and none of them could be read."""
+
+    def __init__(self, not_read: dict[str, str], report: dict[str, Any] | None = None) -> None:
+        said = "; ".join(f"{name}: {why}" for name, why in not_read.items())
+        super().__init__(
+            f"what is new could not be read: {said}", todo="see that this user may read it, then import again"
+        )
+        self.report = report
+
+
 class SourceReport(Frozen):
     """One load of one source. rows_read = rows_bronze + rows_quarantined + rows_duplicate.
 
     `quarantined_by_reason` counts a row once per reason it has, so its sum may exceed rows_quarantined. `clock_changes`
     counts times of the hour that is `skipped` when clocks go forward, and of the one that comes `twice` when they go
-    back.
+    back. `not_read` says of files and folders why they could not be read: the next load tries them again. `no_files`
+    are folders, pipes and links to nothing where a feed looks for files.
     """
 
     source: str
@@ -83,6 +95,8 @@ class SourceReport(Frozen):
     clock_changes: dict[str, int] = {}
     empty_feeds: tuple[EmptyFeed, ...] = ()
     batches_rolled_back: int = 0
+    not_read: dict[str, str] = {}
+    no_files: dict[str, str] = {}
     delta_version: int | None = None
     seconds: float = 0.0
 

@@ -53,6 +53,9 @@ def read_again(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged
         loader = BatchLoader(loading, lake, judged.contract, state, judged.prefix, lambda _: None)
         loader.load([file for _, file in ready])
         report = loader.report()
+    notes += [
+        f"{name} could not be read again ({why}): the next load tries it" for name, why in report.not_read.items()
+    ]
     return ReplayReport(
         source=source,
         rows_tried=report.rows_bronze + report.rows_duplicate,
@@ -93,9 +96,10 @@ def _found(load: dict[str, Any], judged: Judged) -> RawFile | None:
     path = None if judged.root is None else Path(judged.root, load["file"])
     if path is None or not path.is_file():
         return None
-    status = path.stat()
-    feed = judged.labels[load["feed"]]
-    file = raw_file(path, load["file"], feed, status.st_size, status.st_mtime_ns // 1000)
+    try:
+        file = raw_file(path, load["file"], judged.labels[load["feed"]])
+    except OSError:
+        return None
     return file if file.sha256 == load["sha256"] else None
 
 

@@ -43,7 +43,7 @@ def derived_again(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Lay
         nothing = f"CASE WHEN d.{Own.LINE} IS NULL THEN {literal(NOT_DERIVED)} END"
         return connection.execute(
             f"WITH derived AS (SELECT kept.{Own.FILE}, kept.{Own.LINE}, d.* FROM kept, "
-            f"LATERAL (WITH rows AS (SELECT {inner}) SELECT * FROM ({derive})) AS d "
+            f"LATERAL (WITH rows AS (SELECT {inner}) SELECT * FROM ({_without_end(derive)}\n)) AS d "
             f"QUALIFY count(*) OVER (PARTITION BY kept.{Own.FILE}, kept.{Own.LINE}) = 1) "
             f"SELECT r.{Own.FILE}, r.{Own.LINE}, r.{Own.RAW}, coalesce(r.{Own.PROBLEM}, {nothing}) AS {Own.PROBLEM}, "
             f"d.* EXCLUDE ({Own.FILE}, {Own.LINE}) FROM kept_rows AS r LEFT JOIN derived AS d "
@@ -54,6 +54,12 @@ def derived_again(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Lay
     finally:
         connection.unregister("kept_rows")
         connection.execute("DROP TABLE IF EXISTS kept")
+
+
+def _without_end(sql: str) -> str:
+    """`sql` without the semicolon at its end, of which a query within another one has none."""
+    ends = [at for at, kind in duckdb.tokenize(sql) if kind == duckdb.token_type.operator and sql[at] == ";"]
+    return sql[: ends[0]] if ends else sql
 
 
 def needs_all_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:

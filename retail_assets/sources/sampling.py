@@ -51,7 +51,7 @@ def csv_header(file: Path, feed: Feed) -> Header:
     try:
         block = next(read_blocks(file, feed.dialect.encoding, LINE_LIMIT), None)
         return Header(()) if block is None else without_header(block, feed)[0]
-    except NoHeader:
+    except (NoHeader, OSError):
         return Header(())
 
 
@@ -99,14 +99,17 @@ def _json(file: Path, feed: Feed, whole: bool) -> Layout:
 
 
 def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        if feed.format == "json" and content.read(LINE_LIMIT).removeprefix(BOM).lstrip()[:1] == b"[":
-            yield file.read_bytes()
-            return
-    for block in read_blocks(file, feed.dialect.encoding, LINE_LIMIT):
-        yield from bytes(block.body).splitlines()
-        if not whole:
-            return
+    try:
+        with file.open("rb") as content:
+            if feed.format == "json" and content.read(LINE_LIMIT).removeprefix(BOM).lstrip()[:1] == b"[":
+                yield file.read_bytes()
+                return
+        for block in read_blocks(file, feed.dialect.encoding, LINE_LIMIT):
+            yield from bytes(block.body).splitlines()
+            if not whole:
+                return
+    except OSError:
+        return  # said when it is loaded
 
 
 def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
@@ -115,8 +118,8 @@ def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
     for file in files:
         try:
             connection = connect(file, feed, root)
-        except duckdb.Error:
-            continue  # the file is none of its format, which is said of it when it is loaded
+        except (duckdb.Error, NoHeader, OSError):
+            continue  # the file is none of its format, or is not given, which is said of it when it is loaded
         with connection:
             columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
             try:

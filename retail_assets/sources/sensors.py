@@ -20,7 +20,10 @@ def listing_hash(landing: Path) -> str | None:
         names.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            status = path.stat()
+            try:
+                status = path.stat() if path.exists() else path.lstat()
+            except OSError:
+                continue  # it is gone since the folder was listed, or not for this user
             found = True
             digest.update(f"{path.relative_to(landing)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16] if found else None

@@ -152,10 +152,12 @@ def test_an_expression_over_a_column_that_one_file_lacks_rejects_its_rows_not_th
     assert replay(lake, home, "pos_lines", mappings=corrected).rows_moved == 1
 
 
-def test_an_expression_that_fails_on_a_value_names_feed_and_file(tmp_path: Path, home: Home, lake: Lake) -> None:
-    with pytest.raises(SourceConfigError, match=r"feed 'lines' failed(.|\n)*lines\.csv"):
-        import_retailer(lake, home, till(tmp_path, quantity="CAST(item AS INTEGER)"), tmp_path)
-    assert import_retailer(lake, home, till(tmp_path), tmp_path).source("pos_lines").batches_rolled_back == 1
+def test_an_expression_that_fails_on_every_row_leaves_its_feed_empty(tmp_path: Path, home: Home, lake: Lake) -> None:
+    report = import_retailer(lake, home, till(tmp_path, quantity="CAST(item AS INTEGER)"), tmp_path)
+    assert [reason.example for feed in report.empty_feeds for reason in feed.reasons] == [
+        "not_computed: quantity cannot be computed from item='X'"
+    ]
+    assert replay(lake, home, "pos_lines", mappings=[till(tmp_path)]).rows_moved == 1
 
 
 def test_a_derived_table_that_cannot_be_computed_names_feed_and_file(tmp_path: Path, home: Home, lake: Lake) -> None:

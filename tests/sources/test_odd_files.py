@@ -1,5 +1,6 @@
 """One odd file beside good ones: it is in quarantine whole, with a reason a person understands; all others load."""
 
+import bz2
 import gzip
 import json
 
@@ -17,6 +18,15 @@ GOOD = f"{US_HEADER}\n{us_line(receipt=2)}\n"
 ODD_CSV = {
     "carriage returns": (GOOD.replace("\n", "\r").encode(), "unreadable: its lines end with carriage returns only"),
     "gzip": (gzip.compress(GOOD.encode()), "unreadable: it is packed by gzip"),
+    "bzip2": (bz2.compress(GOOD.encode()), "unreadable: it is packed by bzip2"),
+    "old Excel": (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0\n",
+        "unreadable: it is an old Excel file (.xls): save it as CSV",
+    ),
+    "PDF": (b"%PDF-1.4\nx\n", "unreadable: it is a PDF"),
+    "a page": (b"\n<html>\n<body>\n", "unreadable: it is a page of HTML or XML"),
+    "an error message": (b'{"error": "expired"}\n', "unreadable: it is JSON, perhaps what a server said"),
+    "text": (b"expired\n", "unreadable: its only line names no column that the feed reads"),
     "Excel": (b"PK\x03\x04\x14\x00\x06\x00", "unreadable: it is a ZIP or Excel file"),
     "long header": (b"a" * 140_000 + b",b\n1,2\n", "unreadable: its first line names no columns"),
     "NUL": (b"\0" * 4096, "unreadable: its first line holds NUL bytes"),
@@ -47,6 +57,8 @@ def test_a_column_that_is_repeated_and_not_read_harms_nothing(retailer: Retailer
 ODD_JSON = {
     "deep": ("[" * 20_000 + "]" * 20_000, "unreadable: its values are nested too deeply"),
     "surrogate": ('[{"store_id":"\\ud800"}]', "not_utf8: half of a surrogate pair"),
+    "packed": (gzip.compress(b"[]"), "unreadable: it is packed by gzip"),
+    "a page": ("<!DOCTYPE html>\n<html>\n", "unreadable: it is a page of HTML or XML"),
     "case": ('[{"store_id":"US-001","Store_Id":"US-002","observed_on":"2025-10-06"}]', "ambiguous_columns: "),
 }
 
@@ -59,6 +71,22 @@ def test_odd_json_files_are_quarantined_whole(retailer: Retailer) -> None:
     assert (report.files, report.rows_bronze, report.rows_quarantined) == (1 + len(ODD_JSON), 1, len(ODD_JSON))
     for row, (_, reason) in zip(retailer.quarantine("weather"), ODD_JSON.values(), strict=True):
         assert row["reasons"][0].startswith(reason), row["file"]
+
+
+def test_what_is_no_parquet_file_is_named(retailer: Retailer) -> None:
+    for n, content in enumerate((b"payment_id,amount\nP1,2\n", gzip.compress(b"x"), b"PAR1 cut")):
+        retailer.put(f"payments/payments_20251006_d20251007T06000{n}Z.parquet", content)
+    retailer.load_only("payments")
+    assert [row["reasons"][0].split(" (")[0] for row in retailer.quarantine("payments")] == [
+        "unreadable: it is no Parquet file, which begins with PAR1",
+        "unreadable: it is packed by gzip: unpack it",
+        "truncated: not a whole Parquet file",
+    ]
+
+
+def test_a_header_in_another_case_is_one_of_the_feed(retailer: Retailer) -> None:
+    retailer.put_pos([], header=US_HEADER.upper())
+    assert retailer.load_pos().rows_read == 0
 
 
 def test_a_key_in_another_case_is_one_bad_row(retailer: Retailer) -> None:

@@ -32,8 +32,7 @@ def read(folder: Path, content: str, limit: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         "retail_assets.sources.readers.read_blocks", lambda p, encoding: read_blocks(p, encoding, limit)
     )
-    status = path.stat()
-    file = raw_file(path, "f.csv", feed, status.st_size, status.st_mtime_ns // 1000)
+    file = raw_file(path, "f.csv", feed)
     found = [row for piece in slices([file]) for row in piece.rows.to_pylist()]
     return sorted(found, key=lambda row: row[LINE])
 
