@@ -39,7 +39,7 @@ def _below_the_folder(pattern: str) -> str:
         raise ValueError(f"{pattern!r} is not below the folder that is imported: write the way from there")
     try:
         next(Path("/there/is/no/such/folder").glob(pattern), None)
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, IndexError) as error:
         raise ValueError(f"{pattern!r} is no pattern of file names: {str(error).lower()}") from error
     return pattern
 
