@@ -204,7 +204,7 @@ class Feed(Strict):
         return any(name in self.names(column) for column in self.columns) or named(name, self.texts)
 
     def knows(self, name: str) -> bool:
-        """Whether this feed reads or ignores a column `name` of a file, in whatever case; one without names knows all."""
+        """Whether this feed reads or ignores a column `name`, in whatever case; one that names none knows all."""
         known = {one.lower() for column in self.columns for one in self.names(column)}
         return not known or name.lower() in known | {other.lower() for other in self.ignored} or self.reads(name)
 
