@@ -16,6 +16,7 @@ from retail_assets.forecasting.backtest_commands import backtests
 from retail_assets.home_lock import alone
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.commands import prices
+from retail_assets.standard_streams import make_usable
 from retail_assets.terminal import Json, Yes, as_day, console, errors, print_json
 
 if TYPE_CHECKING:
@@ -291,6 +292,7 @@ app.add_typer(key_commands.app, name="keys")
 
 def main() -> None:
     """The entry point."""
+    make_usable()
     sys.exit(command_line.run(app, sys.argv[1:]))
 
 
