@@ -10,10 +10,13 @@ from collections.abc import Callable
 from functools import lru_cache
 
 FIRST_BYTE, LAST_BYTE = "\udc80", "\udcff"
-SIGNS = frozenset(b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa3\xa5\xa7\xa9\xab\xad\xae\xb0\xb7\xbb")
+SIGNS = frozenset(
+    b"\x80\x82\x84\x85\x8b\x91\x92\x93\x94\x95\x96\x97\x99\x9b\xa0\xa3\xa5\xa7\xa9\xab\xad\xae\xb0\xb7\xbb"
+)
 """Bytes of cp1252 that are quotes, currencies and spaces: alone they may be what a file fails by."""
-LETTER_BYTES = frozenset(b"\x83\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xaa\xb5\xba") | frozenset(range(0xC0, 0x100))
 UNKNOWN_TO_CP1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
+LETTER_BYTES = frozenset(range(0x80, 0x100)) - SIGNS - UNKNOWN_TO_CP1252
+"""All others: in some code page each of them is a letter, or half of one."""
 TWO_WORDS = ("HANGUL", "CJK", "FULLWIDTH", "HALFWIDTH")  # names of several scripts begin so
 
 
@@ -23,7 +26,7 @@ def is_byte(sign: str) -> bool:
 
 
 def is_part_of_word(sign: str) -> bool:
-    """Whether `sign` is a letter, a digit or a mark over one, of any script; a byte, if it is a letter in cp1252."""
+    """Whether `sign` is a letter, a digit or a mark over one, of any script; a byte, if it may be one."""
     return ord(sign) - 0xDC00 in LETTER_BYTES if is_byte(sign) else _is_part_of_word(sign)
 
 
@@ -84,7 +87,7 @@ def _alike(sign: str, near: list[str], kind: Callable[[str], tuple[object, ...]]
 
 
 def _kind(sign: str) -> tuple[object, ...]:
-    return unicodedata.category(sign), len(sign.encode("utf-8", "surrogatepass"))
+    return unicodedata.category(sign), len(sign.encode("utf-8", "surrogatepass")), sign.isupper(), sign.islower()
 
 
 def _script_kind(sign: str) -> tuple[object, ...]:

@@ -152,22 +152,25 @@ class _Text:
 
 
 def _wide(content: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: every other byte is small, or the separators have a zero beside them."""
-    if b"\0" not in content:
+    """UTF-16 or UTF-32 without a mark: its line ends have zeros beside them, as those of a file with stray ones do not.
+
+    Without a line end it is a matter of how many zeros there are.
+    """
+    ends = content.count(b"\n") + content.count(b"\r")
+    if not (content.count(b"\0") if ends else 10 * content.count(b"\0") > 3 * len(content)):
         return None
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         size = 4 if "32" in encoding else 2
         said = content[: len(content) // size * size].decode(encoding, "replace")
-        if said and _share_of_text(said) > 0.95:
+        if 2 * (said.count("\n") + said.count("\r")) >= ends and said and _share_of_text(said) > 0.95:
             return encoding
     return None
 
 
 def _share_of_text(said: str) -> float:
-    """How much of it is what texts are made of; read in a wrong encoding, hardly a sign of ASCII would be in it."""
-    common = sum(sign.isascii() and (sign.isprintable() or sign in "\r\n\t") for sign in said)
+    """How much of it is what texts are made of; read in a wrong width, there is what is no sign in any language."""
     fine = sum(unicodedata.category(sign) not in ("Cc", "Cn", "Co", "Cs") or sign in "\r\n\t" for sign in said)
-    return fine / len(said) if 20 * common >= len(said) and "\ufffd" not in said else 0.0
+    return fine / len(said)
 
 
 def _head(text: str, header_lines: int | None, file: Path) -> str:

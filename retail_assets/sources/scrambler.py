@@ -89,10 +89,12 @@ class Scrambler:
             is_word[at] = True
         runs = groupby(zip(said, is_word, strict=True), key=lambda pair: pair[1])
         parts = ((inside, "".join(sign for sign, _ in run)) for inside, run in runs)
-        return "".join(self._word(part) if inside else part for inside, part in parts)
+        halves = any(map(is_byte, said))  # then one ASCII letter may be the second half of a letter, as in Shift-JIS
+        return "".join(self._word(part, halves) if inside else part for inside, part in parts)
 
-    def _word(self, said: str) -> str:
-        if (len(said) == 1 and (said.isascii() or said.isdecimal())) or said.lower() in KEPT:
+    def _word(self, said: str, alone: bool = False) -> str:
+        stays = len(said) == 1 and (said.isdecimal() or (said.isascii() and not alone))
+        if stays or said.lower() in KEPT:
             return said
         if said not in self._known:
             self._known[said] = self._made(said)
@@ -106,11 +108,11 @@ class Scrambler:
         for at, (sign, one) in enumerate(zip(said, meant, strict=True)):
             # Zeros in front stay, and what was no zero does not become one: a count stays a count.
             zero = sign.isdecimal() and int(sign) == 0
-            leading = leading and (zero or not is_part_of_word(sign))
+            replaced = is_byte(sign) or is_part_of_word(sign)  # a byte here is one of a word: `_mixed` took signs out
+            leading = leading and (zero or not replaced)
             chance = int.from_bytes(digest[2 * at : 2 * at + 2])
             following = said[at + 1] if at + 1 < len(said) else ""
-            stays = leading or not (is_byte(sign) or is_part_of_word(sign))
-            made.append(sign if stays else _same_in_both(sign, one, chance, following))
+            made.append(sign if leading or not replaced else _same_in_both(sign, one, chance, following))
         return "".join(made)
 
 
