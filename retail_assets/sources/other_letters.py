@@ -41,16 +41,11 @@ def _is_part_of_word(sign: str) -> bool:
     return ("LETTER " in name and "REGIONAL" not in name) or name.startswith("BRAILLE PATTERN")
 
 
-def other(sign: str, chance: int, next_sign: str = "") -> str:
-    """Another sign of the kind of `sign`, chosen by `chance`; `sign` itself only if it is a mark, or the only one."""
-    if is_byte(sign):
-        return chr(0xDC00 + _other_byte(ord(sign) - 0xDC00, chance, is_byte(next_sign) and next_sign < "\udcc0"))
-    others = _others(sign)
-    return others[chance % len(others)] if others else sign
+def other_byte(byte: int, chance: int, continued: bool) -> int:
+    """Another byte of the kind of `byte`, chosen by `chance`.
 
-
-def _other_byte(byte: int, chance: int, continued: bool) -> int:
-    """Before a byte that could go on a UTF-8 sequence only what never begins one: the copy is as wrong as the file."""
+    Before a byte that could go on a UTF-8 sequence only what never begins one: the copy is as wrong as the file.
+    """
     if byte >= 0xC0:
         is_upper = byte < 0xE0
         pool = range(0xC0, 0xDF) if is_upper else range(0xE0, 0xFF)
@@ -65,11 +60,12 @@ def _other_byte(byte: int, chance: int, continued: bool) -> int:
 
 
 @lru_cache(maxsize=65536)
-def _others(sign: str) -> str:
+def others(sign: str) -> str:
+    """The signs of the kind of `sign` without itself; none of what is no part of a word, of a mark, of the only one."""
     for letters in (string.ascii_lowercase, string.ascii_uppercase):
         if sign in letters:
             return letters.replace(sign, "")
-    if unicodedata.category(sign)[0] == "M":
+    if not _is_part_of_word(sign) or unicodedata.category(sign)[0] == "M":
         return ""
     if (digit := unicodedata.digit(sign, None)) is not None and unicodedata.category(sign) == "Nd":
         return "".join(chr(ord(sign) - digit + value) for value in range(1, 10) if value != digit)

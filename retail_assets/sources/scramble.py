@@ -72,9 +72,8 @@ class Scrambled:
         if self.kept_keys:
             lines.append(f"stayed, as names of columns: {', '.join(map(one_line, self.kept_keys))}")
         if self.changed_keys:
-            lines.append(
-                f"changed, as data: {self.changed_keys:,} keys that are not in most rows (--keep-key NAME keeps one)"
-            )
+            many = "key that is" if self.changed_keys == 1 else "keys that are"
+            lines.append(f"changed, as data: {self.changed_keys:,} {many} not in most rows (--keep-key NAME keeps one)")
         return lines
 
 

@@ -111,6 +111,8 @@ def _places(path: Path) -> tuple[Path, Path]:
 
 def _read(said: str) -> str:
     """A key as it is meant, however it is written."""
+    if "\\" not in said:
+        return said
     try:
         return str(json.loads(f'"{said}"', strict=False))
     except ValueError:

@@ -2,10 +2,9 @@
 
 import hmac
 import re
-from hashlib import sha256
 from itertools import groupby
 
-from retail_assets.sources.other_letters import SIGNS, is_byte, is_part_of_word, other
+from retail_assets.sources.other_letters import SIGNS, is_byte, is_part_of_word, other_byte, others
 
 KINDS = "true false null none nan inf infinity epoch yes no na utc gmt am pm"
 CURRENCIES = "usd eur gbp chf sek nok dkk pln czk jpy cad aud inr brl mxn cny"
@@ -47,7 +46,7 @@ class Scrambler:
 
     def words(self, text: str) -> str:
         """`text` with its words and numbers replaced; times and single ASCII signs stay. Its length stays."""
-        if not HAS_ESCAPE.search(text):
+        if "\\" not in text or not HAS_ESCAPE.search(text):
             return PARTS.sub(self._part, text)
         made, at = list[str](), 0
         for found in ESCAPED_WORDS.finditer(text):
@@ -57,6 +56,8 @@ class Scrambler:
 
     def escaped(self, text: str) -> str:
         r"""`text` between the quotes of a JSON string: `Jos\u00e9` is replaced as José is, and written as it was."""
+        if "\\" not in text:
+            return PARTS.sub(self._part, text)
         units = ESCAPE.findall(text)
         made = PARTS.sub(self._part, "".join(map(_meant, units)))
         return "".join(_written(unit, sign) for unit, sign in zip(units, made, strict=True))
@@ -67,9 +68,9 @@ class Scrambler:
         return self._stream(value, len(value))
 
     def _stream(self, value: bytes, length: int) -> bytes:
-        made = digest = hmac.new(self._key, value, sha256).digest()
+        made = digest = hmac.digest(self._key, value, "sha256")
         while len(made) < length:
-            digest = hmac.new(self._key, digest, sha256).digest()
+            digest = hmac.digest(self._key, digest, "sha256")
             made += digest
         return made[:length]
 
@@ -102,27 +103,38 @@ class Scrambler:
         return self._known[said]
 
     def _made(self, said: str) -> str:
-        meant = "".join(chr(ord(sign) - 0xDC00) if "\udcc0" <= sign <= "\udcff" else sign for sign in said)
+        """Zeros in front stay, and what was no zero does not become one: a count stays a count."""
+        meant = _as_latin(said)
         digest = self._stream(meant.encode("utf-8", "surrogatepass"), 2 * len(said))
         made, leading = list[str](), True
-        for at, (sign, one) in enumerate(zip(said, meant, strict=True)):
-            # Zeros in front stay, and what was no zero does not become one: a count stays a count.
-            zero = sign.isdecimal() and int(sign) == 0
-            replaced = is_byte(sign) or is_part_of_word(sign)  # a byte here is one of a word: `_mixed` took signs out
-            leading = leading and (zero or not replaced)
-            chance = int.from_bytes(digest[2 * at : 2 * at + 2])
-            following = said[at + 1] if at + 1 < len(said) else ""
-            made.append(sign if leading or not replaced else _same_in_both(sign, one, chance, following))
+        for at, sign in enumerate(said):
+            chance = digest[2 * at] << 8 | digest[2 * at + 1]
+            if is_byte(sign):
+                made.append(_same_in_both(sign, meant[at], chance, said[at + 1 : at + 2]))
+                leading = False
+            elif not (choice := others(sign)) or (leading and sign.isdecimal() and int(sign) == 0):
+                made.append(sign)
+            else:
+                made.append(choice[chance % len(choice)])
+                leading = False
         return "".join(made)
+
+
+def _as_latin(said: str) -> str:
+    """Letters that are one byte as Latin-1 reads them: M\xfcller is the same word in every encoding."""
+    if said.isascii():
+        return said
+    return "".join(chr(ord(sign) - 0xDC00) if "\udcc0" <= sign <= "\udcff" else sign for sign in said)
 
 
 def _same_in_both(sign: str, meant: str, chance: int, following: str) -> str:
     """As a byte a letter of Latin-1 becomes what it becomes in UTF-8, where that leaves the file as wrong as it was."""
-    if sign != meant and not (is_byte(following) and following < "\udcc0"):
-        made = other(meant, chance)
-        if made != meant and 0xC0 <= ord(made) <= 0xFF:
-            return chr(0xDC00 + ord(made))
-    return other(sign, chance, following)
+    continued = is_byte(following) and following < "\udcc0"
+    if sign != meant and not continued and (choice := others(meant)):
+        made = ord(choice[chance % len(choice)])
+        if 0xC0 <= made <= 0xFF:
+            return chr(0xDC00 + made)
+    return chr(0xDC00 + other_byte(ord(sign) - 0xDC00, chance, continued))
 
 
 def _sequences(said: str) -> list[int]:

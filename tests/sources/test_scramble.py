@@ -117,3 +117,13 @@ def test_the_command_writes_beside_the_file(retail: Callable[..., "CompletedProc
     ended = retail(tmp_path / "home", "scramble", str(tmp_path / "s.csv"), "--json")
     assert json.loads(ended.stdout)[0]["file"] == str(tmp_path / "s.scrambled.csv")
     assert not (tmp_path / "home").exists()
+
+
+def test_the_command_says_what_stayed(retail: Callable[..., "CompletedProcess[str]"], tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_bytes(TILL)
+    (tmp_path / "m.json").write_text('{"rows": [{"name": "Jane"}], "Bob": 1}')
+    given = ("scramble", str(tmp_path / "s.csv"), str(tmp_path / "m.json"), "--keep-key", "rows")
+    said = retail(tmp_path / "home", *given).stdout
+    assert "stayed, as the header: name,mail,when,amount,code,flag" in said
+    assert "stayed, as names of columns: rows, name" in said
+    assert "changed, as data: 1 key that is not in most rows" in said and "Bob" not in said
