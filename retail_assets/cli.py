@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from retail_assets.forecasting.backtest_commands import backtests
 from retail_assets.home_lock import alone
 from retail_assets.lineage.commands import traces
 from retail_assets.pricing.commands import prices
+from retail_assets.standard_streams import make_usable
 from retail_assets.terminal import Json, Yes, as_day, console, errors, print_json
 
 if TYPE_CHECKING:
@@ -170,23 +172,32 @@ def scramble(
         str | None, typer.Option(help="A secret word: files scrambled by the same one still refer to each other.")
     ] = None,
     header_lines: Annotated[
-        int, typer.Option(min=0, help="How many lines of a text file stay: titles and header.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=0, help="How many lines of a text file stay: titles and header (default 1, if it is no line of data)."
+        ),
+    ] = None,
+    keep_key: Annotated[
+        list[str] | None,
+        typer.Option(help="A key of JSON that stays; those of most rows stay without it. Repeat for more."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Copy files with other letters and digits in them, to send in one that fails without anybody's data."""
-    from retail_assets.sources.scramble import scramble_file
+    from retail_assets.sources.scramble import Scrambled, scramble_file
 
-    secret = key.encode() if key is not None else secrets.token_bytes(32)
-    made = []
+    secret = key.encode(errors="surrogateescape") if key is not None else secrets.token_bytes(32)
+    made: dict[Path, Scrambled] = {}
     for file in files:
         copy = (out or file.parent) / f"{file.stem}.scrambled{file.suffix}"
-        made.append({"file": str(copy), "changed": scramble_file(file, copy, secret, header_lines)})
+        made[copy] = scramble_file(file, copy, secret, header_lines, keep_key or ())
     if as_json:
-        print_json(made)
+        print_json([{"file": str(copy), **asdict(done)} for copy, done in made.items()])
         return
-    for each in made:
-        console.print(f"{each['file']}: {each['changed']:,} values changed", highlight=False)
+    for copy, done in made.items():
+        console.print(f"{copy}: {done.changed:,} values changed", highlight=False, soft_wrap=True)
+        for line in done.told():
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
     console.print("Try the command that failed on the copy, and look through it, before you send it.")
 
 
@@ -291,6 +302,7 @@ app.add_typer(key_commands.app, name="keys")
 
 def main() -> None:
     """The entry point."""
+    make_usable()
     sys.exit(command_line.run(app, sys.argv[1:]))
 
 

@@ -1,13 +1,15 @@
 """How the `retail` command ends and what it takes: exit codes, errors as JSON, and options by their older names.
 
 Exit codes: DONE; FAILED, a named error; WRONG_ARGUMENTS; CHECK_FAILED, what `retail run --strict` says of a check;
-UNFORESEEN, a fault of ours that is kept in a report; STOPPED.
+UNFORESEEN, a fault of ours that is kept in a report; STOPPED; UNREAD, as the shell says of a command whose reader left.
 """
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from rich.text import Text
 from retail_assets.core.errors import RetailError
 from retail_assets.core.plain_text import printable
 from retail_assets.environments import PROJECT_ROOT
+from retail_assets.standard_streams import NobodyReads, NotWritten
 from retail_assets.terminal import errors, marked, print_json
 from retail_assets.unforeseen import refusal, report, sentence
 
-DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED = 0, 1, 2, 3, 70, 130
+DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED, UNREAD = 0, 1, 2, 3, 70, 130, 141
 CODES = {
     DONE: "done",
     FAILED: "a named error: what was wrong, where, and what to do; also `trace price --replay` where the price differs",
@@ -28,6 +31,7 @@ CODES = {
     CHECK_FAILED: "`run --strict`: everything was done, and a check failed that is more than a warning",
     UNFORESEEN: "a fault of ours: one sentence, and a file with everything we need to know of it",
     STOPPED: "stopped by Ctrl-C",
+    UNREAD: "whoever read its standard output stopped reading, as `head` does",
 }
 RENAMED: dict[tuple[str, ...], dict[str, str]] = {
     ("backtest", "forecasting"): {"--target": "--units", "--known": "--covariates"},
@@ -46,9 +50,11 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     given = by_new_names(arguments)
     as_json = "--json" in given
     try:
-        return int(app(given, standalone_mode=not as_json) or DONE)
-    except SystemExit as end:  # how a command ends that speaks to a person
-        return int(end.code or DONE)
+        code = _ended(app, given, as_json)
+        sys.stdout.flush()  # what is written late is refused late: not at Python's own end, where nobody says it
+        return code
+    except NobodyReads:
+        return UNREAD
     except RetailError as error:
         return _failed(error, as_json)
     except typer.Abort:
@@ -60,6 +66,13 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last one to see it: nobody is shown a traceback
         refused = refusal(error)
         return _failed(refused, as_json) if refused else _unforeseen(error, given, as_json)
+
+
+def _ended(app: typer.Typer, given: Sequence[str], as_json: bool) -> int:
+    try:
+        return int(app(given, standalone_mode=not as_json) or DONE)
+    except SystemExit as end:  # how a command ends that speaks to a person
+        return int(end.code or DONE)
 
 
 def _failed(error: RetailError, as_json: bool, code: int = FAILED) -> int:
@@ -87,7 +100,9 @@ def code_of(error: RetailError) -> str:
 
 
 def _print(code: str, message: str, where: str | None, todo: str | None, report: dict[str, Any] | None = None) -> None:
-    print_json({"error": {"code": code, "message": message, "where": where, "todo": todo}} | (report or {}))
+    with suppress(NotWritten, NobodyReads):  # the exit code and standard error say it, too
+        print_json({"error": {"code": code, "message": message, "where": where, "todo": todo}} | (report or {}))
+        sys.stdout.flush()
 
 
 def _said(error: typer.TyperException) -> str:

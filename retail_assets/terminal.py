@@ -53,22 +53,27 @@ def who(by: str | None) -> str:
 class Terminal(Console):
     """A console on which text is data: no markup is read in it, and nothing in it steers the terminal."""
 
-    def __init__(self, file: TextIO, width: int | None = None) -> None:
-        super().__init__(file=file, width=width, markup=False)
+    def __init__(self, file: TextIO | None = None, width: int | None = None, stderr: bool = False) -> None:
+        super().__init__(file=file, width=width, markup=False, stderr=stderr)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """`text`, all of it shown."""
         return super().render_str(printable(text), **options)
 
 
-def _console(stream: TextIO) -> Terminal:
-    """A log or a pipe has no width of its own, and the default of 80 columns would cut the tables."""
-    return Terminal(file=stream, width=None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+def _console(stderr: bool) -> Terminal:
+    """A log or a pipe has no width of its own, and the default of 80 columns would cut the tables.
+
+    It writes to what standard output is by then; at import there may be none.
+    """
+    stream: TextIO | None = sys.stderr if stderr else sys.stdout
+    is_wide = stream is None or not stream.isatty()
+    return Terminal(width=PIPE_WIDTH if is_wide and "COLUMNS" not in os.environ else None, stderr=stderr)
 
 
 if not os.environ.get("COLUMNS", "0").strip("0"):
     os.environ.pop("COLUMNS", None)  # a terminal that is not known has 0 columns: rich would print nothing at all
-console, errors = _console(sys.stdout), _console(sys.stderr)
+console, errors = _console(stderr=False), _console(stderr=True)
 
 
 def marked(template: str, *values: object) -> Text:

@@ -83,7 +83,7 @@ def report(error: BaseException, arguments: Sequence[str], folder: Path) -> Path
         except OSError:
             continue
         return file
-    sys.stderr.buffer.write(text)
+    sys.stderr.write(text.decode())
     return Path("standard error")
 
 

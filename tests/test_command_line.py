@@ -45,7 +45,7 @@ def test_errors_under_json_are_one_document_on_standard_output(
 def test_codes_are_the_kinds_of_errors_and_do_not_change() -> None:
     assert code_of(UnknownForecast("x")) == "unknown_forecast"
     assert code_of(RetailError("x")) == "retail_error"
-    assert sorted(CODES) == [0, 1, 2, 3, 70, 130]
+    assert sorted(CODES) == [0, 1, 2, 3, 70, 130, 141]
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,89 @@
-"""A file that nobody could read, with nobody's data in it: same bytes of structure, other letters and digits.
+"""A file that nobody could read, with nobody's data in it: same structure and encoding, other letters and digits.
 
-What may be what a file fails by stays: separators, quotes, line ends, spaces, bytes beyond ASCII, dates, times, leading
-zeros, lengths, and words that say a kind of value (`true`, `NaN`, `EUR`). Equal values stay equal under one key, so
-that files still refer to each other.
+What may be what a file fails by stays: separators, quotes, line ends, spaces, marks over letters, bytes that are no
+text of their encoding, dates, times, leading zeros, lengths, and words that say a kind of value (`true`, `NaN`, `EUR`).
+Equal words stay equal under one key, so that files still refer to each other. What is no text, and so cannot be
+replaced sign by sign, is refused.
 """
 
-import hmac
+import codecs
 import re
-import string
-from collections.abc import Callable
-from hashlib import sha256
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.plain_text import one_line
+from retail_assets.sources.scrambled_json import scrambled_json
+from retail_assets.sources.scrambled_parquet import UnknownType, scrambled_table
+from retail_assets.sources.scrambler import PARTS, Scrambler
 
-KEPT = frozenset(
-    b"true false null none nan inf infinity epoch yes no na utc gmt am pm "
-    b"usd eur gbp chf sek nok dkk pln czk jpy cad aud inr brl mxn cny".split()
-)
-CLOCK = rb"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?(?:Z|[+-]\d{2}:?\d{2}))?"
-# A name of a month stays in a date only: May and Jan are people, too.
-MONTH = rb"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[A-Za-z]{0,6}"
-NAMED = rb"\d{1,2}[ -]%b[ -]\d{2,4}|%b \d{1,2},? \d{4}" % (MONTH, MONTH)
-DAY = rb"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})|(?:19|20)\d{6}|%b)" % NAMED
-PARTS = re.compile(
-    rb"(?P<time>(?<![\w.])(?:%b(?:[T ]%b)?|%b)(?!\w|\.\d))" % (DAY, CLOCK, CLOCK)
-    + rb"|(?P<number>(?<!\w)\d+(?:\.\d+)*(?:[eE][-+]?\d+)?(?!\w))"  # a comma may be the end of a field
-    + rb"|(?P<word>[A-Za-z0-9]+)"
-)
-JSON_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
-EXPONENT = re.compile(rb"[eE][-+]?\d+$")
-LETTERS = {
-    **dict.fromkeys(string.ascii_lowercase, string.ascii_lowercase),
-    **dict.fromkeys(string.ascii_uppercase, string.ascii_uppercase),
+__all__ = ["ScrambleError", "Scrambled", "Scrambler", "scramble_file"]
+JSON_NAMES = (".json", ".jsonl", ".ndjson")
+PARQUET = b"PAR1"
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip (or a workbook of Excel)",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"7z\xbc\xaf": "7-Zip",
+    b"Rar!": "RAR",
+    b"\xd0\xcf\x11\xe0": "an older workbook of Excel",
+    b"%PDF": "PDF",
+    b"SQLite format 3": "a database of SQLite",
+    b"Obj\x01": "Avro",
+    b"ORC": "ORC",
+    b"ARROW1": "Arrow",
 }
+MARKS = {  # the longer ones first: UTF-32's begins as UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1b\x7f]")
+MOST_CONTROL = 0.02  # of a file's signs; a few are what files fail by
+LINE_END = re.compile("\r\n|\n|\r")
+SEPARATORS = re.compile("[,;\t|]")
 
 
 class ScrambleError(RetailError):
     """A file that cannot be scrambled, or whose copy would replace something."""
 
 
-def scramble_file(file: Path, out: Path, key: bytes, header_lines: int = 1) -> int:
-    """Writes `file` with other letters and digits to `out`; returns how many values were changed.
+@dataclass(frozen=True)
+class Scrambled:
+    """What became of a file: values changed, header lines and JSON keys that stayed, keys that did not."""
 
-    The first `header_lines` of text and the keys of JSON stay. Raises ScrambleError.
+    changed: int
+    kept_lines: list[str]
+    kept_keys: list[str]
+    changed_keys: int = 0
+
+    def told(self) -> list[str]:
+        """What a person has to look at before the copy is sent."""
+        lines = [f"stayed, as the header: {one_line(line)}" for line in self.kept_lines]
+        if self.kept_keys:
+            lines.append(f"stayed, as names of columns: {', '.join(map(one_line, self.kept_keys))}")
+        if self.changed_keys:
+            many = "key that is" if self.changed_keys == 1 else "keys that are"
+            lines.append(f"changed, as data: {self.changed_keys:,} {many} not in most rows (--keep-key NAME keeps one)")
+        return lines
+
+
+def scramble_file(
+    file: Path, out: Path, key: bytes, header_lines: int | None = None, kept_keys: Collection[str] = ()
+) -> Scrambled:
+    """Writes `file` with other letters and digits to `out`.
+
+    The first `header_lines` of text stay (by default one, if it does not look like data), and the keys of JSON that
+    are in most rows or in `kept_keys`. Raises ScrambleError.
     """
     if not file.is_file():
         raise ScrambleError("there is no such file", where=str(file))
@@ -55,94 +92,127 @@ def scramble_file(file: Path, out: Path, key: bytes, header_lines: int = 1) -> i
             "there is already a file of that name", where=str(out), todo="name another by --out, or move it"
         )
     scrambler = Scrambler(key)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if file.suffix.lower() == ".parquet":
-        _parquet(file, out, scrambler)
-    elif file.suffix.lower() in (".json", ".jsonl", ".ndjson"):
-        out.write_bytes(_json(file.read_bytes(), scrambler))
+    content = file.read_bytes()
+    if file.suffix.lower() == ".parquet" or content.startswith(PARQUET):
+        return _parquet(file, out, scrambler)
+    text = _Text.of(content, file)
+    if file.suffix.lower() in JSON_NAMES:
+        said, stayed, gone = scrambled_json(text.said, scrambler, kept_keys)
+        done = Scrambled(scrambler.changed, [], stayed, gone)
     else:
-        content = file.read_bytes()
-        at = 0
-        for _ in range(header_lines):
-            end = content.find(b"\n", at)
-            at = len(content) if end < 0 else end + 1
-        out.write_bytes(content[:at] + scrambler.text(content[at:]))
-    return scrambler.changed
+        head = _head(text.said, header_lines, file)
+        said = head + scrambler.words(text.said[len(head) :])
+        done = Scrambled(scrambler.changed, head.splitlines(), [])
+    _refuse_unchanged(done.changed, file)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(text.mark + said.encode(text.encoding, text.errors) + text.rest)
+    return done
 
 
-class Scrambler:
-    """Other letters and digits of the same kinds, the same ones for the same value."""
+@dataclass(frozen=True)
+class _Text:
+    """The text of a file, between its byte order mark and bytes at its end that are half a sign."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key, self._known = key, dict[bytes, bytes]()
-        self.changed = 0
+    said: str
+    encoding: str
+    errors: str
+    mark: bytes = b""
+    rest: bytes = b""
 
-    def text(self, content: bytes) -> bytes:
-        """`content` with its words and numbers replaced; times and single characters stay."""
-        return PARTS.sub(self._part, content)
+    @classmethod
+    def of(cls, content: bytes, file: Path) -> "_Text":
+        """Raises ScrambleError if it is not text."""
+        packed = next((name for begins, name in PACKED.items() if content.startswith(begins)), None)
+        if packed is not None:
+            todo = "unpack it, or write it as CSV, JSON or Parquet, and scramble that"
+            raise ScrambleError(
+                f"it is no text but {packed}: what is in it cannot be replaced", where=str(file), todo=todo
+            )
+        mark = next((one for one in MARKS if content.startswith(one)), b"")
+        encoding = MARKS[mark] if mark else _wide(content)
+        if encoding is None:
+            text = cls(content.decode("utf-8", "surrogateescape"), "utf-8", "surrogateescape")
+        else:
+            body = content[len(mark) :]
+            whole = len(body) - len(body) % (4 if "32" in encoding else 2)
+            text = cls._wide(body[:whole], encoding, mark, body[whole:], file)
+        if len(CONTROL.findall(text.said)) > max(4, MOST_CONTROL * len(text.said)):
+            todo = "write it as CSV, JSON or Parquet, and scramble that"
+            raise ScrambleError("it is no text: what is in it cannot be replaced safely", where=str(file), todo=todo)
+        return text
 
-    def _part(self, found: "re.Match[bytes]") -> bytes:
-        said = found.group()
-        if found.lastgroup == "time" or len(said) == 1 or said.lower() in KEPT:
-            return said
-        if found.lastgroup == "number" and (exponent := EXPONENT.search(said)):
-            return self._replaced(said[: exponent.start()]) + exponent.group()
-        return self._replaced(said)
-
-    def _replaced(self, said: bytes) -> bytes:
-        if said not in self._known:
-            self._known[said] = self._made(said)
-        self.changed += 1
-        return self._known[said]
-
-    def _made(self, said: bytes) -> bytes:
-        digest = hmac.new(self._key, said, sha256).digest()
-        while len(digest) < len(said):
-            digest += hmac.new(self._key, digest, sha256).digest()
-        made, leading = [], True
-        for byte, chance in zip(said.decode("latin-1"), digest, strict=False):
-            if byte.isdigit() and byte.isascii():
-                leading = leading and byte == "0"
-                # Zeros in front stay, and what was no zero does not become one: a count stays a count.
-                made.append("0" if leading else str(chance % 10) if byte == "0" else str(1 + chance % 9))
-            else:
-                leading = leading and byte not in LETTERS
-                alphabet = LETTERS.get(byte)
-                made.append(byte if alphabet is None else alphabet[chance % 26])
-        return "".join(made).encode("latin-1")
-
-
-def _json(content: bytes, scrambler: Scrambler) -> bytes:
-    made, at = [], 0
-    for key in JSON_KEY.finditer(content):
-        made += [scrambler.text(content[at : key.start()]), key.group()]
-        at = key.end()
-    return b"".join([*made, scrambler.text(content[at:])])
+    @classmethod
+    def _wide(cls, body: bytes, encoding: str, mark: bytes, rest: bytes, file: Path) -> "_Text":
+        try:
+            return cls(body.decode(encoding, "surrogatepass"), encoding, "surrogatepass", mark, rest)
+        except UnicodeDecodeError as error:
+            what = f"it is no {encoding.upper()}, as it begins: byte {error.start + len(mark)} is part of no sign"
+            raise ScrambleError(what, where=str(file), todo="write it in UTF-8, and scramble that") from error
 
 
-def _parquet(file: Path, out: Path, scrambler: Scrambler) -> None:
+def _wide(content: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark: its line ends have zeros beside them, as those of a file with stray ones do not.
+
+    Without a line end it is a matter of how many zeros there are.
+    """
+    ends = content.count(b"\n") + content.count(b"\r")
+    if not (content.count(b"\0") if ends else 10 * content.count(b"\0") > 3 * len(content)):
+        return None
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        size = 4 if "32" in encoding else 2
+        said = content[: len(content) // size * size].decode(encoding, "replace")
+        if 2 * (said.count("\n") + said.count("\r")) >= ends and said and _share_of_text(said) > 0.95:
+            return encoding
+    return None
+
+
+def _share_of_text(said: str) -> float:
+    """How much of it is what texts are made of; read in a wrong width, there is what is no sign in any language."""
+    fine = sum(unicodedata.category(sign) not in ("Cc", "Cn", "Co", "Cs") or sign in "\r\n\t" for sign in said)
+    return fine / len(said)
+
+
+def _head(text: str, header_lines: int | None, file: Path) -> str:
+    """The lines at the top that stay. Raises ScrambleError where nobody said how many, and the first is data."""
+    ends = [found.end() for found, _ in zip(LINE_END.finditer(text), range(header_lines or 1), strict=False)]
+    wanted = 1 if header_lines is None else header_lines
+    head = text[: 0 if not wanted else ends[wanted - 1] if len(ends) >= wanted else len(text)]
+    if header_lines is None and (data := _data_in(head.lstrip("\ufeff"))):
+        raise ScrambleError(
+            f"the first line would stay as it is, and {data!r} in it looks like data, not like the name of a column",
+            where=f"{file}, line 1",
+            todo="say how many lines stay: --header-lines 0 where there is no header, --header-lines 1 if it is one",
+        )
+    return head
+
+
+def _data_in(line: str) -> str | None:
+    cells = (cell.strip().strip("\"'") for cell in SEPARATORS.split(line))
+    return next((cell for cell in cells if "@" in cell or _is_number_or_time(cell)), None)
+
+
+def _is_number_or_time(cell: str) -> bool:
+    found = PARTS.fullmatch(cell.lstrip("+-"))
+    return found is not None and (found.lastgroup in ("number", "time") or cell.isdecimal())
+
+
+def _refuse_unchanged(changed: int, file: Path) -> None:
+    if not changed:
+        todo = "--header-lines 0 changes the first lines, too; if nobody's data is in it, send the file itself"
+        raise ScrambleError("there is nothing in it to change: the copy would be the file", where=str(file), todo=todo)
+
+
+def _parquet(file: Path, out: Path, scrambler: Scrambler) -> Scrambled:
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         todo = "a damaged file has to be sent as it is: cut it down to what still fails"
         raise ScrambleError(f"no whole Parquet file: {str(error)[:200]}", where=str(file), todo=todo) from error
-    columns = [_column(table.column(at), field, file, scrambler) for at, field in enumerate(table.schema)]
-    pq.write_table(pa.Table.from_arrays(columns, schema=table.schema), out)
-
-
-def _column(values: pa.ChunkedArray, field: pa.Field, file: Path, scrambler: Scrambler) -> pa.ChunkedArray:
-    kind = field.type
-    if pa.types.is_temporal(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
-        return values
-    read: Callable[[str], object] | None = None
-    if pa.types.is_integer(kind):
-        read = int
-    elif pa.types.is_floating(kind):
-        read = float
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        read = str
-    if read is None:
+    try:
+        made = scrambled_table(table, scrambler)
+    except UnknownType as error:
         todo = "leave the column out, or write it as text"
-        raise ScrambleError(f"column {field.name!r} of the type {kind} cannot be scrambled", where=str(file), todo=todo)
-    made = [None if v is None else read(scrambler.text(str(v).encode()).decode()) for v in values.to_pylist()]
-    return pa.chunked_array([pa.array(made, kind)], kind)
+        raise ScrambleError(str(error), where=str(file), todo=todo) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(made, out)
+    return Scrambled(scrambler.changed, [], table.column_names)
