@@ -21,6 +21,7 @@ from retail_assets.terminal import Json, Yes, as_day, console, errors, print_jso
 if TYPE_CHECKING:
     from retail_assets.status import Status
 
+MOST_DAYS = 36_500  # of a sample: a hundred years
 app = typer.Typer(
     name="retail",
     help="From a retailer's raw files to forecasts and prices that are served and explained.\n\n"
@@ -62,7 +63,8 @@ def sample(
     scale: Scale = "demo",
     seed: Seed = 7,
     days: Annotated[
-        int | None, typer.Option(min=1, help="How many days; more days than last time add those after them.")
+        int | None,
+        typer.Option(min=1, max=MOST_DAYS, help="How many days; more days than last time add those after them."),
     ] = None,
     into_same_home: IntoSameHome = False,
     as_json: Json = False,
