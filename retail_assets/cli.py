@@ -23,6 +23,7 @@ from retail_assets.terminal import Json, Yes, as_day, console, errors, print_jso
 if TYPE_CHECKING:
     from retail_assets.status import Status
 
+MOST_DAYS = 36_500  # of a sample: a hundred years
 app = typer.Typer(
     name="retail",
     help="From a retailer's raw files to forecasts and prices that are served and explained.\n\n"
@@ -64,7 +65,8 @@ def sample(
     scale: Scale = "demo",
     seed: Seed = 7,
     days: Annotated[
-        int | None, typer.Option(min=1, help="How many days; more days than last time add those after them.")
+        int | None,
+        typer.Option(min=1, max=MOST_DAYS, help="How many days; more days than last time add those after them."),
     ] = None,
     into_same_home: IntoSameHome = False,
     as_json: Json = False,
@@ -214,17 +216,22 @@ def rebuild(
 
     if full == (since is not None):
         raise typer.BadParameter("give either --full or --from (and --to)")
+    if since is not None and until is not None and until < since:
+        raise typer.BadParameter(f"--to {until} is before --from {since}")
     environment = current()
-    days = None if since is None else _days(since, until or since)
     with alone(environment.home):
+        days = None if since is None else _days(environment, since, until or since)
         report = build_warehouse(environment.lake, environment.home, days=days, full=full)
     print_json(report) if as_json else show_build(report, console)
 
 
-def _days(first: date, last: date) -> list[date]:
-    if last < first:
-        raise typer.BadParameter(f"--to {last} is before --from {first}")
-    return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
+def _days(environment: Environment, first: date, last: date) -> list[date]:
+    from retail_assets.warehouse.plan import days_with_data
+
+    days = days_with_data(environment.lake, first, last)
+    if (days[0], days[-1]) != (first, last):
+        errors.print(f"There are no data before or after {days[0]} to {days[-1]}: only these days are built.")
+    return days
 
 
 @app.command()

@@ -43,12 +43,17 @@ RENAMED: dict[tuple[str, ...], dict[str, str]] = {
 """Options of commands by an older name. One thing has one name in every command."""
 POSITIONAL = {("replay",): "--mapping"}
 """Options that have become arguments."""
+MAY_BE_EMPTY = ("--reason",)
+"""Options that are as good as left out without a value."""
 
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code; with `--json` every error is one JSON document on standard output."""
     given = by_new_names(arguments)
     as_json = "--json" in given
+    if (what := empty_value(given)) is not None:
+        todo = "give it a value, or leave it out; is a variable of the shell empty?"
+        return _failed(WrongArguments(what, todo=todo), as_json, WRONG_ARGUMENTS)
     try:
         code = _ended(app, given, as_json)
         sys.stdout.flush()  # what is written late is refused late: not at Python's own end, where nobody says it
@@ -90,6 +95,10 @@ def _unforeseen(error: Exception, given: Sequence[str], as_json: bool) -> int:
     return _failed(Unforeseen(sentence(error), where=str(file), todo=todo), as_json, UNFORESEEN)
 
 
+class WrongArguments(RetailError):
+    """Arguments that no command takes."""
+
+
 class Unforeseen(RetailError):
     """A fault of ours; `where` is the file that says everything about it."""
 
@@ -113,6 +122,18 @@ def _said(error: typer.TyperException) -> str:
 def _path(error: typer.TyperException) -> str:
     context: Any = getattr(error, "ctx", None)
     return str(context.command_path) if context is not None else "retail"
+
+
+def empty_value(words: Sequence[str]) -> str | None:
+    """Where a value of a command is empty or blank; None for nowhere.
+
+    Nothing is the beginning of every version, and `--store ""` is not every store: whoever wrote it meant a value.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else (before, "=", word)
+        if equals and not value.strip() and option not in MAY_BE_EMPTY:
+            return f"nothing stands behind {option}" if option.startswith("-") else "an argument is empty"
+    return None
 
 
 def by_new_names(arguments: Sequence[str]) -> list[str]:

@@ -8,6 +8,8 @@ import typer
 from retail_assets.environments import current, keys_file
 from retail_assets.terminal import Json, Yes, console, print_json, print_table
 
+MOST, LONGEST = 1e9, 36_500  # requests; days: a hundred years
+
 app = typer.Typer(
     no_args_is_help=True,
     help="API keys of the services of this home: who may ask what, and how often.\n\nOnce the first key is made, every "
@@ -22,12 +24,15 @@ def add(
         list[str], typer.Option(help="What it may ask: price, forecast, trace, metrics. Repeat for more.")
     ],
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="Requests a second (default: configs/serving.yaml).")
+        float | None, typer.Option(min=0.01, max=MOST, help="Requests a second (default: configs/serving.yaml).")
     ] = None,
     burst: Annotated[
-        float | None, typer.Option(min=1, help="How many requests may come at once (default: configs/serving.yaml).")
+        float | None,
+        typer.Option(min=1, max=MOST, help="How many requests may come at once (default: configs/serving.yaml)."),
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="End the key after so many days (default: never).")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=LONGEST, help="End the key after so many days (default: never).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, this once."""

@@ -3,6 +3,7 @@
 Each change says first what it will do and asks; `--yes` answers for scripts.
 """
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from retail_assets.serving.ledger import Release
 
 CLOUD = "cloud"
+SHARE = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)%?")
+LEAST_SHARE = 0.0001  # one store of ten thousand
 SAID = {
     **dict.fromkeys(
         ("promote", "rollback", "pin", "unpin", "follow"), "{product} on {target} answers with {version} ({action})."
     ),
-    "canary": "{product} on {target} answers with {version} in {share:.0%} of the stores.",
+    "canary": "{product} on {target} answers with {version} in {share} of the stores.",
     "shadow": "{product} {version} is asked on {target} beside {previous}; nobody gets its answers.",
     "withdraw": "{product} on {target} has no canary and no shadow; {version} answers.",
 }
@@ -217,7 +220,7 @@ def _change(plan: "Change", desk: "Desk", by: str | None, reason: str, yes: bool
     if as_json:
         print_json(release.model_dump(mode="json"))
     else:
-        console.print(SAID[release.action].format(**release.model_dump()))
+        console.print(SAID[release.action].format(**release.model_dump() | {"share": shown_share(release.share)}))
 
 
 def show_releases(releases: "list[Release]", console: Console, nothing: str) -> None:
@@ -227,7 +230,7 @@ def show_releases(releases: "list[Release]", console: Console, nothing: str) -> 
         return
     columns = ("product", "target", "version", "action", "share", "since", "by", "reason")
     rows = [
-        (r.product, r.target, r.version, r.action, f"{r.share:.0%}", f"{r.at:%Y-%m-%d %H:%M:%S}", r.by, r.reason)
+        (r.product, r.target, r.version, r.action, shown_share(r.share), f"{r.at:%Y-%m-%d %H:%M:%S}", r.by, r.reason)
         for r in releases
     ]
     print_table(console, columns, rows, numbers=["share"], long=["reason"])
@@ -239,7 +242,7 @@ def show_change(change: "Change", console: Console, force: bool) -> None:
     change_of = (change.action, change.product, change.target, now, change.version)
     console.print(marked("[bold]{}[/] {} on {}: {} -> [bold]{}[/]", *change_of))
     if change.action == "canary":
-        console.print(f"  in {change.share:.0%} of the stores: the others stay at {now}")
+        console.print(f"  in {shown_share(change.share)} of the stores: the others stay at {now}")
     for kept in change.keep:
         console.print(f"  {kept.target} has a release of its own and stays at {kept.version}")
     if change.report is None:
@@ -263,13 +266,19 @@ def _share(text: str | None) -> float | None:
     """5% or 0.05 as a share above 0 and at most 1."""
     if text is None:
         return None
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1) if SHARE.fullmatch(text) else 0.0
     if not 0 < share <= 1:
-        raise typer.BadParameter(f"{text!r} is no share above 0 % and up to 100 %", param_hint="--canary")
+        said = f"{text!r} is no share above 0 % and up to 100 %: write 5% or 0.05"
+        raise typer.BadParameter(said, param_hint="--canary")
+    if share < LEAST_SHARE:
+        said = f"{text!r} is hardly ever a store: {shown_share(LEAST_SHARE)} is the least"
+        raise typer.BadParameter(said, param_hint="--canary")
     return share
+
+
+def shown_share(share: float) -> str:
+    """A share in percent with the digits it has: 5%, 0.25%."""
+    return f"{share * 100:.6g}%"
 
 
 def show_differences(found: "list[Difference]", one: str, two: str, console: Console) -> None:

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ from rich.text import Span, Text
 from retail_assets.core.plain_text import one_line, printable
 
 PIPE_WIDTH = 140
+DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python also reads 20260331 and 2026-W14-2
 LEAST_WIDTH = 24  # of a column whose text may go on in a second line
 Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -27,7 +29,7 @@ By = Annotated[str | None, typer.Option("--by", help="Who is accountable (defaul
 def as_day(text: str) -> date:
     """A day as YYYY-MM-DD. Raises typer.BadParameter."""
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(text if DAY.fullmatch(text) else "")
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no day: write YYYY-MM-DD, as 2026-03-31") from None
 
@@ -35,7 +37,7 @@ def as_day(text: str) -> date:
 def as_instant(text: str) -> datetime:
     """An instant that has been, UTC without an offset; a day is its first second. Raises typer.BadParameter."""
     try:
-        instant = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text if DAY.match(text) else "")
     except ValueError:
         said = f"{text!r} is no instant: write a day and a time in UTC, as 2026-03-31T12:00"
         raise typer.BadParameter(said) from None

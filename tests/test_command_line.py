@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from retail_assets.cli import app
-from retail_assets.command_line import CODES, FAILED, RENAMED, WRONG_ARGUMENTS, by_new_names, code_of
+from retail_assets.command_line import CODES, FAILED, RENAMED, WRONG_ARGUMENTS, by_new_names, code_of, empty_value
 from retail_assets.core.errors import RetailError
 from retail_assets.planning.read import UnknownForecast
 from retail_assets.terminal import print_table
@@ -40,6 +40,37 @@ def test_errors_under_json_are_one_document_on_standard_output(
     assert says in error["message"]
     assert name in (None, error["code"])
     assert error["todo"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["promote", "pricing", "", "--yes"], "an argument is empty"),
+        (["promote", "--yes", "", "x"], "nothing stands behind --yes"),
+        (["shadow", "pricing", " "], "an argument is empty"),
+        (["rollback", "pricing", "--version", ""], "nothing stands behind --version"),
+        (["rollback", "pricing", "--version="], "nothing stands behind --version"),
+        (["prices", "approve", "b1", "--store", ""], "nothing stands behind --store"),
+        (["prices", "approve", ""], "an argument is empty"),
+        (["quarantine", "pos_lines", "--undo", "", "--reason", "x"], "nothing stands behind --undo"),
+        (["trace", "price", "--decision", ""], "nothing stands behind --decision"),
+        (["models", "--target="], "nothing stands behind --target"),
+        (["promote", "pricing", "newest", "--reason", "", "--yes"], None),
+        (["promote", "pricing", "newest", "--reason=", "--yes"], None),
+        (["prices", "stop", "--chain", "--reason", "--store="], "nothing stands behind --store"),
+        ([], None),
+    ],
+)
+def test_an_empty_value_is_none(words: list[str], says: str | None) -> None:
+    assert empty_value(words) == says
+
+
+def test_an_empty_variable_of_the_shell_promotes_nothing(retail: Retail, tmp_path: Path) -> None:
+    ended = retail(tmp_path / "none", "promote", "pricing", "", "--yes", "--json", check=False)
+    assert ended.returncode == WRONG_ARGUMENTS
+    error = json.loads(ended.stdout)["error"]
+    assert (error["code"], error["message"]) == ("wrong_arguments", "an argument is empty")
+    assert "an argument is empty" in ended.stderr
 
 
 def test_codes_are_the_kinds_of_errors_and_do_not_change() -> None:

@@ -3,16 +3,19 @@
 import ast
 import io
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
 import retail_assets
 from retail_assets.core.plain_text import STEERING, one_line, printable
-from retail_assets.terminal import Terminal, marked, print_table
+from retail_assets.release_commands import shown_share
+from retail_assets.terminal import Terminal, as_day, as_instant, marked, print_table
 
 PACKAGE = Path(retail_assets.__file__).parent
 HOSTILE = [
@@ -89,3 +92,27 @@ def test_whatever_is_printed_goes_through_the_terminal() -> None:
             if called in ("print", "sys.stdout.write", "sys.stderr.write", "Console"):
                 wrong.append(f"{name}:{node.lineno} {called}")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "text", ["20260331", "2026-3-1", "2026-W14-2", "2026-03-31T00:00", " 2026-03-31", "2026-02-30", ""]
+)
+def test_a_day_is_written_in_one_way(text: str) -> None:
+    assert as_day("2026-03-31") == date(2026, 3, 31)
+    with pytest.raises(typer.BadParameter, match="write YYYY-MM-DD"):
+        as_day(text)
+
+
+@pytest.mark.parametrize("text", ["20260331", "20260331T1200", "2026-W14-2", "2026-3-1", "noon"])
+def test_an_instant_begins_with_a_day(text: str) -> None:
+    assert as_instant("2026-03-31").isoformat() == "2026-03-31T00:00:00+00:00"
+    assert as_instant("2026-03-31T12:00+02:00") == as_instant("2026-03-31T10:00")
+    with pytest.raises(typer.BadParameter, match="write a day and a time"):
+        as_instant(text)
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.05, "5%"), (0.125, "12.5%"), (0.0025, "0.25%"), (1.0, "100%"), (0.0, "0%")]
+)
+def test_a_share_is_shown_with_the_digits_it_has(share: float, shown: str) -> None:
+    assert shown_share(share) == shown

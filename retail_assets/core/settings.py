@@ -5,10 +5,8 @@ until a model asks for a date. A number with a leading zero (`0123`) is text too
 written, so that a code that looks like a number stays that code.
 """
 
-import difflib
-import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -16,12 +14,23 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.mistakes import Location, mistakes_of, mistyped
+from retail_assets.core.spelling import WrittenFloat, WrittenInt, as_written, did_you_mean, nearest
 
-Location = tuple[str | int, ...]
-ALIKE = 0.5  # of 1, as difflib measures; `qty` and `quantity` are 0.55
-SHAPES = dict.fromkeys(("tuple_type", "list_type"), "a list (lines that begin with `- `)")
-SHAPES |= dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "keys with values (`key: value`)")
-SHOWN, LONGEST = 5, 60  # mistakes of a file; characters of a value
+__all__ = [
+    "Lines",
+    "Location",
+    "SettingsError",
+    "as_written",
+    "did_you_mean",
+    "known_keys",
+    "nearest",
+    "parse_yaml",
+    "read_model",
+    "read_yaml",
+]
+
+SHOWN = 5  # mistakes of a file
 MOST_LEVELS = 50
 MOST_BYTES = 8 << 20
 MOST_VALUES = 100_000  # of a file: aliases of aliases can stand for billions
@@ -33,25 +42,6 @@ TAGS = ("map", "seq", "str", "null", "bool", "int", "float")
 
 class SettingsError(RetailError):
     """A settings file that is no YAML, or says something that its model does not allow."""
-
-
-class WrittenInt(int):
-    """A whole number of a file, and how it is written there."""
-
-    written: str
-
-
-class WrittenFloat(float):
-    """A number of a file, and how it is written there (`1.50`)."""
-
-    written: str
-
-
-def as_written(value: object) -> object:
-    """The text that stands in the file where `value` is a number or a truth value of it; anything else as it is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(getattr(value, "written", value)) if isinstance(value, int | float) else value
 
 
 # The C parser is ten times as fast; where PyYAML was built without it, the Python one reads the same.
@@ -84,25 +74,6 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 _Loader.add_constructor("tag:yaml.org,2002:int", _number(WrittenInt))
 _Loader.add_constructor("tag:yaml.org,2002:float", _number(WrittenFloat))
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` names that `word` is most likely a misspelling of, whatever the case; None for none."""
-    wanted = word.lower()
-    matcher = difflib.SequenceMatcher(b=wanted)
-    scored: list[tuple[float, int, str]] = []
-    for name in dict.fromkeys(known):
-        matcher.set_seq1(name.lower())
-        # Of names equally alike the one that begins alike: `itme` is `item`, not `time`.
-        scored.append((matcher.ratio(), len(os.path.commonprefix([wanted, name.lower()])), name))
-    best = max(scored, key=lambda score: score[:2], default=(0.0, 0, ""))
-    return best[2] if best[0] >= ALIKE else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; the nearest is 'x'`, to be put behind a message about `word`, or nothing."""
-    name = nearest(word, known)
-    return "" if name is None else f"; the nearest is {name!r}"
 
 
 class Lines:
@@ -222,15 +193,20 @@ def read_model(
     """`file` as a `model`; raises `error` naming file, line, key and value of the first mistakes."""
     content, lines = read_yaml(file, error)
     try:
-        return model.model_validate(content), lines
+        read = model.model_validate(content)
     except ValidationError as wrong:
-        # A misspelt key is both unknown and missing; the line to correct is the one that has it.
-        mistakes = sorted(wrong.errors(), key=lambda mistake: mistake["type"] == "missing")
-        keys = known_keys(model)
-        found = [f"{lines.at(m['loc'])}: {_dotted(m['loc'])}: {said(m, keys)}" for m in mistakes[:SHOWN]]
-        raise error(
-            f"{file.name} is not valid: " + "; ".join(found), where=lines.at(mistakes[0]["loc"]), todo=todo
-        ) from wrong
+        mistakes = mistakes_of(wrong, content, known_keys(model))
+        raise _refused(file, lines, mistakes, error, todo) from wrong
+    if mistakes := list(mistyped(content, read)):
+        raise _refused(file, lines, mistakes, error, todo)
+    return read, lines
+
+
+def _refused(
+    file: Path, lines: Lines, mistakes: Sequence[tuple[Location, str]], error: type[RetailError], todo: str
+) -> RetailError:
+    found = [f"{lines.at(place)}: {_dotted(place)}: {what}" for place, what in mistakes[:SHOWN]]
+    return error(f"{file.name} is not valid: " + "; ".join(found), where=lines.at(mistakes[0][0]), todo=todo)
 
 
 def known_keys(model: type[BaseModel]) -> set[str]:
@@ -238,28 +214,6 @@ def known_keys(model: type[BaseModel]) -> set[str]:
     schema = model.model_json_schema(by_alias=True)
     parts = [schema, *schema.get("$defs", {}).values()]
     return {key for part in parts for key in part.get("properties", {})}
-
-
-def said(mistake: Mapping[str, Any], keys: Iterable[str] = ()) -> str:
-    """One mistake that pydantic found, in plain words: what is wrong with which value."""
-    kind, text = mistake["type"], str(mistake["msg"])
-    if kind == "extra_forbidden":
-        return f"there is no such key{did_you_mean(str(mistake['loc'][-1]), keys)}"
-    if kind == "missing":
-        return "this key is missing"
-    if kind in ("value_error", "assertion_error"):
-        return text.partition(", ")[2]
-    if kind in SHAPES:
-        given = "nothing stands there" if mistake["input"] is None else f"not {_short(mistake['input'])!r}"
-        return f"must be {SHAPES[kind]}, {given}"
-    if kind.endswith("_parsing"):
-        text = text.partition(",")[0]
-    return f"{text.replace('Input should', 'must', 1)}, not {_short(mistake['input'])!r}"
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _dotted(location: Iterable[str | int]) -> str:

@@ -102,7 +102,7 @@ class Desk:
         """Going back to the version that answered before, or to `to`."""
         chain = self.targets.chain(target)
         *earlier, _ = versions_of(answering(self.ledger.log(), self._product(product), chain)) or [""]
-        wanted = self.resolve(product, to) if to else (earlier[-1] if earlier else "")
+        wanted = self.resolve(product, to) if to is not None else (earlier[-1] if earlier else "")
         if wanted not in earlier:
             raise LedgerError(
                 f"{product} on {target} cannot be rolled back to {to or 'an earlier version'}",
@@ -116,7 +116,7 @@ class Desk:
         now = self.answers(product, target)
         if version is None and now is None:
             raise LedgerError(f"{product} has nothing live on {target} to pin", todo="name a version")
-        wanted = self.resolve(product, version) if version else (now.version if now else "")
+        wanted = self.resolve(product, version) if version is not None else (now.version if now else "")
         return Change(product, self.targets.chain(target), "pin", wanted, now)
 
     def unpin(self, product: str, target: str) -> Change:
@@ -169,6 +169,10 @@ class Desk:
     def resolve(self, product: str, version: str) -> str:
         """The stored version that `version` is the beginning of; `newest` is the newest one. Raises LedgerError."""
         versions = self.store.versions(self._product(product))
+        if not version.strip():
+            raise LedgerError(
+                f"no version of {product} is named", todo=f"name one, or `{NEWEST}`; see `retail releases log`"
+            )
         found = versions[-1:] if version == NEWEST else [v for v in versions if v.startswith(version)]
         if len(found) != 1:
             problem = "is not stored" if not found else f"is the beginning of {len(found)} versions"

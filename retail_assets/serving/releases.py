@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate
-from retail_assets.core.settings import read_model
+from retail_assets.core.settings import did_you_mean, read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.fitness import evidence
@@ -41,10 +41,11 @@ class ReleaseConfig(BaseModel):
         return read_model(file, cls, ReleaseConfigError)[0]
 
     def gates(self, product: str) -> list[Gate]:
-        """The gates of `product`; raises ReleaseConfigError for a product without any."""
+        """The gates of `product`; raises ReleaseConfigError for what is no product."""
         if product not in self.products():
-            todo = f"use {' or '.join(self.products())}, or add its gates"
-            raise ReleaseConfigError(f"{product!r} has no gates", where=str(CONFIG_FILE), todo=todo)
+            hint = did_you_mean(product, self.products())
+            todo = f"use {' or '.join(self.products())}; a new product needs gates in {CONFIG_FILE.name}"
+            raise ReleaseConfigError(f"there is no product {product!r}{hint}", where=str(CONFIG_FILE), todo=todo)
         return self.__pydantic_extra__[product]
 
     def products(self) -> tuple[str, ...]:

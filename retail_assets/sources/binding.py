@@ -24,6 +24,7 @@ from retail_assets.sources.state import State
 from retail_assets.sources.values import sql_type
 
 UNKNOWN = re.compile(r'(Referenced column|column named|find key|Referenced table) "([^"]+)"')
+NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|DECIMAL|FLOAT|DOUBLE")  # true where it is not 0
 SHOWN = 5
 DELIMITERS = ";\t|,"
 
@@ -65,7 +66,7 @@ class Claims:
         _create_view(connection, layout)
         from_json = self.feed.derive is None and self.feed.format in ("json", "jsonl")
         for at, sql in Judge(self.contract, self.feed, layout, from_json).trials("probe").items():
-            if at in self.open and (what := _error(connection, sql)) is not None:
+            if at in self.open and (what := _error(connection, sql, at[-1] == "quarantine_if")) is not None:
                 # A layout that has the column and cannot use it says more than one that lacks it.
                 if not self.open[at] or UNKNOWN.search(self.open[at]):
                     self.open[at] = what
@@ -212,10 +213,14 @@ def _create_references(
         )
 
 
-def _error(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
-    """What DuckDB has against `sql`, or None."""
+def _error(connection: duckdb.DuckDBPyConnection, sql: str, is_condition: bool) -> str | None:
+    """What DuckDB has against `sql`, or None; of a condition also that it is neither true nor false."""
     try:
         columns = connection.execute(sql).description or []
     except duckdb.Error as error:
         return why_not_computed(error)
-    return None if len(columns) == 1 else f"it gives {len(columns)} columns, not one value"
+    if len(columns) != 1:
+        return f"it gives {len(columns)} columns, not one value"
+    kind = str(columns[0][1])
+    known = kind == "BOOLEAN" or NUMBER.match(kind) or not is_condition
+    return None if known else f"it is {kind}, and a condition is true or false"

@@ -1,7 +1,7 @@
 """Reads contracts (configs/sources) and mappings; every mistake in one is named by its file and line."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -77,12 +77,19 @@ def _mapping_problems(mapping: Mapping, contracts: dict[str, Contract]) -> Itera
             known = did_you_mean(feed.source or "", contracts)
             yield ("feeds", i, "source"), f"feed {feed.name!r} fills {feed.source!r}, which is no source{known}"
             return
+        yield from _named_twice(mapping.feeds[:i], feed, ("feeds", i, "name"))
         yield from _feed_problems(("feeds", i), feed, contracts[feed.source])
         first = next(other for other in mapping.feeds if other.source == feed.source)
         if first.key != feed.key:
             yield ("feeds", i), f"feeds {first.name!r} and {feed.name!r} fill {feed.source} under different keys"
         yield from _override_problems(("feeds", i), feed, contracts[feed.source])
         yield from _needs_skipped(("feeds", i), feed, contracts[feed.source])
+
+
+def _named_twice(before: Sequence[Feed], feed: Feed, at: Location) -> Iterator[tuple[Location, str]]:
+    """What was loaded is known by source and feed: of two by one name, the one would be read as the other."""
+    if (feed.source, feed.name) in {(other.source, other.name) for other in before}:
+        yield at, f"two feeds of {feed.source} are called {feed.name!r}: give each a name of its own"
 
 
 def _override_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tuple[Location, str]]:
@@ -137,6 +144,7 @@ def _contract_problems(stem: str, contract: Contract, contracts: dict[str, Contr
             yield ("references", i), f"the reference {reference.column} -> {reference.to} names something unknown"
     yield from _sql_problems(("rules",), contract.rules)
     for i, feed in enumerate(contract.feeds):
+        yield from _named_twice(contract.feeds[:i], feed, ("feeds", i, "name"))
         yield from _feed_problems(("feeds", i), feed, contract)
 
 

@@ -12,6 +12,7 @@ from retail_assets.core.settings import as_written
 from retail_assets.sources.names import printed
 
 IMPLAUSIBLE_DATE = "implausible_date"  # a rule of every contract whose business date comes from a column
+DELIVERY_YEARS = range(1970, 2200)  # no file is older than its computer; later ones no clock of a library knows
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 TypeName = Annotated[
     str, StringConstraints(pattern=r"^(text|integer|bigint|double|boolean|date|timestamp|decimal\(\d+,\d+\))$")
@@ -54,6 +55,21 @@ def _at_least_one(feeds: tuple[Any, ...]) -> tuple[Any, ...]:
     return feeds
 
 
+def _separates(delimiter: str) -> str:
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise ValueError(f"must be one sign of ASCII, neither a quote nor the end of a line, not {delimiter!r}")
+    return delimiter
+
+
+def _of_these_times(delivered_at: datetime) -> datetime:
+    if delivered_at.year not in DELIVERY_YEARS:
+        first, last = DELIVERY_YEARS[0], DELIVERY_YEARS[-1]
+        raise ValueError(f"must be in the years {first} to {last}, not {delivered_at:%Y-%m-%d}")
+    return delivered_at
+
+
+DeliveredAt = Annotated[datetime, AfterValidator(_of_these_times)]
+Delimiter = Annotated[str, AfterValidator(_separates)]
 FilePattern = Annotated[str, AfterValidator(_below_the_folder)]
 """Which files, as a path below the folder that is read: `*` and `?` stand for others, `[[]` for a bracket."""
 
@@ -132,7 +148,7 @@ class Dialect(Strict):
     `header` names the columns of CSV files that have no header.
     """
 
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    delimiter: Delimiter = ","
     decimal: Literal[".", ","] = "."
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     date: str | None = None
@@ -165,9 +181,9 @@ class Feed(Strict):
     dialect: Dialect = Dialect()
     timestamps: Literal["local", "utc", "offset"] = "utc"
     time_zone: str = "UTC"
-    delivered_at: Literal["file_name", "file_time", "business_day_end"] | datetime = "file_name"
+    delivered_at: Literal["file_name", "file_time", "business_day_end"] | DeliveredAt = "file_name"
     file_date: str | None = None
-    columns: dict[Name, Heading | tuple[Heading, ...] | Expression]
+    columns: dict[Name, Heading | Annotated[tuple[Heading, ...], Field(min_length=1)] | Expression]
     constants: dict[Name, Written] = {}
     ignored: tuple[Heading, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -225,7 +241,7 @@ class BusinessDate(Strict):
 
     column: Name = Field(alias="from")
     not_before: date = date(1990, 1, 1)
-    days_ahead: Annotated[int, Field(ge=0)] = 2
+    days_ahead: Annotated[int, Field(ge=0, le=36_500)] = 2
     least_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 
-from retail_assets.sources.contract import Feed
+from retail_assets.sources.contract import DELIVERY_YEARS, Feed
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.raw import RawFile, why_not_read
 from retail_assets.sources.state import State
@@ -169,18 +169,27 @@ def _wrong_name(feed: Feed, name: str) -> str | None:
 
 def _delivered(feed: Feed, path: Path, mtime_us: int) -> datetime:
     if isinstance(feed.delivered_at, datetime):
-        return feed.delivered_at if feed.delivered_at.tzinfo else feed.delivered_at.replace(tzinfo=UTC)
+        return feed.delivered_at.astimezone(UTC) if feed.delivered_at.tzinfo else feed.delivered_at.replace(tzinfo=UTC)
     return _stamp(feed, path.name) or _changed(mtime_us)
 
 
 def _changed(mtime_us: int) -> datetime:
-    return datetime.fromtimestamp(mtime_us / 1_000_000, UTC)
+    # A file system may hold times that no calendar has.
+    earliest, latest = (
+        datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (DELIVERY_YEARS[0], DELIVERY_YEARS[-1])
+    )
+    return datetime.fromtimestamp(min(max(mtime_us / 1_000_000, earliest), latest), UTC)
 
 
 def _stamp(feed: Feed, name: str) -> datetime | None:
     """The instant in a file's name, where the feed takes it from there. Raises ValueError for one that is none."""
     stamp = DELIVERY_STAMP.search(name) if feed.delivered_at == "file_name" else None
-    return datetime.strptime(stamp[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if stamp else None
+    if stamp is None:
+        return None
+    instant = datetime.strptime(stamp[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if instant.year not in DELIVERY_YEARS:
+        raise ValueError(f"no file was delivered in {instant.year}")
+    return instant
 
 
 def last_instant(file: RawFile, now: datetime) -> datetime:
@@ -193,4 +202,4 @@ def last_instant(file: RawFile, now: datetime) -> datetime:
 def file_date(feed: Feed, name: str) -> date | None:
     """The business day in a file's name, where the feed says how to find it. Raises ValueError for one that is none."""
     found = re.search(feed.file_date, name.rpartition("/")[2]) if feed.file_date else None
-    return date.fromisoformat(found[1]) if found else None
+    return date.fromisoformat(found[1]) if found and found[1] is not None else None

@@ -83,7 +83,8 @@ class Part:
     def _last_day(self, file: RawFile) -> date:
         """The last plausible business date of a row of `file`."""
         known = last_instant(replace(file, delivered_at=file.delivered_at.replace(tzinfo=UTC)), datetime.now(UTC))
-        return known.date() + timedelta(days=self._contract.business_date.days_ahead)
+        ahead = self._contract.business_date.days_ahead
+        return known.date() + timedelta(days=min(ahead, (date.max - known.date()).days))
 
     def start(self) -> None:
         """Forgets the rows of the part before."""

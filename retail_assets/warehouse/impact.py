@@ -43,7 +43,7 @@ REACH = {
     "promotions": """
         with changed as (
             select distinct promo_code, country, sku from {promotions} where business_date in ({days}))
-        select distinct starts_on as first_day, ends_on + 1 as end_day
+        select distinct starts_on as first_day, least(ends_on, date '9999-12-30') + 1 as end_day
         from {promotions} inner join changed using (promo_code, country, sku)""",
     # the day of the payment
     "chargebacks": """
@@ -129,8 +129,12 @@ def reached_days(lake: Lake, bronze: Mapping[str, int], table: str, days: set[da
     scans = {name: lake.scan("bronze", name, version) for name, version in bronze.items()}
     listed = ", ".join(f"date '{day}'" for day in sorted(days))
     periods = lake.query(REACH[table].format(**scans, days=listed)).to_pylist()
-    last = max(known, default=date.min) + timedelta(days=1)
-    reached = (range(p["first_day"].toordinal(), (p["end_day"] or last).toordinal()) for p in periods)
+    # A promotion or a price may be good until the end of the calendar: only days that are known are gone through.
+    first, end = min(known, default=date.min).toordinal(), max(known, default=date.min).toordinal() + 1
+    reached = (
+        range(max(p["first_day"].toordinal(), first), min(p["end_day"].toordinal() if p["end_day"] else end, end))
+        for p in periods
+    )
     return {date.fromordinal(day) for days_of_period in reached for day in days_of_period} & known
 
 
@@ -176,4 +180,4 @@ def _widen(days: set[date], before: int, after: int, last: date) -> set[date]:
     if not before and not after:
         return days
     offsets = [timedelta(days=offset) for offset in range(-before, after + 1)]
-    return {day + offset for day in days for offset in offsets if day + offset <= max(last, day)}
+    return {day + offset for day in days for offset in offsets if date.min - day <= offset <= max(last, day) - day}

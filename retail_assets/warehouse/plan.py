@@ -48,6 +48,21 @@ class Plan(BaseModel):
         return {"bronze_versions": self.bronze, "days": days if self.mode == "days" else []}
 
 
+def days_with_data(lake: Lake, first: date, last: date) -> list[date]:
+    """The days from `first` to `last`, without those before and after everything that bronze holds.
+
+    Raises WarehouseError where none is left.
+    """
+    bronze = impact.versions(lake, (*impact.ACTIVITY, impact.HELD))
+    _raise_if_missing(lake, impact.ACTIVITY, bronze)
+    known = impact.known_days(lake, bronze)
+    days = range(max(first, min(known)).toordinal(), min(last, max(known)).toordinal() + 1) if known else ()
+    if not days:
+        held = f"the data are of {min(known)} to {max(known)}" if known else "there are no data yet"
+        raise WarehouseError(f"there is nothing to build from {first} to {last}: {held}", todo="give other days")
+    return [date.fromordinal(day) for day in days]
+
+
 def make_plan(lake: Lake, home: Home, days: Sequence[date] | None = None, full: bool = False) -> Plan:
     """Compares what bronze and the dbt code are now with what the DuckDB file was built from.
 
@@ -56,7 +71,7 @@ def make_plan(lake: Lake, home: Home, days: Sequence[date] | None = None, full: 
     """
     manifest = load_manifest()
     bronze = impact.versions(lake, _sources(manifest))
-    _raise_if_missing(lake, manifest, bronze)
+    _raise_if_missing(lake, _sources(manifest), bronze)
     now = {"code_hash": code_hash(), "lake": impact.identity(lake, bronze), "bronze": bronze}
     before = state.read(home)
     reason = "asked for" if full else _reason_for_everything(lake, before, now)
@@ -76,8 +91,8 @@ def _sources(manifest: dict[str, Any]) -> list[str]:
     return sorted(source["name"] for source in manifest["sources"].values())
 
 
-def _raise_if_missing(lake: Lake, manifest: dict[str, Any], bronze: Iterable[str]) -> None:
-    missing = sorted(set(_sources(manifest)) - set(bronze))
+def _raise_if_missing(lake: Lake, wanted: Iterable[str], bronze: Iterable[str]) -> None:
+    missing = sorted(set(wanted) - set(bronze))
     if missing:
         raise WarehouseError(
             f"bronze has no table {', '.join(missing)}",

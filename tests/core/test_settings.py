@@ -63,7 +63,7 @@ class Outer(BaseModel):
         (
             "days: many\ninner: {share: 1}\n",
             1,
-            "days: must be a valid integer, not 'many'",
+            "days: must be a whole number, not 'many'",
         ),
         ("days: 1\ninner: {share: 1, kind: c}\n", 2, "inner.kind: must be 'a' or 'b', not 'c'"),
         ("days: 13\ninner: {share: 1}\n", 1, "the file: 13 days bring no luck"),

@@ -133,7 +133,7 @@ def test_a_canary_that_another_one_replaced_may_be_promoted() -> None:
 def test_the_shipped_gates_are_read_and_mistakes_are_named(tmp_path: Path) -> None:
     config = ReleaseConfig.load()
     assert config.gates("forecasting") and config.gates("pricing")
-    with pytest.raises(ReleaseConfigError, match="'recommender' has no gates"):
+    with pytest.raises(ReleaseConfigError, match="there is no product 'recommender'"):
         config.gates("recommender")
     file = tmp_path / "releases.yaml"
     file.write_text("forecasting: [{metric: wape, better: sideways, floor: 1}]\npricing: []\n")

@@ -168,3 +168,36 @@ def test_files_split_by_the_wrong_delimiter_are_refused_with_a_hint(tmp_path: Pa
 
 def test_a_mapping_without_mistakes_says_nothing(tmp_path: Path) -> None:
     assert load_mapping(mapped(tmp_path)[0], load_contracts()).mapping == "shop"
+
+
+@pytest.mark.parametrize("delimiter", ["", "||", "€", "¦", "\u00a0", "\n", "\r", '"', "\0"], ids=repr)
+def test_a_delimiter_that_no_reader_splits_by_is_refused_by_line(tmp_path: Path, delimiter: str) -> None:
+    written = "dialect: {delimiter: " + json.dumps(delimiter) + "}\n    timestamps: local"
+    mapping, line = mapped(tmp_path, "timestamps: local", written)
+    with pytest.raises(SourceConfigError, match="must be one sign of ASCII, neither a quote nor the end") as refused:
+        load_mapping(mapping, load_contracts())
+    assert refused.value.where == f"{mapping}:{line}"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " ", ":", "^", "~", "\x01", "\x1f", "x"], ids=repr)
+def test_any_other_sign_of_ascii_splits(tmp_path: Path, home: Home, lake: Lake, delimiter: str) -> None:
+    row = {name: f'"{value}"' for name, value in (ROW | {"item": "A B,C", "shop": "S 1"}).items()}
+    lines = [delimiter.join(f'"{name}"' for name in row), delimiter.join(row.values())]
+    (tmp_path / "sales.csv").write_text("\n".join([*lines, lines[1].replace('"2"', "oops")]) + "\n")
+    written = "dialect: {delimiter: " + json.dumps(delimiter) + "}"
+    mapping, _ = mapped(tmp_path, "files: sales*.csv", f"files: sales*.csv\n    {written}")
+    text = mapping.read_text()
+    head, tail = text[: text.index("name: lines")], text[text.index("name: lines") :]
+    mapping.write_text(head + tail.replace("files: sales*.csv", f"files: sales*.csv\n    {written}"))
+    found = import_retailer(lake, home, mapping, tmp_path).source("pos_lines")
+    assert (found.rows_bronze, found.rows_quarantined) == (1, 1)
+    assert lake.read("bronze", "pos_lines")["sku"].to_pylist() == ["A B,C"]
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2200, 9999])
+def test_a_delivery_is_of_the_time_of_computers(tmp_path: Path, year: int) -> None:
+    day = f"delivered_at: {year:04}-12-31T23:00:00-05:00\n    timestamps: local"
+    mapping, line = mapped(tmp_path, "timestamps: local", day)
+    with pytest.raises(SourceConfigError, match="must be in the years 1970 to 2199") as refused:
+        load_mapping(mapping, load_contracts())
+    assert refused.value.where == f"{mapping}:{line}"

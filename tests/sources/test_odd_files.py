@@ -3,12 +3,15 @@
 import bz2
 import gzip
 import json
+import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.discover import raw_file
 from retail_assets.sources.headers import read_header
 from retail_assets.status import source_status
 from tests.sources.landing import US_HEADER, Retailer, us_line
@@ -122,3 +125,12 @@ def test_the_status_names_the_files_that_were_refused(retailer: Retailer) -> Non
     [(file, said)] = found["pos_lines"].items()
     assert file.endswith("pos_US-001_20251006_d20251008T030000Z.csv") and said.startswith(reason)
     assert [text.split(":")[0] for text in found["weather"].values()] == ["truncated"]
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(-40_000_000_000, 1970), (15_000_000_000, 2199), (1_700_000_000, 2023)])
+def test_a_file_time_that_no_calendar_has_is_the_nearest_that_one_has(tmp_path: Path, seconds: int, year: int) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n")
+    os.utime(file, (seconds, seconds))
+    feed = Feed(name="x", files="*.csv", format="csv", delivered_at="file_time", columns={"a": "a"})
+    assert raw_file(file, file.name, feed).delivered_at.year == year

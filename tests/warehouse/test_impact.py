@@ -80,6 +80,8 @@ def test_a_promotion_reaches_the_days_it_was_and_is_planned_for(traded: Lake) ->
 
     assert reach(traded, "promotions", [plan(3, 4, 0)]) == on(3, 4)
     assert reach(traded, "promotions", [plan(6, 7, 1)]) == on(3, 4, 6, 7)
+    until_further_notice = plan(18, 19, 2) | {"sku": "SKU-9", "ends_on": date.max}
+    assert reach(traded, "promotions", [until_further_notice]) == on(18, 19)
 
 
 def test_a_chargeback_reaches_the_day_of_the_payment(traded: Lake) -> None:
@@ -154,3 +156,8 @@ def test_every_source_of_the_project_says_how_far_it_reaches() -> None:
     sources = {source["name"] for source in load_manifest()["sources"].values()}
     assert sources == {*impact.SAME_DAY, *impact.REACH, "stores", "products", "customers", "retail_calendar"}
     assert models(load_manifest())["int_competitor_prices"]["config"]["meta"]["days_after"] == 14
+
+
+def test_days_at_the_end_of_the_calendar_have_no_neighbours_beyond_it() -> None:
+    found = impact._widen({date.max, date.min}, before=1, after=1, last=date.max)
+    assert found == {date.min, date.min + timedelta(days=1), date.max - timedelta(days=1), date.max}

@@ -1,18 +1,21 @@
 """When everything has to be built, and when nothing: a wrong answer is stale gold or a wasted hour."""
 
 import json
-from datetime import UTC, datetime, timedelta
+import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets import cli
+from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.held_days import write_held_days
 from retail_assets.warehouse import manifest, plan, state
 from retail_assets.warehouse.errors import WarehouseError
-from retail_assets.warehouse.plan import make_plan
+from retail_assets.warehouse.plan import days_with_data, make_plan
 from retail_assets.warehouse.retail_calendar import write_calendar
 from tests.warehouse import bronze
 
@@ -131,3 +134,36 @@ def test_the_state_survives_a_round_trip_and_half_a_write(home: Home, stocked: L
     before = state.read(home)
     (home.warehouse.parent / "build.1.tmp").write_text(json.dumps({"complete": True})[:5])
     assert state.read(home) == before
+
+
+def test_days_that_are_asked_for_are_cut_to_those_with_data(lake: Lake) -> None:
+    bronze.create(lake)
+    with pytest.raises(WarehouseError, match="from 2026-01-01 to 2026-01-01: there are no data yet"):
+        days_with_data(lake, date(2026, 1, 1), date(2026, 1, 1))
+    first, last = bronze.START, bronze.START + timedelta(days=3)
+    bronze.append(lake, "pos_lines", [bronze.sale(first), bronze.sale(last)])
+    every = [first + timedelta(days=n) for n in range(4)]
+    assert days_with_data(lake, date.min, date.max) == every
+    assert days_with_data(lake, first, first) == [first]
+    assert days_with_data(lake, every[2], date.max) == every[2:]
+    for beyond in (date.max, last + timedelta(days=1)):
+        with pytest.raises(WarehouseError, match=f"the data are of {first} to {last}"):
+            days_with_data(lake, beyond, date.max)
+
+
+def test_whoever_asks_for_days_without_data_is_told(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bronze.create(lake)
+    bronze.append(lake, "pos_lines", [bronze.sale(bronze.START)])
+    monkeypatch.setattr(cli.errors, "file", sys.stderr)
+    environment = cast(Environment, SimpleNamespace(lake=lake))
+    assert cli._days(environment, date.min, date.max) == [bronze.START]
+    assert f"no data before or after {bronze.START} to {bronze.START}: only these days" in capsys.readouterr().err
+    assert cli._days(environment, bronze.START, bronze.START) == [bronze.START]
+    assert capsys.readouterr().err == ""
+
+
+def test_days_without_data_before_anything_was_imported(lake: Lake) -> None:
+    with pytest.raises(WarehouseError, match="bronze has no table"):
+        days_with_data(lake, date.min, date.max)
