@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -18,6 +18,7 @@ from retail_assets.sources.contract import (
     Mapping,
     Rule,
 )
+from retail_assets.sources.derived import KINDS
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.judging import FIELD_OF_ROW
 from retail_assets.sources.time_formats import format_problems
@@ -150,6 +151,11 @@ def _feed_problems(at: Location, feed: Feed, contract: Contract) -> Iterator[tup
         if spec.required and column not in filled:
             yield (*at, "columns"), f"feed {feed.name!r} does not fill the required column {column!r}"
     yield from format_problems((*at, "dialect"), feed)
+    for name, pattern in feed.also.items():
+        ending = PurePosixPath(pattern).suffix.lower()
+        if ending not in KINDS and not pattern.endswith("*"):
+            known = ", ".join(KINDS)
+            yield (*at, "also", name), f"{pattern!r} ends in none of {known}, so nobody knows how it is written"
     if feed.time_zone != "store" and not _is_zone(feed.time_zone):
         yield (*at, "time_zone"), f"{feed.time_zone!r} is no time zone"
     if feed.time_zone == "store" and "store" not in {r.name for r in contract.for_feed(feed).references}:

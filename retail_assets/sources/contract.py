@@ -39,7 +39,7 @@ def _below_the_folder(pattern: str) -> str:
         raise ValueError(f"{pattern!r} is not below the folder that is imported: write the way from there")
     try:
         next(Path("/there/is/no/such/folder").glob(pattern), None)
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, IndexError) as error:
         raise ValueError(f"{pattern!r} is no pattern of file names: {str(error).lower()}") from error
     return pattern
 
@@ -204,9 +204,9 @@ class Feed(Strict):
         return any(name in self.names(column) for column in self.columns) or named(name, self.texts)
 
     def knows(self, name: str) -> bool:
-        """Whether this feed reads or ignores a column `name` of a file, in whatever case."""
+        """Whether this feed reads or ignores a column `name`, in whatever case; one that names none knows all."""
         known = {one.lower() for column in self.columns for one in self.names(column)}
-        return name.lower() in known | {other.lower() for other in self.ignored} or self.reads(name)
+        return not known or name.lower() in known | {other.lower() for other in self.ignored} or self.reads(name)
 
 
 def named(name: str, texts: Iterable[str]) -> bool:

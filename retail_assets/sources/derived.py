@@ -1,7 +1,14 @@
-"""Rows that a feed's SQL makes out of whole files: the file as `rows`, others beside it by the names in `also`."""
+"""Rows that a feed's SQL makes out of whole files: the file as `rows`, others beside it by the names in `also`.
 
-import re
-from collections.abc import Iterator
+SQL sees what a feed without `derive` sees: files go through the same readers, so that a heading, an empty value, an odd
+encoding or a `#` at the beginning of a line means the same. As SQL may count, sum and number rows, a file with a row
+that cannot be read is refused as a whole.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -9,126 +16,209 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.resources import duck
+from retail_assets.sources.arrow_types import plain
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.errors import SourceConfigError
-from retail_assets.sources.headers import Header, NoHeader, above_header, header_of, other_kind, read_header
-from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
-from retail_assets.sources.names import printed, unique_names
+from retail_assets.sources.headers import header_of
+from retail_assets.sources.json_structure import structure
+from retail_assets.sources.names import LINE, PROBLEM, RAW, printed, unique_names
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
+    Layout,
     RawFile,
     Slice,
     Told,
     arrow_layout,
     beginning,
-    first_bytes,
     typed_slice,
     unreadable,
 )
-from retail_assets.sources.staging import literal, quoted
+from retail_assets.sources.staging import Own, literal, numbers_as_text, quoted
 
-UUID = re.compile(r"\bUUID\b(?![\"( ])")
-READ_FUNCTIONS = {"parquet": "read_parquet", "csv": "read_csv", "json": "read_json", "jsonl": "read_json"}
+Reader = Callable[[RawFile], Iterator[Slice]]
+"""Gives the rows of a file as a feed without `derive` has them."""
+KINDS = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".dat": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}  # fmt: skip
+"""What a file in `also` is by its ending."""
 MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 
 
 class NotBeside(SourceConfigError):
-    """A file that a feed reads beside its own is not there."""
+    """A file that a feed reads beside its own is not there, or nothing that can be read."""
 
 
-def read_derived(file: RawFile) -> Iterator[Slice]:
+class Unusable(Exception):
+    """A file with a row that cannot be read; `reason` says why, as in quarantine."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_derived(file: RawFile, reader: Reader) -> Iterator[Slice]:
     """The derived rows of `file`, numbered in the order the SQL gives them; one row that says why there are none."""
-    headers = _headers(file)
-    if problem := next((header.problem for header in headers.values() if header.problem), None):
-        yield unreadable(file, problem, beginning(file))
-        return
     try:
-        connection = connect(file.path, file.feed, file.root)
-    except duckdb.Error as error:
-        what = other_kind(first_bytes(file), file.feed)
-        why = f"unreadable: {what}" if what else f"truncated: not a whole {file.feed.format} file ({error})"
-        yield unreadable(file, why[:300], file.name)
-        return
-    with connection:
-        try:
+        with opened(file, reader) as (connection, told):
             # As a table first, so that a value that fails does so before any row is passed on.
             connection.execute(f"CREATE TEMP TABLE derived AS {file.feed.derive}")
-        except MISTAKES as error:
-            what = f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}"
-            raise SourceConfigError(what, where=file.name) from error
-        except duckdb.Error as error:
-            what = str(error).splitlines()[0]
-            yield unreadable(file, f"unreadable: the feed's SQL fails on it ({what})", beginning(file))
-            return
-        told = _told(file.feed, headers, connection)
-        yield from _slices(file, connection.execute("FROM derived").to_arrow_reader(ROWS_PER_SLICE), told)
+            yield from _slices(file, connection.execute("FROM derived").to_arrow_reader(ROWS_PER_SLICE), told)
+    except Unusable as error:
+        yield unreadable(file, error.reason, beginning(file))
+    except MISTAKES as error:
+        what = f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}"
+        raise SourceConfigError(what, where=file.name) from error
+    except duckdb.Error as error:
+        what = str(error).splitlines()[0]
+        yield unreadable(file, f"unreadable: the feed's SQL fails on it ({what})", beginning(file))
 
 
-def connect(path: Path, feed: Feed, root: Path) -> duckdb.DuckDBPyConnection:
-    """A connection with the view `rows` over the file at `path` and one view per file in `also`, found below `root`.
+@contextmanager
+def opened(file: RawFile, reader: Reader) -> Iterator[tuple[duckdb.DuckDBPyConnection, Told]]:
+    """A connection with the view `rows` over `file` and one view per file in `also`, and every heading they have.
 
-    Raises duckdb.Error for a file that is none of its format, NotBeside for one that is not there.
+    Text goes through a folder of temporary Parquet files, so that memory does not follow the size of the file. Raises
+    Unusable, and NotBeside for a file that is not there.
     """
-    sources = {"rows": _source(path, feed, feed.format)}
-    for name, beside in _beside(feed, root).items():
-        sources[name] = _source(beside, _plain(feed), beside.suffix.removeprefix("."))
-    connection = duck.connect()
-    for name, source in sources.items():
-        connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {source}")
-    return connection
+    told: Told = {}
+    with tempfile.TemporaryDirectory() as folder, duck.connect() as connection:
+        for name, one in {"rows": file, **_beside(file)}.items():
+            try:
+                said = _view(connection, name, one, reader, Path(folder, f"{name}.parquet"))
+            except Unusable as error:
+                if name == "rows":
+                    raise
+                raise NotBeside(f"{name} cannot be read: {error.reason}", where=one.name) from error
+            names = [column for column, *_ in connection.execute(f"DESCRIBE {quoted(name)}").fetchall()]
+            told |= {f"{name}.{column}": said.get(column, "") for column in names}
+        yield connection, told
 
 
-def _beside(feed: Feed, root: Path) -> dict[str, Path]:
+def _beside(file: RawFile) -> dict[str, RawFile]:
     """The files in `also` by the names that SQL has for them. Raises NotBeside."""
-    files = {}
+    feed, root, files = file.feed, file.root, {}
     for name, pattern in feed.also.items():
         found = [path for path in sorted(root.glob(pattern)) if path.is_file()]
         if len(found) != 1:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
-        files[name] = found[0]
+        kind = KINDS.get(found[0].suffix.lower())
+        if kind is None:
+            endings = ", ".join(KINDS)
+            raise NotBeside(f"feed {feed.name!r} reads {found[0].name} beside its own; its ending is none of {endings}")
+        files[name] = raw_of(found[0], _without_titles(feed, kind), root)
     return files
 
 
-def _plain(feed: Feed) -> Feed:
+def raw_of(path: Path, feed: Feed, root: Path) -> RawFile:
+    """`path` as something to read, without its hash."""
+    status = path.stat()
+    now = datetime.now(UTC).replace(tzinfo=None)
+    name = path.relative_to(root).as_posix()
+    return RawFile(0, path, name, feed, "", status.st_size, status.st_mtime_ns // 1000, now, None)
+
+
+def _without_titles(feed: Feed, kind: str) -> Feed:
     """`feed` for files beside its own: the lines of title and the names for want of a header are those of its own."""
-    return feed.model_copy(update={"dialect": feed.dialect.model_copy(update={"skip_lines": 0, "header": None})})
+    dialect = feed.dialect.model_copy(update={"skip_lines": 0, "header": None})
+    return feed.model_copy(update={"dialect": dialect, "format": kind, "ignored": ()})
 
 
-def _source(path: Path, feed: Feed, kind: str) -> str:
-    if kind == "csv" and feed.text:
-        delimiter = literal(feed.dialect.delimiter)
-        text = f"all_varchar = true, {_heading(feed)}, delim = {delimiter}, quote = '\"'"
-        return f"read_csv({literal(duck.exact(path))}, {text}, skip = {lines_above(path, feed)})"
-    if kind == "csv":
-        above = lines_above(path, feed)
-        said = f", {_heading(feed)}" if feed.dialect.header else ""
-        return f"read_csv({literal(duck.exact(path))}{said}{f', skip = {above}' if above else ''})"
-    if kind in ("json", "jsonl") and feed.text:
-        return _json_as_written(path)
-    return f"{READ_FUNCTIONS[kind]}({literal(duck.exact(path))})"
+def _view(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reader: Reader, place: Path) -> Told:
+    """Creates the view `name` over `file`; returns what is to be said of its columns."""
+    if file.feed.format == "csv" and not file.feed.text:
+        return _guessed(connection, name, file, reader)
+    if file.feed.format == "parquet" and _is_plain(file.path):
+        return _parquet(connection, name, file)
+    told, written = _written(file, reader, place)
+    if written == "json":
+        _json_table(connection, name, place)
+    else:
+        connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet({literal(duck.exact(place))})")
+    return told
 
 
-def _heading(feed: Feed) -> str:
-    """Where read_csv finds the names of columns."""
-    if feed.dialect.header is None:
-        return "header = true"
-    return f"header = false, names = [{', '.join(map(literal, feed.dialect.header))}]"
+def _written(file: RawFile, reader: Reader, place: Path) -> tuple[Told, str]:
+    """Writes the rows of `file` to `place`; says whether they are columns or JSON that is still to be parsed."""
+    told: Told = {}
+    layout: Layout = {}
+    writer: pq.ParquetWriter | None = None
+    is_json = False
+    try:
+        for piece in reader(file):
+            _refuse_problems(piece)
+            told |= piece.told.get(file.index, {})
+            layout |= piece.layouts.get(file.index, {})
+            is_json = is_json or piece.parse_json
+            if is_json or piece.layout:
+                table = piece.rows.select([RAW] if is_json else list(piece.layout))
+                writer = writer or pq.ParquetWriter(place, table.schema, compression="zstd", compression_level=1)
+                writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:  # a header, or nothing at all
+        empty = pa.table({column: pa.array([], pa.string()) for column in layout or {"nothing": "VARCHAR"}})
+        pq.write_table(empty, place)
+    return told, "json" if is_json else "columns"
 
 
-def _json_as_written(path: Path) -> str:
-    """The rows of a JSON file whose strings stay text: by itself DuckDB makes dates and UUIDs of those that look so."""
-    never = "dateformat = '-%Y-', timestampformat = '-%Y-'"
-    with duck.connect() as connection:
-        found = connection.execute(f"DESCRIBE FROM read_json({literal(duck.exact(path))}, {never})").fetchall()
-    columns = ", ".join(f"{literal(name)}: {literal(re.sub(UUID, 'VARCHAR', kind))}" for name, kind, *_ in found)
-    return f"read_json({literal(duck.exact(path))}, {never}, columns = {{{columns}}})"
+def _refuse_problems(piece: Slice) -> None:
+    problems = piece.rows[PROBLEM]
+    if problems.null_count == len(problems):
+        return
+    at = next(i for i, problem in enumerate(problems.to_pylist()) if problem is not None)
+    problem, line = problems[at].as_py(), piece.rows[LINE][at].as_py()
+    whole = not piece.layout and not piece.parse_json
+    raise Unusable(problem if whole else f"unreadable: line {line:,} is {problem}; what is derived needs every line")
 
 
-def lines_above(path: Path, feed: Feed) -> int:
-    """How many lines of a CSV file stand above its header."""
-    block = next(read_blocks(path, feed.dialect.encoding, LINE_LIMIT), None)
-    return 0 if block is None else above_header(block.body, feed.dialect)
+def _json_table(connection: duckdb.DuckDBPyConnection, name: str, place: Path) -> None:
+    """The objects written to `place` as a table whose strings, and what is a string somewhere, stay text."""
+    raw = f"(SELECT row_number() OVER () AS line, {Own.RAW} AS raw FROM read_parquet({literal(duck.exact(place))}))"
+    bad = f"SELECT min(line) FROM {raw} WHERE NOT json_valid(raw) OR json_type(raw) <> 'OBJECT'"
+    (line,) = connection.execute(bad).fetchone() or (None,)
+    if line is not None:
+        raise Unusable(f"unreadable: row {line:,} is no JSON object; what is derived needs every row")
+    kinds = structure(connection, raw)
+    fields = f"from_json({numbers_as_text('raw')}, {literal(kinds)})"
+    connection.execute(
+        f"CREATE TEMP TABLE {quoted(name)} AS SELECT unnest(fields) FROM (SELECT {fields} AS fields FROM {raw})"
+    )
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile) -> Told:
+    """A Parquet file that DuckDB reads by itself, under the names that the reader would give its columns."""
+    header = header_of(pq.read_schema(file.path).names, file.feed)
+    if header.problem is not None:
+        raise Unusable(header.problem)
+    source = f"read_parquet({literal(duck.exact(file.path))})"
+    connection.execute(f"CREATE VIEW {quoted(name)}({', '.join(map(quoted, header.names))}) AS FROM {source}")
+    return header.told()
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether DuckDB reads every column of a Parquet file by itself; not so where the file is none."""
+    try:
+        return all(plain(kind) == kind for kind in pq.read_schema(path).types)
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _guessed(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reader: Reader) -> Told:
+    """A CSV file whose types DuckDB may guess (`text: false`), out of what the reader made of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "text.parquet")
+        told, _ = _written(file, reader, text)
+        plain_csv = Path(folder, "plain.csv")
+        place, there = literal(duck.exact(text)), literal(str(plain_csv))
+        connection.execute(f"COPY (FROM read_parquet({place})) TO {there} (HEADER, DELIMITER ',', QUOTE '\"')")
+        connection.execute(
+            f"CREATE TEMP TABLE {quoted(name)} AS FROM read_csv({literal(duck.exact(plain_csv))}, header = true, "
+            "delim = ',', quote = '\"', escape = '\"', comment = '', sample_size = -1)"
+        )
+    return told
 
 
 def _slices(file: RawFile, reader: pa.RecordBatchReader, told: Told) -> Iterator[Slice]:
@@ -139,42 +229,3 @@ def _slices(file: RawFile, reader: pa.RecordBatchReader, told: Told) -> Iterator
         first += batch.num_rows
     if first == 1:
         yield typed_slice(file, reader.schema.empty_table().rename_columns(names), layout, 1, told)
-
-
-def _headers(file: RawFile) -> dict[str, Header]:
-    """The headers of the file and of those beside it, by the names that SQL has for them; none of what has none."""
-    found = {"rows": _header(file.path, file.feed, file.feed.format)}
-    for name, path in _beside(file.feed, file.root).items():
-        found[name] = _header(path, _plain(file.feed), path.suffix.removeprefix("."))
-    return {name: header for name, header in found.items() if header is not None}
-
-
-def _header(path: Path, feed: Feed, kind: str) -> Header | None:
-    try:
-        if kind == "parquet":
-            return header_of(pq.read_schema(path).names, feed)
-        if kind == "csv":
-            return _csv_header(path, feed)
-    except NoHeader as error:
-        return Header((), f"unreadable: {error.what}")
-    except (pa.ArrowInvalid, OSError):
-        pass  # said by whoever reads the rows
-    return None
-
-
-def _csv_header(path: Path, feed: Feed) -> Header:
-    with path.open("rb") as content:
-        for _ in range(lines_above(path, feed)):
-            content.readline(LINE_LIMIT)
-        line = content.readline(LINE_LIMIT).removeprefix(BOM).decode(errors="backslashreplace")
-    return read_header(line.encode(), feed)
-
-
-def _told(feed: Feed, headers: dict[str, Header], connection: duckdb.DuckDBPyConnection) -> Told:
-    """Every heading of the file and of those beside it, with what is to be said of it."""
-    told: Told = {}
-    for view in ("rows", *feed.also):
-        names = [name for name, *_ in connection.execute(f"DESCRIBE {quoted(view)}").fetchall()]
-        said = headers.get(view, Header(())).told(names)
-        told |= {f"{view}.{name}": said.get(name, "") for name in names}
-    return told

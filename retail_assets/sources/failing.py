@@ -30,7 +30,7 @@ class Attempt:
     names: Sequence[str]
 
     def failing(self) -> str:
-        """SELECT of the position and the reason of the rows it fails on; DuckDB takes not every SQL in it, see `over`."""
+        """SELECT of the position and the reason of the rows it fails on; not every SQL can stand in it."""
         return f"{self._reasons()} AND TRY([({self.sql})]) IS NULL"
 
     def over(self, first: int, end: int) -> str:

@@ -79,8 +79,20 @@ def _full_slices(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     if file.problem is not None:
         waiting.add_table(unreadable(file, file.problem, beginning(file)))
     elif file.feed.derive is not None:
-        yield from _all_but_last(read_derived(file), waiting)
-    elif file.feed.format == "csv":
+        yield from _all_but_last(read_derived(file, as_written), waiting)
+    else:
+        yield from _as_written(file, waiting)
+
+
+def as_written(file: RawFile) -> Iterator[Slice]:
+    """The rows of `file` itself, whatever its feed derives from them."""
+    waiting = Waiting()
+    yield from _as_written(file, waiting)
+    yield from waiting.slices()
+
+
+def _as_written(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
+    if file.feed.format == "csv":
         yield from _csv(file, waiting)
     elif file.feed.format == "parquet":
         yield from _parquet(file, waiting)

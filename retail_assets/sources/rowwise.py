@@ -1,23 +1,21 @@
 """A feed's `derive` over quarantined rows: possible where each row it makes depends on one row."""
 
 import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.resources import duck
 from retail_assets.sources.contract import Feed
-from retail_assets.sources.names import FILE, LINE, MARK, PROBLEM, RAW, own
+from retail_assets.sources.csv_lines import parse_records
+from retail_assets.sources.json_structure import structure
+from retail_assets.sources.lines import text_of
+from retail_assets.sources.names import FILE, LINE, MARK, PROBLEM, RAW
 from retail_assets.sources.raw import Layout
-from retail_assets.sources.staging import Own, literal, quoted
+from retail_assets.sources.staging import Own, literal, numbers_as_text, quoted
 
-NTH = own("nth")
 NEEDS_ALL = ("group_expressions", "group_sets", "having", "qualify")
 NEEDS_ALL_TYPES = ("JOIN", "PIVOT", "TABLE_FUNCTION", "SET_OPERATION_NODE", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
 NOT_DERIVED = "not_derived: the SQL of the feed makes no row, or several, of this one"
@@ -91,27 +89,29 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _create_kept(connection: duckdb.DuckDBPyConnection, feed: Feed, layout: Layout, rows: pa.Table) -> None:
-    """The table `kept`: the kept texts typed as the reader of the file would, each with the number of its row."""
+    """The table `kept`: the kept texts as the reader of the file has them, each with the number of its row."""
     good = rows.filter(pc.is_null(rows[PROBLEM]))
-    texts = [text.rstrip("\r\n") for text in good[RAW].to_pylist()]
-    numbers = good.select([FILE, LINE]).append_column(NTH, pa.array(np.arange(1, good.num_rows + 1)))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "kept")
-        place = literal(duck.exact(path))
-        if feed.format == "csv":
-            delimiter = feed.dialect.delimiter
-            texts.insert(0, delimiter.join(quoted(name) for name in layout))
-            types = ", all_varchar = true" if feed.text else ""
-            source = f"read_csv({place}, header = true, delim = {literal(delimiter)}, quote = '\"'{types})"
-        else:
-            source = f"read_json({place}, format = 'newline_delimited')"
-        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        connection.register("kept_numbers", numbers)
+    is_csv = feed.format == "csv"
+    connection.register("kept_texts", _columns(good, feed, layout) if is_csv else good.select([FILE, LINE, RAW]))
+    try:
+        if is_csv:
+            connection.execute("CREATE OR REPLACE TEMP TABLE kept AS FROM kept_texts")
+            return
+        kinds = structure(connection, f"(SELECT {Own.RAW} AS raw FROM kept_texts)")
+        fields = f"from_json({numbers_as_text(Own.RAW)}, {literal(kinds)})"
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE kept AS SELECT n.{Own.FILE}, n.{Own.LINE}, t.* EXCLUDE ({quoted(NTH)}) "
-            f"FROM (SELECT *, row_number() OVER () AS {quoted(NTH)} FROM {source}) AS t "
-            f"JOIN kept_numbers AS n ON n.{quoted(NTH)} = t.{quoted(NTH)}"
+            f"CREATE OR REPLACE TEMP TABLE kept AS SELECT {Own.FILE}, {Own.LINE}, unnest(fields) "
+            f"FROM (SELECT *, {fields} AS fields FROM kept_texts)"
         )
-        connection.unregister("kept_numbers")
-    if connection.execute("SELECT count(*) FROM kept").fetchall()[0][0] != good.num_rows:
+    finally:
+        connection.unregister("kept_texts")
+
+
+def _columns(rows: pa.Table, feed: Feed, layout: Layout) -> pa.Table:
+    """The columns of kept CSV lines, all of them text. Raises NotRowwise where one does not read as a row."""
+    lines = pa.array([text.rstrip("\r\n") + "\n" for text in rows[RAW].to_pylist()], pa.string())
+    parsed = parse_records(*text_of(lines), tuple(layout), feed.dialect)
+    if parsed.problems is not None and any(parsed.problems):
         raise NotRowwise("the kept rows do not read as rows of its files")
+    numbers = rows.select([FILE, LINE]).take(pa.array(parsed.rows))
+    return pa.table([*numbers.columns, *parsed.columns.columns], names=[FILE, LINE, *parsed.columns.column_names])

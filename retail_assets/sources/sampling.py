@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
-from retail_assets.sources.derived import MISTAKES, connect
+from retail_assets.sources.derived import MISTAKES, Unusable, opened, raw_of
 from retail_assets.sources.headers import Header, NoHeader
 from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
 from retail_assets.sources.names import printed, unique_names
-from retail_assets.sources.raw import Layout, arrow_layout
+from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout, raw_rows
+from retail_assets.sources.readers import as_written
 from retail_assets.sources.records import without_header
 
 TITLE_LINES, SHOWN = 20, 80
@@ -117,18 +118,27 @@ def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:
     fits = False
     for file in files:
         try:
-            connection = connect(file, feed, root)
-        except (duckdb.Error, NoHeader, OSError):
+            with opened(raw_of(file, feed, root), _headings) as (connection, _):
+                columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
+                try:
+                    described = connection.execute(f"DESCRIBE {feed.derive}").fetchall()
+                except MISTAKES as error:
+                    wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
+                    continue
+        except (duckdb.Error, Unusable, OSError):
             continue  # the file is none of its format, or is not given, which is said of it when it is loaded
-        with connection:
-            columns = [name for name, *_ in connection.execute("DESCRIBE rows").fetchall()]
-            try:
-                described = connection.execute(f"DESCRIBE {feed.derive}").fetchall()
-            except MISTAKES as error:
-                wrong = wrong or NotDerived(str(error).splitlines()[0], columns, file)
-                continue
         fits = True
         names = unique_names([name for name, *_ in described], clean=printed)
         yield {name: kind for name, (_, kind, *_) in zip(names, described, strict=True)}
     if wrong is not None and not fits:
         raise wrong
+
+
+def _headings(file: RawFile) -> Iterator[Slice]:
+    """Of a CSV file of text its columns without any row, of others everything: what SQL is tried on."""
+    if file.feed.format != "csv" or not file.feed.text:
+        yield from as_written(file)
+        return
+    layout: Layout = dict.fromkeys(csv_header(file.path, file.feed).names, "VARCHAR")
+    if layout:
+        yield Slice(file.feed, {}, raw_rows(file, 0), {file.index: 0}, {file.index: layout})

@@ -97,7 +97,7 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str, 
         f"WHEN json_type({Own.RAW}) <> 'OBJECT' THEN 'not_json: not a JSON object' "
         f"WHEN {HOLDS_NUL} THEN 'not_text: it holds a NUL' "
         f"ELSE coalesce({doubtful}, {_no_codes(piece.feed, by_name, texts)}) END AS {Own.PROBLEM}, "
-        f"from_json(CASE WHEN {valid} THEN {_numbers_as_text(Own.RAW)} END, {structure}) AS fields FROM {view}_arrow"
+        f"from_json(CASE WHEN {valid} THEN {numbers_as_text(Own.RAW)} END, {structure}) AS fields FROM {view}_arrow"
     )
     columns = "".join(f", fields.{quoted(key)} AS {quoted(name)}" for name, key in by_name.items())
     connection.execute(
@@ -127,7 +127,7 @@ def nameable(keys: Iterable[str], feed: Feed) -> dict[str, str]:
     return {names.printed(key): key for key in sorted(by_name.values())}
 
 
-def _numbers_as_text(raw: str) -> str:
+def numbers_as_text(raw: str) -> str:
     """SQL of the JSON `raw` with its numbers as strings of their digits: DuckDB makes 1000.0 of 1e3, 90.75 of 90.750.
 
     Each string and number is followed by a mark, a number led by one; strings have two in a row, which go.
@@ -146,7 +146,7 @@ def _no_codes(feed: Feed, by_name: Mapping[str, str], texts: Collection[str]) ->
         path = literal("$." + json.dumps(by_name[name], ensure_ascii=False))
         value, kind = f"json_extract({Own.RAW}, {path})", f"json_type({Own.RAW}, {path})"
         nested = f"{kind} IN ('OBJECT', 'ARRAY')"
-        written = f"json_extract_string({_numbers_as_text(Own.RAW)}, {path})"
+        written = f"json_extract_string({numbers_as_text(Own.RAW)}, {path})"
         lost = f"{kind} = 'DOUBLE' AND regexp_matches({written}, '[eE]')"
         said = literal(f"not_a_code: {name}=")
         reasons.append(

@@ -339,7 +339,7 @@ OF_PRODUCTS = {
     for product in list(products())
     for path, operations in application(product).openapi()["paths"].items()
 }
-OPEN_PATHS = {(product, path): frozenset({"GET"}) for product in list(products()) for path in PAGES | PROBES}
+OPEN_PATHS = {(product, path): frozenset({"GET"}) for product in list(products()) for path in sorted(PAGES | PROBES)}
 OF_CENTRE = {
     ("centre", f"/v1/stores/{STORE}/{path}"): frozenset({method})
     for path, method in (("bundle", "GET"), ("files/x", "GET"), ("decisions/pricing/x/1", "PUT"), ("status", "PUT"))
