@@ -30,6 +30,7 @@ from retail_assets.pricing.backtest_tables import (
 from retail_assets.pricing.evaluation import poisson_deviance
 from retail_assets.pricing.history import Columns, History, HistoryError, moment, read_history
 from retail_assets.pricing.history_model import Learnt
+from retail_assets.pricing.movement import NEEDED
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -157,7 +158,7 @@ def backtest(
         own=_series(series, history.keys) if len(series) <= MOST_SHOWN else [],
         covariates=[CovariateEffect.model_validate(row) for row in rows_of(covariates.astype({"of": str}))],
         notices=told(called),
-        notes=_notes(final, learnt_from, series, ceiling),
+        notes=_notes(learnt_from, series, ceiling),
         files=files,
     )
 
@@ -237,23 +238,23 @@ def _forecast_table(test: History, forecast: Floats, columns: Columns, names: Ma
     return beside_keys(rows, pd.DataFrame({"units": test.units, "forecast": forecast}), names)
 
 
-def _notes(learnt: Learnt, history: History, series: pd.DataFrame, ceiling: float) -> list[str]:
+def _notes(history: History, series: pd.DataFrame, ceiling: float) -> list[str]:
     count, sold = len(history.keys), np.bincount(history.series, history.units, len(history.keys)) > 0
-    source = series["source"].to_numpy()
+    source, cut_off = series["source"].to_numpy(), series["cut_off"].to_numpy()
     if (source == NONE).all():
-        return ["no price ever moved: nothing can be learnt of prices, every elasticity is left empty"]
-    rising = (source == OWN) & sold & (learnt.theta[:, 0] > ceiling)
+        return [f"no price ever moved {NEEDED}: nothing can be learnt of prices, every elasticity is left empty"]
     which = "the other series have" if len(history.items) == 1 else "their item has"
     facts = [
-        (int((~sold).sum()), f"sold nothing in training: they get the elasticity that {which}, no forecast"),
-        (int((sold & (source == ITEM)).sum()), f"never changed their price: they get the elasticity that {which}"),
-        (int((sold & (source == OTHERS)).sum()), "are of items whose price never changed: they get what others have"),
+        (~sold, f"sold nothing in training: they get the elasticity that {which}, no forecast"),
+        (sold & (source == ITEM), f"never changed their price {NEEDED}: they get the elasticity that {which}"),
+        (sold & (source == OTHERS), f"are of items whose price never changed {NEEDED}: they get what others have"),
         (
-            int(rising.sum()),
-            f"seem to sell no less at a higher price: cut off at {ceiling}, find what else moves sales",
+            (source == OWN) & sold & cut_off,
+            f"seem to sell no less at a higher price: cut off at {ceiling}, their interval goes to where the data's"
+            " does; find what else moves sales",
         ),
     ]
-    return [f"{number} of {count} series {text}" for number, text in facts if number]
+    return [f"{int(rows.sum())} of {count} series {text}" for rows, text in facts if rows.any()]
 
 
 def _beside(out: Path, name: str) -> Path:

@@ -48,7 +48,7 @@ def backtest_pricing(
 ) -> None:
     """Learn price elasticities from any sales history, with 95 % intervals, and score them on rows held back.
 
-    A series whose price never moved has no elasticity of its own: `source` says whose prices its figure rests on.
+    A series whose price hardly moved has no elasticity of its own: `source` says whose prices its figure rests on.
     """
     from retail_assets.pricing.backtest_view import backtest_with_progress, show_backtest
     from retail_assets.pricing.history import Columns

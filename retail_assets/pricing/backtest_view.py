@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from retail_assets.pricing.backtest import MOST_SHOWN, STEPS, Backtest, backtest
+from retail_assets.pricing.backtest_tables import Estimate
 from retail_assets.pricing.config import load_config
 from retail_assets.pricing.history import Columns
 from retail_assets.terminal import marked, print_table
@@ -83,7 +84,7 @@ def _show_series(found: Backtest, console: Console) -> None:
     rows = []
     for row in found.own:
         figures = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols))
-        rows.append((row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", row.source))
+        rows.append((row.series, *figures, f"{row.weight:.2f}", f"{row.rows:,}", _source(row)))
     title = "own-price elasticity of each series"
     print_table(console, ("series", *heads, "source"), rows, title=title, numbers=heads)
 
@@ -94,7 +95,7 @@ def _show_items(found: Backtest, console: Console) -> None:
     for row in found.items[:MOST_SHOWN]:
         own = (_figure(row.elasticity), _interval(row.lo, row.hi), _figure(row.ols), f"{row.series:,}")
         others = (_figure(row.others), _interval(row.others_lo, row.others_hi))
-        rows.append((row.item, *own, _interval(row.lowest, row.highest), *others, row.source))
+        rows.append((row.item, *own, _interval(row.lowest, row.highest), *others, _source(row)))
     title = "own-price elasticity of each item's average series"
     print_table(console, ("item", *heads, "source"), rows, title=title, numbers=heads)
 
@@ -110,6 +111,10 @@ def _show_covariates(found: Backtest, console: Console) -> None:
     print_table(console, (of, "covariate", *figures), rows, title=title, numbers=figures)
     if len(found.covariates) > MOST_SHOWN:
         console.print(f"and {len(found.covariates) - MOST_SHOWN:,} more in the files")
+
+
+def _source(row: Estimate) -> str:
+    return f"{row.source}, cut off" if row.cut_off else row.source
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from retail_assets.core.column_patterns import fields, filled
 from retail_assets.core.errors import RetailError
 from retail_assets.core.written_times import EXAMPLES, ISO, Spelling, spelling_of
-from retail_assets.resources.table_files import read_keyed_file
+from retail_assets.resources.keyed_files import read_keyed_file
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -97,7 +97,7 @@ class History:
 
 def read_history(path: Path, columns: Columns) -> History:
     """Reads and checks a Parquet or CSV file; raises HistoryError for the first thing that is wrong with it."""
-    table = _frame(read_keyed_file(path, HistoryError, [*columns.series, columns.time]))
+    table = _frame(read_keyed_file(path, HistoryError, columns.series, [columns.time]))
     needed = [*columns.series, columns.time, columns.units, *columns.covariates]
     _require(path, table, needed)
     if table.empty:
@@ -187,8 +187,18 @@ def _numbers(path: Path, table: pd.DataFrame, name: str) -> Floats:
     return values
 
 
+def _quantities(path: Path, table: pd.DataFrame, name: str) -> Floats:
+    """Numbers of which true and false are none, as they are in a covariate."""
+    values = table[name]
+    if values.dtype in (bool, object):
+        _refuse(
+            path, table, name, values.map(lambda value: isinstance(value, bool | np.bool_)).to_numpy(), "is no number"
+        )
+    return _numbers(path, table, name)
+
+
 def _units(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
-    values = _numbers(path, table, columns.units)
+    values = _quantities(path, table, columns.units)
     if columns.logarithm:
         _refuse(path, table, columns.units, np.abs(values) > 50, "is not a natural logarithm of units")
         return np.exp(values)
@@ -217,7 +227,7 @@ def _price(path: Path, table: pd.DataFrame, columns: Columns) -> Floats:
 
 
 def _prices(path: Path, table: pd.DataFrame, name: str) -> Floats:
-    values = _numbers(path, table, name)
+    values = _quantities(path, table, name)
     _refuse(path, table, name, values <= 0, "is not a price above zero")
     return values
 
@@ -230,9 +240,9 @@ def _plain(value: Any) -> Any:
 def _time(path: Path, table: pd.DataFrame, name: str) -> "tuple[pd.Series[Any], Spelling | None]":
     """Whole numbers as they are, everything else as points in time, with the spelling of text."""
     values = table[name]
-    if pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         whole = values.to_numpy(dtype=np.float64)
-        _refuse(path, table, name, whole != np.round(whole), "is not a whole number")
+        _refuse(path, table, name, ~np.isfinite(whole) | (whole != np.round(whole)), "is not a whole number")
         return values.astype(np.int64), None
     if values.dtype == object and isinstance(values.iloc[0], str):
         found = spelling_of(values.unique())

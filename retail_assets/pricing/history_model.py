@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_assets.pricing.history import History
-from retail_assets.pricing.shrinkage import Prior, shrink
+from retail_assets.pricing.movement import moved_items, moved_series
+from retail_assets.pricing.shrinkage import Posterior, Prior, shrink
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 USUAL_ELASTICITY = -1.5
 PRICE_VARIANCE, COVARIATE_VARIANCE = 0.5, 0.04
@@ -33,8 +35,8 @@ class Learnt:
     """Coefficients (series, k) of one contender, the level of each series, and units sold per unit predicted, by item.
 
     `variance` is (series, k), `item_mean` and `item_variance` (items, k) are of each item's average series; `weight` is
-    the share of a series' own sales in each coefficient, 0 to 1, (series, k), 0 where nothing moved. Baselines know no
-    variance: NaN.
+    the share of a series' own sales in each coefficient, 0 to 1, (series, k). `moved`, (series, k), and `item_moved`,
+    (items,), say whose price or covariate moved enough to tell something. Baselines know no variance: NaN.
     """
 
     theta: Floats
@@ -44,6 +46,8 @@ class Learnt:
     item_mean: Floats
     item_variance: Floats
     weight: Floats
+    moved: Mask
+    item_moved: Mask
 
     def forecast(self, history: History) -> Floats:
         """Expected units of each row; NaN where the series sold nothing in training."""
@@ -73,7 +77,8 @@ def series_ols(history: History) -> Learnt:
 
 def shrunken(history: History, family: str) -> Learnt:
     """Coefficients of each series between its own and its item's, by how much its sales say."""
-    item, scaled = history.item_of_series, replace(history, features=history.features / _spread(history))
+    steady, told = _steady(history), moved_series(history)
+    item, scaled = history.item_of_series, replace(steady, features=steady.features / _spread(steady))
     k = history.features.shape[1]
     prior = Prior.start(
         np.r_[USUAL_ELASTICITY, np.zeros(k - 1)],
@@ -84,21 +89,50 @@ def shrunken(history: History, family: str) -> Learnt:
     for _ in range(NEWTON_STEPS if family == "count" else 1):
         step = _Step.of(scaled, family, theta)
         noise = step.noise(scaled)[item]
-        found = shrink(step.evidence / noise[:, None], step.bread / noise[:, None, None], item, prior, EM_STEPS)
+        evidence, precision = step.evidence / noise[:, None], step.bread / noise[:, None, None]
+        found = _lent(shrink(evidence, precision, item, prior, EM_STEPS), evidence, precision, item, told)
         change, theta = float(np.abs(found.mean - theta).max()), found.mean
         if change < CONVERGED:
             break
     shared = _Step.of(scaled, family, theta).shared_variance(scaled, theta)
-    spread = _spread(history)
+    spread = _spread(steady)
     moved = np.einsum("sii->si", step.bread) > SMALL_MOVE
+    item_moved = np.bincount(item, moved[:, 0], len(history.items)) > 0
+    moved[:, 0] &= told
     own = np.stack([found.own_weight(item, coefficient) for coefficient in range(k)], axis=1)
     return replace(
-        _finish(history, theta / spread, family),
+        _finish(steady, theta / spread, family),
         variance=(np.einsum("sii->si", found.covariance) + shared[item]) / spread**2,
         item_mean=found.prior.mean / spread,
         item_variance=(found.prior.mean_variance + shared) / spread**2,
         weight=np.where(moved, own, 0.0),
+        moved=moved,
+        item_moved=item_moved,
     )
+
+
+def _steady(history: History) -> History:
+    """The history with the prices of items that moved too little, or too rarely, held at their series' mean."""
+    still = ~moved_items(history)[history.item]
+    if not still.any():
+        return history
+    features, price = history.features.copy(), history.features[:, :1]
+    features[still, 0] = _means(price, np.ones(len(price)), history.series)[still, 0]
+    return replace(history, features=features)
+
+
+def _lent(found: Posterior, evidence: Floats, precision: Floats, item: Ints, told: Mask) -> Posterior:
+    """The posterior in which series whose own prices tell too little (not `told`) have their item's elasticity; what
+    they add to the item's stays.
+    """
+    if told.all():
+        return found
+    known = found.prior.mean[item, :1] * ~told[:, None]
+    evidence, precision = evidence - precision[:, :, 0] * known, precision.copy()
+    evidence[~told, 0] = precision[~told, 0] = precision[~told, :, 0] = 0.0
+    lent = shrink(evidence, precision, item, found.prior, 0)
+    mean = np.where(told[:, None], found.mean, lent.mean)
+    return Posterior(mean, np.where(told[:, None, None], found.covariance, lent.covariance), found.prior)
 
 
 def prices_of_others(history: History, item_key: str) -> Floats | None:
@@ -119,7 +153,7 @@ def prices_of_others(history: History, item_key: str) -> Floats | None:
 
 def with_others(history: History, item_key: str | None) -> History | None:
     """The history with the prices of others as its last covariate; None where no row has any."""
-    others = None if item_key is None else prices_of_others(history, item_key)
+    others = None if item_key is None else prices_of_others(_steady(history), item_key)
     if others is None:
         return None
     return replace(history, features=np.column_stack([history.features, others]), names=(*history.names, "others"))
@@ -210,12 +244,14 @@ def _finish(history: History, theta: Floats, family: str) -> Learnt:
             total = np.bincount(history.series, history.units, groups)
             level = np.where(total > 0, np.log(total / expected), np.nan)
     nothing, nothing_of_items = np.full(theta.shape, np.nan), np.full((items, theta.shape[1]), np.nan)
-    plain = Learnt(theta, level, np.ones(items), nothing, nothing_of_items, nothing_of_items, nothing)
+    still, still_items = np.zeros(theta.shape, dtype=bool), np.zeros(items, dtype=bool)
+    known = (nothing, nothing_of_items, nothing_of_items, nothing, still, still_items)
+    plain = Learnt(theta, level, np.ones(items), *known)
     mean = np.nan_to_num(plain.forecast(history))
     predicted = np.bincount(history.item, mean, items)
     sales = np.bincount(history.item, history.units, items)
     scale = np.divide(sales, predicted, out=np.ones(items), where=predicted > 0)
-    return Learnt(theta, level, scale, nothing, plain.item_mean, plain.item_variance, nothing)
+    return replace(plain, scale=scale)
 
 
 def _means(values: Floats, weight: Floats, codes: Ints) -> Floats:

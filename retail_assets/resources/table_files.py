@@ -2,13 +2,13 @@
 
 import csv
 import itertools
+import mmap
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from retail_assets.core.errors import RetailError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 DELIMITERS = ",;\t|"
 RENAMED = re.compile(r"(_\d+)+$")
-PLAIN_NUMBER = r"^(0|-?[1-9]\d{0,17})$"
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE")
+OTHER_BASE = r"0[xXbBoO][0-9a-fA-F]"  # 0x5 is 5 to DuckDB, and a code or an accident to a retailer
 
 
 def read_table_file(path: Path, error: type[RetailError], text: Collection[str] = ()) -> pa.Table:
@@ -34,8 +35,7 @@ def read_table_file(path: Path, error: type[RetailError], text: Collection[str] 
 
     reader = READERS.get(path.suffix.lower())
     if reader is None or not path.is_file():
-        problem = "does not exist" if reader else f"is neither of {', '.join(READERS)}"
-        raise error(f"{path.name} {problem}", where=str(path))
+        raise error(f"{path.name} {_no_file(path)}", where=str(path))
     if not path.stat().st_size:
         raise error("the file is empty", where=str(path))
     try:
@@ -49,27 +49,21 @@ def read_table_file(path: Path, error: type[RetailError], text: Collection[str] 
         said = str(raised).splitlines()[0]
         todo = "was it written to its end? save or download it again"
         raise error(f"the file cannot be read: {said}", where=str(path), todo=todo) from raised
-    if table.num_columns == 1:
-        _refuse_uneven(path, table.column_names[0], error)
+    unknown = bool(text) and not set(text) & set(table.column_names)
+    if path.suffix.lower() == ".csv" and (table.num_columns == 1 or unknown):
+        _refuse_uneven(path, error)
     if not table.num_rows:
         raise error("the file has no rows", where=str(path))
     return table
 
 
-def read_keyed_file(path: Path, error: type[RetailError], names: Collection[str]) -> pa.Table:
-    """`read_table_file` with the keys and times of `names` as they are written, plain whole numbers as numbers."""
-    table = read_table_file(path, error, names)
-    for at, name in enumerate(table.column_names if path.suffix.lower() == ".csv" else ()):
-        if name in names and _plain_numbers(table[name]):
-            table = table.set_column(at, name, table[name].cast(pa.int64()))
-    return table
-
-
-def _plain_numbers(column: pa.ChunkedArray) -> bool:
-    """Whether a column of text holds whole numbers only, none with a zero in front."""
-    if not pa.types.is_string(column.type) or len(column) == column.null_count:
-        return False
-    return bool(pc.all(pc.match_substring_regex(column, PLAIN_NUMBER)).as_py())
+def _no_file(path: Path) -> str:
+    """Why the path is no file that can be read."""
+    if path.is_dir():
+        return "is a folder"
+    if path.suffix.lower() not in READERS:
+        return f"is neither of {', '.join(READERS)}"
+    return "is no file" if path.exists() else "does not exist"
 
 
 def _query(
@@ -82,15 +76,27 @@ def _query(
     name = duck.exact(path)
     if path.suffix.lower() != ".csv":
         return f"select * from {reader}(?, hive_partitioning = false)", [name], []
-    header = [
-        column
-        for column, *_ in connection.execute(f"describe from {reader}(?, hive_partitioning = false)", [name]).fetchall()
-    ]
+    described = connection.execute(f"describe from {reader}(?, hive_partitioning = false)", [name]).fetchall()
+    header = [column for column, *_ in described]
     written = _as_written(path, header, connection)
-    kept = {column: "VARCHAR" for column, own in zip(header, written, strict=True) if own in text}
+    strange = _of_other_bases(path, [column for column, kind, *_ in described if kind in NUMBERS], connection)
+    kept = {column: "VARCHAR" for column, own in zip(header, written, strict=True) if own in text or column in strange}
     if not kept:
         return f"select * from {reader}(?, hive_partitioning = false)", [name], written
     return f"select * from {reader}(?, types = ?, header = true, hive_partitioning = false)", [name, kept], written
+
+
+def _of_other_bases(path: Path, numbers: list[str], connection: "DuckDBPyConnection") -> set[str]:
+    """Those of the columns that DuckDB takes for numbers only because it reads 0x5, 0b11 and 0o7."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if not numbers or re.search(OTHER_BASE.encode(), content) is None:
+            return set()
+    kept = dict.fromkeys(numbers, "VARCHAR")
+    names = (name.replace('"', '""') for name in numbers)
+    asked = ", ".join(f"""coalesce(bool_or(regexp_matches("{name}", '{OTHER_BASE}')), false)""" for name in names)
+    query = f"select {asked} from read_csv(?, types = ?, header = true, hive_partitioning = false)"
+    found = connection.execute(query, [duck.exact(path), kept]).fetchone() or ()
+    return {name for name, strange in zip(numbers, found, strict=True) if strange}
 
 
 def _as_written(path: Path, header: list[str], connection: "DuckDBPyConnection") -> list[str]:
@@ -149,18 +155,22 @@ def _refuse_other_encodings(path: Path, error: type[RetailError]) -> None:
                 raise error(f"not UTF-8: {value!r}", where=f"{path}, line {number}", todo=todo) from raised
 
 
-def _refuse_uneven(path: Path, header: str, error: type[RetailError]) -> None:
-    """A CSV file whose lines differ in their number of values is read as one column: names the first such line."""
-    delimiter = max(DELIMITERS, key=header.count)
-    if delimiter not in header:
-        return
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+def _refuse_uneven(path: Path, error: type[RetailError]) -> None:
+    """A CSV file whose lines differ in their number of values is read as one column, or without its header where all
+    have more than that: names the first such line.
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+        delimiter = max(DELIMITERS, key=header.count)
+        if delimiter not in header:
+            return
+        file.seek(0)
         lines = csv.reader(file, delimiter=delimiter)
         columns = len(next(lines))
         for values in lines:
-            if len(values) != columns:
+            if values and len(values) != columns:
                 raise error(
                     f"a line has {len(values)} values where the header has {columns}: {delimiter.join(values)[:80]}",
                     where=f"{path}, line {lines.line_num}",
-                    todo="complete the line, or leave it out",
+                    todo="complete the line, leave it out, or put a value with a delimiter in it in quotes",
                 )

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from retail_assets.core.number_codes import WHOLE_UNTIL
 from retail_assets.core.settings import Location
 from retail_assets.sources.contract import IMPLAUSIBLE_DATE, Column, Contract, Expression, Feed, Rule
 from retail_assets.sources.names import OF_FILE, own
 from retail_assets.sources.raw import Layout
 from retail_assets.sources.staging import Own, literal, offered, quoted
 from retail_assets.sources.values import (
-    WHOLE_UNTIL,
     clock_change,
     disagreement,
     from_expression,

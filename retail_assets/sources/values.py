@@ -4,6 +4,7 @@ A value is taken as it is written or not at all: nothing is rounded into a count
 no offset of a time is dropped or invented, and a number that has lost its digits is no identifier.
 """
 
+from retail_assets.core.number_codes import WHOLE_UNTIL, code_of
 from retail_assets.sources.contract import Dialect
 from retail_assets.sources.staging import literal, quoted
 
@@ -17,7 +18,6 @@ SQL_TYPES = {
     "timestamp": "TIMESTAMP",
 }
 COUNTS, ZONED, CLOCKS = ("integer", "bigint"), "TIMESTAMP WITH TIME ZONE", ("DATE", "TIMESTAMP")
-WHOLE_UNTIL = {"DOUBLE": 2**53, "FLOAT": 2**24}  # from here on a float may stand for several whole numbers
 WHOLE = r"[-+]?[0-9]+"
 WHITE = r"\s*"
 DAY = r"\s*[0-9]{4}(-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
@@ -76,7 +76,7 @@ def from_expression(value: str, type_name: str, dialect: Dialect, timestamps: st
     """The value of an SQL expression, whose type is known only where it is computed."""
     kind = f"typeof({value})"
     if type_name == "text":
-        floats = "".join(f"WHEN {kind} = '{name}' THEN {_code(value, name)} " for name in WHOLE_UNTIL)
+        floats = "".join(f"WHEN {kind} = '{name}' THEN {code_of(value, name)} " for name in WHOLE_UNTIL)
         no_text = f"regexp_matches({kind}, '^(STRUCT|MAP|BLOB)|\\]$')"
         return f"CASE {floats}WHEN {no_text} THEN NULL ELSE nullif(CAST({value} AS VARCHAR), '') END"
     text = from_text(f"CAST({value} AS VARCHAR)", type_name, dialect, timestamps)
@@ -113,21 +113,11 @@ def disagreement(raw: str, timestamps: str) -> str:
 
 def _text(value: str, kind: str) -> str:
     if kind in WHOLE_UNTIL:
-        return _code(value, kind)
+        return code_of(value, kind)
     if kind == "BLOB":
         decoded = f"TRY(decode({value}))"
         return f"CASE WHEN NOT contains({decoded}, chr(0)) THEN nullif({decoded}, '') END"
     return f"nullif(CAST({value} AS VARCHAR), '')" if is_surely_text(kind) else "NULL"
-
-
-def _code(value: str, kind: str) -> str:
-    """A code that a writer has made a number: its digits, where it still has all of them (536365.0 is 536365)."""
-    number, shown = f"TRY_CAST({value} AS DOUBLE)", f"CAST({value} AS VARCHAR)"
-    whole = f"CAST(TRY_CAST({number} AS BIGINT) AS VARCHAR)"
-    return (
-        f"CASE WHEN {number} = trunc({number}) THEN CASE WHEN abs({number}) < {WHOLE_UNTIL[kind]} THEN {whole} END "
-        f"WHEN isfinite({number}) AND NOT contains({shown}, 'e') THEN {shown} END"
-    )
 
 
 def _number(value: str, type_name: str, dialect: Dialect) -> str:

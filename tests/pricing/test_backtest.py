@@ -155,6 +155,10 @@ def spoilt(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     [
         (spoilt("price", 0.0), COLUMNS, ["price is not a price above zero: 0.0", "row 8"]),
         (spoilt("price", np.nan), COLUMNS, ["price is not a finite number", "row 8"]),
+        (lambda t: t.assign(price=True), COLUMNS, ["price is no number: True", "row 1"]),
+        (lambda t: t.assign(units=True), COLUMNS, ["units is no number: True", "row 1"]),
+        (spoilt("units", "0x5"), COLUMNS, ["units is not a finite number: 0x5", "row 8"]),
+        (spoilt("week", np.inf), COLUMNS, ["week is not a whole number: inf", "row 8"]),
         (spoilt("units", -3), COLUMNS, ["units is below zero", "-3", "row 8"]),
         (spoilt("deal", "yes"), COLUMNS, ["deal is not a finite number: yes", "row 8"]),
         (spoilt("week", 3.5), COLUMNS, ["week is not a whole number: 3.5"]),

@@ -20,7 +20,10 @@ def still_prices(table: pd.DataFrame, items: range) -> pd.DataFrame:
 
 def test_a_history_without_a_price_change_has_no_elasticity(written: Callable) -> None:
     found = run(written(still_prices(simulate(), range(5))))
-    assert found.notes == ["no price ever moved: nothing can be learnt of prices, every elasticity is left empty"]
+    assert found.notes == [
+        "no price ever moved by more than 1 % with at least 3 periods at either price: nothing can be learnt of prices,"
+        " every elasticity is left empty"
+    ]
     for file in found.files[:2]:
         table = pd.read_parquet(file)
         assert table[["elasticity", "lo", "hi", "ols"]].isna().all(axis=None)

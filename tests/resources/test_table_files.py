@@ -43,6 +43,30 @@ def test_the_line_that_is_torn_is_named(tmp_path: Path) -> None:
     assert raised.value.where == f"{path}, line 4"
 
 
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").mkdir()
+    with pytest.raises(RetailError, match="sales.csv is a folder"):
+        read_table_file(tmp_path / "sales.csv", RetailError)
+
+
+def test_lines_that_all_have_more_values_than_the_header_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "decimal_comma.csv"
+    path.write_text(ROWS.replace("3\n", "3,5\n").replace("4\n", "4,5\n"))
+    with pytest.raises(RetailError, match="a line has 4 values where the header has 3: A,2026-01-01,3,5") as raised:
+        read_table_file(path, RetailError, ["item"])
+    assert raised.value.where == f"{path}, line 2"
+
+
+@pytest.mark.parametrize("value", ["0x5", "0b11", "0o7", "-0x5"])
+def test_only_decimal_numbers_are_numbers(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(ROWS + f"0x5,2026-01-01,{value}\n")
+    read = read_table_file(path, RetailError)
+    assert read["units"].to_pylist() == ["3", "4", value]
+    path.write_text(ROWS + "0x5,2026-01-01,6\n")
+    assert read_table_file(path, RetailError)["units"].to_pylist() == [3, 4, 6]
+
+
 def test_whole_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text(ROWS)
     read = read_table_file(tmp_path / "rows.csv", RetailError)

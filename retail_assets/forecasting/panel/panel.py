@@ -116,7 +116,7 @@ def read_panel(
         raise PanelError("--series names no column", where=str(sales), todo="name the columns that make a series")
     if future is not None and not columns.known:
         raise PanelError("--future says nothing without --covariates", where=str(future), todo="name its columns")
-    table = read_table(sales, [*columns.series, columns.time])
+    table = read_table(sales, columns.series, [columns.time])
     patterns = [fields_of(sales, table, name, columns.series) for name in columns.known]
     plain = [name for name, keys in zip(columns.known, patterns, strict=True) if not keys]
     require(sales, table, [*columns.series, columns.time, columns.target, *plain])
@@ -185,6 +185,9 @@ def _placed(values: Singles, place: tuple[Ints, Ints], shape: tuple[int, ...]) -
 
 
 def _target(path: Path, table: pa.Table, name: str, rules: Rules) -> Singles:
+    if pa.types.is_boolean(table[name].type):
+        todo = "give the column that counts them"
+        raise PanelError(f"{name} holds true and false, no units", where=f"{path}, column {name}", todo=todo)
     values = numbers(path, table, name)
     if rules.returns == "refuse":
         todo = "net demand cannot be negative: leave returns out, or give --returns keep"

@@ -63,6 +63,8 @@ def test_what_comes_after_the_last_day_to_learn_from_is_kept_to_score_against(tm
         ),
         (lambda t: t.assign(units=["1", "2", "four", "3", "0"]), ["units is not a number", "four", "row 3"]),
         (lambda t: t.assign(units=[1, 2, np.inf, 3, 0]), ["units is not a finite number", "inf", "row 3"]),
+        (lambda t: t.assign(units=[1, "0x5", 4, 3, 0]), ["units is not a number", "0x5", "row 2"]),
+        (lambda t: t.assign(units=[True, False] * 2 + [True]), ["units holds true and false, no units"]),
         (lambda t: t.assign(date=["2024-01-01", "soon", "x", "y", "z"]), ["date is not a date", "soon", "row 2"]),
         (lambda t: t.assign(date=["2024-01-01", "2024-13-02", *t["date"][2:]]), ["not a date", "2024-13-02", "row 2"]),
         (lambda t: t.assign(date=["2024-01-01", "2024-02-30", *t["date"][2:]]), ["date", "2024-02-30", "column date"]),

@@ -39,7 +39,7 @@ def read_calendar(path: Path | None, time: str, timeline: Timeline, span: Ints, 
     empty = Calendar(*_dates(timeline, span), {}, {}, {})
     if path is None:
         return empty
-    table = read_table(path, [time])
+    table = read_table(path, times=[time])
     require(path, table, [time])
     at = timeline.numbers(path, table, time)
     twice = pd.Series(at).duplicated().to_numpy()

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.forecasting.panel.reading.table import PanelError, codes, read_table, refuse
-from retail_assets.resources.table_files import PLAIN_NUMBER
+from retail_assets.resources.keyed_files import PLAIN_NUMBER
 
 Ints = npt.NDArray[np.int64]
 

@@ -52,7 +52,7 @@ def read_future(
 
     Rows outside the panel are left out; raises PanelError for what is wrong with the file.
     """
-    table = read_table(path, [*names, time])
+    table = read_table(path, names, [time])
     require(path, table, [*names, time])
     at = timeline.numbers(path, table, time)
     refuse_repeats(path, table, (*names, time), series_of(path, table, names)[0], at)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.errors import RetailError
-from retail_assets.resources.table_files import read_keyed_file
+from retail_assets.resources.keyed_files import read_keyed_file
 
 Ints = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
@@ -19,12 +19,12 @@ class PanelError(RetailError):
     """A panel that cannot be used as it is; names the file, row, column and value."""
 
 
-def read_table(path: Path, names: Collection[str] = ()) -> pa.Table:
+def read_table(path: Path, keys: Collection[str] = (), times: Collection[str] = ()) -> pa.Table:
     """A Parquet or CSV file; raises PanelError where it cannot be read.
 
-    The columns of a CSV file that are keys or times, given by `names`, come as they are written: 007 is not 7.
+    Keys and times of a CSV file come as they are written: 007 is not 7. Keys of a Parquet file are codes: 7.0 is 7.
     """
-    return read_keyed_file(path, PanelError, names)
+    return read_keyed_file(path, PanelError, keys, times)
 
 
 def require(path: Path, table: pa.Table, names: list[str]) -> None:
@@ -67,7 +67,5 @@ def codes(path: Path, table: pa.Table, name: str) -> tuple[Ints, pa.Array]:
     column = table[name].combine_chunks()
     empty = column.is_null().to_numpy(zero_copy_only=False)
     refuse(path, table, name, empty, "is empty", "every row needs all keys")
-    if pa.types.is_nested(column.type):
-        raise PanelError(f"{name} holds {column.type}: text or numbers are needed", where=f"{path}, column {name}")
     encoded = column.dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
