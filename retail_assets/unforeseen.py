@@ -3,10 +3,10 @@
 import os
 import platform
 import re
-import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, EMFILE, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
@@ -83,7 +83,8 @@ def report(error: BaseException, arguments: Sequence[str], folder: Path) -> Path
         except OSError:
             continue
         return file
-    sys.stderr.write(text.decode())
+    with suppress(OSError):  # there is no place left for it
+        os.write(2, text)
     return Path("standard error")
 
 
