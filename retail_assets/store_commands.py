@@ -39,7 +39,9 @@ def serve(
     rate: Annotated[
         float | None,
         typer.Option(
-            min=0.001, max=1_000_000_000, help="Fetch at most so many kilobytes a second, so that the tills keep their line."
+            min=0.001,
+            max=1_000_000_000,
+            help="Fetch at most so many kilobytes a second, so that the tills keep their line.",
         ),
     ] = None,
 ) -> None:
