@@ -236,7 +236,7 @@ def _days(environment: Environment, first: date, last: date) -> list[date]:
 
 @app.command()
 def dev(
-    ui_port: Annotated[int, typer.Option(help="The port of the Dagster UI.")] = 3000,
+    ui_port: Annotated[int, typer.Option(min=1, max=65_535, help="The port of the Dagster UI.")] = 3000,
     port: Annotated[
         list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
     ] = None,

@@ -37,7 +37,12 @@ def serve(
         list[str] | None, typer.Option(help="The port of a service, e.g. pricing=4002. Repeat for more.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Fetch at most so many kilobytes a second, so that the tills keep their line.")
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1_000_000_000,
+            help="Fetch at most so many kilobytes a second, so that the tills keep their line.",
+        ),
     ] = None,
 ) -> None:
     """Run the services of a target until Ctrl-C.
@@ -106,7 +111,7 @@ def centre_(
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than this machine's own only behind TLS.")
     ] = LOOPBACK,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3005,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 3005,
 ) -> None:
     """Run the server at the centre that stores fetch models and data from, until Ctrl-C."""
     from retail_assets.serving.store_endpoint import run

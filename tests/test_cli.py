@@ -7,6 +7,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from retail_assets import command_line
+from retail_assets.cli import app
+
 Retail = Callable[..., "CompletedProcess[str]"]
 
 
@@ -87,3 +90,25 @@ def test_clean_asks_first(retail: Retail, tmp_path: Path) -> None:
     assert (tmp_path / "landing").exists()
     retail(tmp_path, "clean", "--yes")
     assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("keys", "add", "x", "--scope", "price", "--rate", "inf"), "--rate"),
+        (("keys", "add", "x", "--scope", "price", "--burst", "1e400"), "--burst"),
+        (("keys", "add", "x", "--scope", "price", "--days", "999999999"), "--days"),
+        (("sample", "--days", "99999999"), "--days"),
+        (("serve", "--rate", "-1"), "--rate"),
+        (("dev", "--ui-port", "99999999"), "--ui-port"),
+        (("stores", "centre", "--port", "99999999"), "--port"),
+    ],
+)
+def test_a_number_that_nobody_means_is_a_wrong_argument(
+    arguments: tuple[str, ...], option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("RETAIL_HOME", str(tmp_path / "home"))
+    assert command_line.run(app, arguments) == command_line.WRONG_ARGUMENTS
+    assert f"Invalid value for '{option}'" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()

@@ -159,7 +159,8 @@ def _value(parameter: Any, context: typer.Context) -> str:
     if "|" in kind:
         return ", ".join(f"`{choice}`" for choice in kind.split("|"))
     least = f", at least {parameter.min:g}" if getattr(parameter, "min", None) is not None else ""
-    return KINDS.get(kind, kind.lower()) + least
+    most = f", at most {parameter.max:,.15g}" if getattr(parameter, "max", None) is not None else ""
+    return KINDS.get(kind, kind.lower()) + least + most
 
 
 def _default(parameter: Any) -> str:
