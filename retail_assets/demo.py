@@ -275,8 +275,8 @@ def show_load(report: LoadReport, console: Console) -> None:
             times = "1 time is" if rows == 1 else f"{rows:,} times are"
             console.print(marked("[yellow]{}[/]: {} {}", source.source, times, CLOCK_CHANGES[kind]))
         for name, why in source.not_read.items():
-            told = "{}: {} could not be read ({}); the next import tries it again"
-            console.print(marked(f"[bold red]{told.replace(':', '[/]:', 1)}", source.source, name, why))
+            told = "[bold red]{}[/]: {} could not be read ({}); the next import tries it again"
+            console.print(marked(told, source.source, name, why))
         for name, why in source.no_files.items():
             console.print(marked("[yellow]{}[/]: passed over: {} is {}", source.source, name, why))
     if report.overlap is not None:

@@ -13,7 +13,7 @@ PACKAGE = Path(retail_assets.__file__).parent
 
 @pytest.mark.parametrize("name", ["$x", "$a_{$", "$x$", "\\frac{", "%s {0}", "</text><script>alert(1)</script>"])
 def test_a_name_is_no_formula(name: str) -> None:
-    figure = new_figure(2.0, 1.0)
+    figure = new_figure(8.0, 4.0)
     axes = figure.subplots()
     axes.bar([name], [1.0], label=name)
     axes.set_title(name)

@@ -93,7 +93,9 @@ located as (
         events.*,
         events.business_date - date '2000-01-01' as day_no,
         {{ day_end('events.business_date', 'stores.time_zone', 'stores.day_ends') }} as day_end,
-        {{ known_at('events.delivered_at', day_end('events.business_date', 'stores.time_zone', 'stores.day_ends')) }} as known_at
+        {{ known_at(
+            'events.delivered_at', day_end('events.business_date', 'stores.time_zone', 'stores.day_ends')
+        ) }} as known_at
     from events
     left join stores on events.store_id = stores.store_id
 ),
