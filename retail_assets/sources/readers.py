@@ -156,8 +156,13 @@ def _is_array(file: RawFile) -> bool:
 
 def _json_array(file: RawFile) -> Slice:
     content = file.path.read_bytes()
+    found = json.detect_encoding(content)
+    encoding = file.feed.dialect.encoding if found == "utf-8" else found
     try:
-        elements = [_json_text(text) for text in elements_of(content.decode(json.detect_encoding(content)))]
+        elements = [_json_text(text) for text in elements_of(content.decode(encoding))]
+    except UnicodeDecodeError as error:
+        what = f"its byte {error.start + 1:,} is 0x{content[error.start]:02X}, which is no {encoding}"
+        return unreadable(file, f"unreadable: {what}: say `dialect: {{encoding: ...}}`", beginning(file))
     except ValueError as error:
         return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
     except RecursionError:
