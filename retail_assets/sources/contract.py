@@ -34,7 +34,7 @@ Written = Annotated[str, BeforeValidator(as_written)]
 
 
 def _below_the_folder(pattern: str) -> str:
-    if not pattern.strip():
+    if not PurePosixPath(pattern.strip()).name:
         raise ValueError("names no file: write `sales.csv`, or `sales-*.csv` for one a day")
     if PurePosixPath(pattern).is_absolute() or PureWindowsPath(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise ValueError(f"{pattern!r} is not below the folder that is imported: write the way from there")

@@ -8,6 +8,7 @@ that cannot be read is refused as a whole.
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def opened(file: RawFile, reader: Reader) -> Iterator[tuple[duckdb.DuckDBPyConne
     """
     told: Told = {}
     with tempfile.TemporaryDirectory() as folder, duck.connect() as connection:
-        for name, one in {"rows": file, **_beside(file)}.items():
+        for name, one in {"rows": _cut_nowhere(file), **_beside(file)}.items():
             try:
                 said = _view(connection, name, one, reader, Path(folder, f"{name}.parquet"))
             except Unusable as error:
@@ -93,6 +94,12 @@ def opened(file: RawFile, reader: Reader) -> Iterator[tuple[duckdb.DuckDBPyConne
             names = [column for column, *_ in connection.execute(f"DESCRIBE {quoted(name)}").fetchall()]
             told |= {f"{name}.{column}": said.get(column, "") for column in names}
         yield connection, told
+
+
+def _cut_nowhere(file: RawFile) -> RawFile:
+    """`file`, whose last line is whole where it has all of its fields: exports often end without a line end."""
+    dialect = file.feed.dialect.model_copy(update={"ends_with_newline": False})
+    return replace(file, feed=file.feed.model_copy(update={"dialect": dialect}))
 
 
 def _beside(file: RawFile) -> dict[str, RawFile]:
@@ -121,7 +128,7 @@ def raw_of(path: Path, feed: Feed, root: Path) -> RawFile:
 
 def _without_titles(feed: Feed, kind: str) -> Feed:
     """`feed` for files beside its own: the lines of title and the names for want of a header are those of its own."""
-    dialect = feed.dialect.model_copy(update={"skip_lines": 0, "header": None})
+    dialect = feed.dialect.model_copy(update={"skip_lines": 0, "header": None, "ends_with_newline": False})
     return feed.model_copy(update={"dialect": dialect, "format": kind, "ignored": ()})
 
 
@@ -158,8 +165,10 @@ def _written(file: RawFile, reader: Reader, place: Path) -> tuple[Told, str]:
     finally:
         if writer is not None:
             writer.close()
-    if writer is None:  # a header, or nothing at all
-        empty = pa.table({column: pa.array([], pa.string()) for column in layout or {"nothing": "VARCHAR"}})
+    if writer is None:
+        if not layout:
+            raise Unusable("unreadable: the file is empty")
+        empty = pa.table({column: pa.array([], pa.string()) for column in layout})
         pq.write_table(empty, place)
     return told, "json" if is_json else "columns"
 

@@ -23,8 +23,8 @@ CONTRACT = {
     "returned_amount net_amount currency exchange_rate net_amount_reporting promo_lines is_return",
     "dim_product": "sku name department category brand colour pack_size unit price_family launched_on discontinued_on "
     "is_inferred",
-    "dim_store": "store_id name country region city time_zone currency channel fiscal_calendar day_ends opened_on size_sqm "
-    "is_inferred",
+    "dim_store": "store_id name country region city time_zone currency channel fiscal_calendar day_ends opened_on "
+    "size_sqm is_inferred",
 }
 
 
