@@ -92,7 +92,16 @@ def test_strict_exits_for_an_error_and_not_for_a_warning(environment: Environmen
     refresh(environment.home, passed=False)
     error, warning, unknown = failed_checks(environment)
     empty = Status(
-        environment="test", home="", sources=[], marts=[], models=[], refused=[], prices=None, waiting=[], checks=[]
+        environment="test",
+        home="",
+        sources=[],
+        held=[],
+        marts=[],
+        models=[],
+        refused=[],
+        prices=None,
+        waiting=[],
+        checks=[],
     )
     codes = [
         exit_code(empty.model_copy(update={"checks": checks}), strict)

@@ -26,7 +26,7 @@ TOUCHED = [FIRST + timedelta(days=n) for n in (70, 71, 90)]
 
 TABLES = """
 create schema marts; create schema staging; create schema intermediate;
-create table marts.dim_store(store_id varchar, time_zone varchar);
+create table marts.dim_store(store_id varchar, time_zone varchar, day_ends varchar);
 create table marts.fct_sales_daily(store_id varchar, sku varchar, business_date date, gross_units double,
     returned_units double, gross_amount decimal(18,2), receipts integer, on_promotion boolean, discount_share double,
     list_price decimal(12,4), unit_cost decimal(12,4), competitor_price decimal(12,4), on_hand integer,
@@ -113,7 +113,7 @@ def fill(path: Path, facts: list[tuple], others: dict[str, list[tuple]]) -> None
         db.execute(TABLES)
         weather = [(s, d, 12.3, 0.5, end_of(d, None)) for s, d in sorted({(row[0], row[2]) for row in facts})]
         tables = {
-            "marts.dim_store": list(ZONES.items()),
+            "marts.dim_store": [(store, zone, None) for store, zone in ZONES.items()],
             "marts.fct_sales_daily": facts,
             "staging.stg_weather": weather,
         }
