@@ -59,8 +59,13 @@ def test_a_version_is_named_by_its_beginning_or_as_the_newest(desk: Desk) -> Non
     assert desk.resolve("pricing", first[:6]) == first
     with pytest.raises(LedgerError, match=f"(?s)is not stored.*{first}, {second}"):
         desk.resolve("pricing", "x")
-    with pytest.raises(LedgerError, match="is the beginning of 2 versions"):
+    with pytest.raises(LedgerError, match="no version of pricing is named"):
         desk.resolve("pricing", "")
+    # of seventeen versions two begin with the same of sixteen digits
+    versions = [first, second, *(saved(desk.store, {"wape": 0.4}, day, "pricing") for day in range(3, 18))]
+    shared = next(v[0] for v in versions if sum(other[0] == v[0] for other in versions) > 1)
+    with pytest.raises(LedgerError, match="is the beginning of [0-9]+ versions"):
+        desk.resolve("pricing", shared)
     with pytest.raises(ReleaseConfigError, match="use forecasting or pricing"):
         desk.resolve("shelf_labels", "newest")
 
