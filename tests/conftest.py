@@ -1,5 +1,6 @@
 """What every test may use: a home of its own, and one completed tiny home to read or to copy."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -45,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     builder = next((file for file in files if needs_home[file]), files[0] if files else None)
     files.sort(key=lambda file: file != builder)
     items[:] = [item for file in files for item in by_file[file]]
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_another_test() -> None:
+    """A command that ran in this process may have left handlers that write to what is closed by now."""
+    for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+        for handler in list(getattr(logger, "handlers", ())):
+            if getattr(getattr(handler, "stream", None), "closed", False):
+                logger.removeHandler(handler)  # type: ignore[union-attr]
 
 
 @pytest.fixture
