@@ -1,11 +1,9 @@
 """What every test may use: a home of its own, and one completed tiny home to read or to copy."""
 
-import logging
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +18,10 @@ os.environ.setdefault("RETAIL_ENV", "test")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-# Nothing may depend on the zone of the machine, so no process of the suite is in UTC.
+# Nothing may depend on the zone of the machine: every process that a test starts finds itself somewhere else, and a home
+# that was made in one zone is refreshed and served in another.
 ZONES = {"gw0": "America/New_York", "gw1": "Asia/Kolkata"}
-os.environ["TZ"] = ZONES.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "Asia/Kolkata")
-time.tzset()
+MACHINE = {"TZ": ZONES.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "Asia/Kolkata")}
 
 # A busy machine is no failure, and every machine tries the same examples.
 settings.register_profile("retail", deadline=None, derandomize=True)
@@ -48,15 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for file in files for item in by_file[file]]
 
 
-@pytest.fixture(autouse=True)
-def no_handler_of_another_test() -> None:
-    """A command that ran in this process may have left handlers that write to what is closed by now."""
-    for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
-        for handler in list(getattr(logger, "handlers", ())):
-            if getattr(getattr(handler, "stream", None), "closed", False):
-                logger.removeHandler(handler)  # type: ignore[union-attr]
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """An empty home."""
@@ -75,7 +64,10 @@ def run_retail(
     """Runs the real `retail` command on a home and returns what it printed."""
     completed = subprocess.run(
         [sys.executable, "-m", "retail_assets.cli", *arguments],
-        env=os.environ | {"RETAIL_HOME": str(home_root), "RETAIL_ENV": "test", "COLUMNS": "160"} | (environment or {}),
+        env=os.environ
+        | MACHINE
+        | {"RETAIL_HOME": str(home_root), "RETAIL_ENV": "test", "COLUMNS": "160"}
+        | (environment or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

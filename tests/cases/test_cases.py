@@ -4,14 +4,13 @@ import re
 import runpy
 import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from retail_assets import command_line, terminal
+from retail_assets import command_line
 from retail_assets.cli import app
 from retail_assets.core.settings import read_model
 from retail_assets.resources.lake import Lake
@@ -59,8 +58,6 @@ def test_case(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     case.lay_out(folder, HERE / name)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("RETAIL_HOME", str(home))
-    monkeypatch.setattr(terminal.console, "file", sys.stdout)  # that of this test; they were made before it
-    monkeypatch.setattr(terminal.errors, "file", sys.stderr)
     if (HERE / name / "make.py").exists():
         runpy.run_path(str(HERE / name / "make.py"))
     for command in case.commands:

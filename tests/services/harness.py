@@ -14,6 +14,7 @@ import psutil
 
 from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.serving.processes import answers, service_spec
+from tests.conftest import MACHINE
 
 
 def free_port() -> int:
@@ -46,7 +47,7 @@ class Served:
             self.process = subprocess.Popen(
                 self.spec.command,
                 cwd=PROJECT_ROOT,
-                env=os.environ | dict(self.spec.env) | {"RETAIL_ENV": "test"} | (environment or {}),
+                env=os.environ | MACHINE | dict(self.spec.env) | {"RETAIL_ENV": "test"} | (environment or {}),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

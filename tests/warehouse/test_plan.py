@@ -1,7 +1,6 @@
 """When everything has to be built, and when nothing: a wrong answer is stale gold or a wasted hour."""
 
 import json
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,12 +150,9 @@ def test_days_that_are_asked_for_are_cut_to_those_with_data(lake: Lake) -> None:
             days_with_data(lake, beyond, date.max)
 
 
-def test_whoever_asks_for_days_without_data_is_told(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whoever_asks_for_days_without_data_is_told(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     bronze.create(lake)
     bronze.append(lake, "pos_lines", [bronze.sale(bronze.START)])
-    monkeypatch.setattr(cli.errors, "file", sys.stderr)
     environment = cast(Environment, SimpleNamespace(lake=lake))
     assert cli._days(environment, date.min, date.max) == [bronze.START]
     assert f"no data before or after {bronze.START} to {bronze.START}: only these days" in capsys.readouterr().err
