@@ -18,8 +18,8 @@ os.environ.setdefault("RETAIL_ENV", "test")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-# Nothing may depend on the zone of the machine: every process that a test starts finds itself somewhere else, and a home
-# that was made in one zone is refreshed and served in another.
+# Nothing may depend on the zone of the machine: every process that a test starts finds itself somewhere else, and a
+# home that was made in one zone is refreshed and served in another.
 ZONES = {"gw0": "America/New_York", "gw1": "Asia/Kolkata"}
 MACHINE = {"TZ": ZONES.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "Asia/Kolkata")}
 
