@@ -1,8 +1,11 @@
 """What comes out depends on no clock of the machine: the same bytes whatever its time zone is."""
 
 import hashlib
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -79,6 +82,15 @@ def made(retail: Retail, delivered: Path, home: Path, zone: str) -> dict[str, st
         assert rows
         found[f"{layer}/{name}"] = hashlib.sha256(repr(rows).encode()).hexdigest()
     return found
+
+
+def test_a_process_is_in_utc_wherever_its_machine_is() -> None:
+    asked = "import time, retail_assets; print(time.tzname[0], time.localtime(0).tm_hour)"
+    for zone in (*ZONES, ":America/St_Johns", "EST5EDT", "nowhere"):
+        run = subprocess.run(
+            [sys.executable, "-c", asked], env=os.environ | {"TZ": zone}, capture_output=True, check=True
+        )
+        assert run.stdout == b"UTC 0\n", zone
 
 
 def test_every_zone_makes_the_same_bytes(retail: Retail, delivered: Path, tmp_path: Path) -> None:

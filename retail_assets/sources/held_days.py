@@ -5,7 +5,8 @@ has, one mistyped date would move it for every store. A newest day is held back 
 
 - it has at least `least_share` of the rows of a usual day (the median of its 28 before), and after more than a week
   without any row at least half of a usual day and two rows;
-- or it is one of three such days within a week: then that is what the store sells now.
+- or it is one of three such days within a week: then that is what the store sells now;
+- or the other stores have told of a day a week later: then the rest of it will not come.
 
 The same is asked of the rows of all stores together. Stock that was counted on a day whose sales have not arrived is
 held for a week at most: without them every item would seem to have sold nothing. Held rows stay in bronze; they enter
@@ -78,9 +79,10 @@ HELD = """
         from untold left join three using (together, store_id) group by all
     )
     select '{source}' as source, store_id, business_date, rows, usual_rows,
-        least(believed.until, (select until from believed where together)) as newest_day, '{few}' as why
+        least(believed.until, chain.until) as newest_day, '{few}' as why
     from untold join believed using (together, store_id)
-    where not together and business_date > newest_day"""
+    cross join (select until from believed where together) as chain
+    where not together and business_date > newest_day and business_date > chain.until - 7"""
 
 WITHOUT_SALES = """
     with sold as (

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import DBT, PROJECT_DIR, child_environment, dbt_variables, target_path
+from retail_assets.sources.config import load_contracts
 from retail_assets.sources.held_days import write_held_days
+from retail_assets.sources.tables import ensure_bronze
 from retail_assets.warehouse import state
 from retail_assets.warehouse.errors import WarehouseError
 from retail_assets.warehouse.manifest import gold_marts, is_by_day, load_manifest
@@ -45,6 +47,7 @@ def build_warehouse(
     blocking tests fails; gold then stays as it was.
     """
     started = time.monotonic()
+    ensure_bronze(lake, load_contracts())  # a home that is older than a column gets it before dbt asks for it
     write_held_days(lake)
     write_calendar(lake)
     plan = make_plan(lake, home, days, full)

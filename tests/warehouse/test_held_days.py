@@ -93,6 +93,18 @@ def test_a_day_of_one_small_store_is_none_of_the_chain(empty: Lake) -> None:
     assert held(empty) == {("pos_lines", "S-3", 395)}, "a tenth of the chain has told of its next day"
 
 
+def test_the_last_hours_of_a_store_that_closed_are_not_held_for_ever(empty: Lake) -> None:
+    for store in range(4):
+        sell(empty, dict.fromkeys(range(30), 40), f"S-{store}")
+    sell(empty, {30: 2}, "S-0")
+    for store in range(1, 4):
+        sell(empty, dict.fromkeys(range(30, 37), 40), f"S-{store}")
+    assert held(empty) == {("pos_lines", "S-0", 30)}
+    for store in range(1, 4):
+        sell(empty, {37: 40}, f"S-{store}")
+    assert held(empty) == set()
+
+
 def test_old_days_are_history_whatever_they_look_like(empty: Lake) -> None:
     sell(empty, dict.fromkeys(range(30), 40) | {12: 1})
     assert held(empty) == set()
