@@ -19,8 +19,10 @@ DASK = "RETAIL_DASK"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
-ODD = re.compile(r"[%#?;\[\]\\|^]")
-"""Signs in a path that delta-rs, DuckDB, SQLite or dbt take for something else: they use another folder, or stop."""
+ODD = re.compile(r"[#?\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""Signs in a path that delta-rs or DuckDB take for something else: they use another folder, or stop. Both follow links and
+make URLs of what they find, so no other name of the folder would help.
+"""
 
 
 class UnavailableEnvironment(RetailError):
@@ -40,9 +42,9 @@ class Home(BaseModel):
         path = Path(root).expanduser().resolve()
         if found := ODD.search(str(path)):
             raise UnavailableEnvironment(
-                f"no home can be below a folder with {found.group()} in its name: its tables would lie elsewhere",
+                f"no home can be below a folder with {found.group()!r} in its name: its tables would lie elsewhere",
                 where=str(path),
-                todo="name a folder without any of % # ? ; [ ] \\ | ^",
+                todo="name a folder without any of # ? [ ] \\ | ^, control characters, and % before two hexadecimal digits",
             )
         return cls(root=path)
 

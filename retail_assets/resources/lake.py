@@ -58,6 +58,11 @@ class Lake(BaseModel):
             raise LakeError(f"{layer!r} is not a layer of the lake", todo=f"use one of {', '.join(LAYERS)}")
         return f"{self.uri}/{layer}/{name}"
 
+    @property
+    def url(self) -> str:
+        """The lake for DuckDB's `delta_scan`, which reads even a local path as a URL: `%` and `#` in it are escaped."""
+        return self.uri if "://" in self.uri else Path(self.uri).absolute().as_uri()
+
     def exists(self, layer: str, name: str) -> bool:
         """Whether `layer/name` has a first commit."""
         from deltalake import DeltaTable
@@ -204,8 +209,9 @@ class Lake(BaseModel):
 
     def scan(self, layer: str, name: str, version: int | None = None) -> str:
         """The SQL table expression that reads `layer/name`, at `version` if given."""
-        uri = self.table_uri(layer, name).replace("'", "''")
-        return f"delta_scan('{uri}', version => {version})" if version is not None else f"delta_scan('{uri}')"
+        self.table_uri(layer, name)  # refuses a layer there is not
+        url = f"{self.url}/{layer}/{name}".replace("'", "''")
+        return f"delta_scan('{url}', version => {version})" if version is not None else f"delta_scan('{url}')"
 
     def query(self, sql: str) -> pa.Table:
         """Runs one statement on a connection of its own and returns an Arrow table."""

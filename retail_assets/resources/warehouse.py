@@ -23,7 +23,7 @@ def dbt_variables(home: Home, lake: Lake) -> dict[str, str]:
     """The environment variables dbt_project/profiles.yml and its macros read, and where dbt keeps its own files."""
     return {
         "RETAIL_WAREHOUSE_FILE": str(home.warehouse),
-        "RETAIL_LAKE": lake.uri,
+        "RETAIL_LAKE": lake.url,
         "RETAIL_DUCKDB_EXTENSIONS": str(EXTENSIONS),
         "DBT_TARGET_PATH": str(target_path(home)),
         "DBT_LOG_PATH": str(target_path(home)),

@@ -142,7 +142,7 @@ def _view(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reade
     if written == "json":
         _json_table(connection, name, place)
     else:
-        connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet({literal(duck.exact(place))})")
+        connection.execute(f"CREATE VIEW {quoted(name)} AS FROM {_parquet_rows(place)}")
     return told
 
 
@@ -185,7 +185,7 @@ def _refuse_problems(piece: Slice) -> None:
 
 def _json_table(connection: duckdb.DuckDBPyConnection, name: str, place: Path) -> None:
     """The objects written to `place` as a table whose strings, and what is a string somewhere, stay text."""
-    raw = f"(SELECT row_number() OVER () AS line, {Own.RAW} AS raw FROM read_parquet({literal(duck.exact(place))}))"
+    raw = f"(SELECT row_number() OVER () AS line, {Own.RAW} AS raw FROM {_parquet_rows(place)})"
     bad = f"SELECT min(line) FROM {raw} WHERE NOT json_valid(raw) OR json_type(raw) <> 'OBJECT'"
     (line,) = connection.execute(bad).fetchone() or (None,)
     if line is not None:
@@ -202,9 +202,14 @@ def _parquet(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile) ->
     header = header_of(pq.read_schema(file.path).names, file.feed)
     if header.problem is not None:
         raise Unusable(header.problem)
-    source = f"read_parquet({literal(duck.exact(file.path))})"
-    connection.execute(f"CREATE VIEW {quoted(name)}({', '.join(map(quoted, header.names))}) AS FROM {source}")
+    columns = ", ".join(map(quoted, header.names))
+    connection.execute(f"CREATE VIEW {quoted(name)}({columns}) AS FROM {_parquet_rows(file.path)}")
     return header.told()
+
+
+def _parquet_rows(path: Path) -> str:
+    """SQL for the rows of one Parquet file: a folder above it that is called `year=2024` is no column."""
+    return f"read_parquet({literal(duck.exact(path))}, hive_partitioning = false)"
 
 
 def _is_plain(path: Path) -> bool:
@@ -221,11 +226,11 @@ def _guessed(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, re
         text = Path(folder, "text.parquet")
         told, _ = _written(file, reader, text)
         plain_csv = Path(folder, "plain.csv")
-        place, there = literal(duck.exact(text)), literal(str(plain_csv))
-        connection.execute(f"COPY (FROM read_parquet({place})) TO {there} (HEADER, DELIMITER ',', QUOTE '\"')")
+        there = literal(str(plain_csv))
+        connection.execute(f"COPY (FROM {_parquet_rows(text)}) TO {there} (HEADER, DELIMITER ',', QUOTE '\"')")
         connection.execute(
             f"CREATE TEMP TABLE {quoted(name)} AS FROM read_csv({literal(duck.exact(plain_csv))}, header = true, "
-            "delim = ',', quote = '\"', escape = '\"', comment = '', sample_size = -1)"
+            "delim = ',', quote = '\"', escape = '\"', comment = '', sample_size = -1, hive_partitioning = false)"
         )
     return told
 
