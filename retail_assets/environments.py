@@ -20,8 +20,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
 ODD = re.compile(r"[#?\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-"""Signs in a path that delta-rs or DuckDB take for something else: they use another folder, or stop. Both follow links and
-make URLs of what they find, so no other name of the folder would help.
+"""Signs in a path that delta-rs or DuckDB take for something else: they use another folder, or stop. Both follow links
+and make URLs of what they find, so no other name of the folder would help.
 """
 
 
@@ -44,7 +44,7 @@ class Home(BaseModel):
             raise UnavailableEnvironment(
                 f"no home can be below a folder with {found.group()!r} in its name: its tables would lie elsewhere",
                 where=str(path),
-                todo="name a folder without any of # ? [ ] \\ | ^, control characters, and % before two hexadecimal digits",
+                todo="use a folder without # ? [ ] \\ | ^, control characters, or % before two hexadecimal digits",
             )
         return cls(root=path)
 

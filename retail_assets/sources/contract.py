@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from retail_assets.core.settings import as_written
 from retail_assets.sources.names import printed
@@ -144,8 +144,8 @@ class Key(Strict):
 class Dialect(Strict):
     """How a file spells its values. Time formats are strptime's; without one ISO 8601 is expected.
 
-    `skip_lines` is how many lines of title stand above the header; empty ones and Excel's `sep=;` are no header anyway.
-    `header` names the columns of CSV files that have no header.
+    `skip_lines` is how many lines of title stand above the header, or `header_row` is the number of the header's line;
+    empty ones and Excel's `sep=;` are no header anyway. `header` names the columns of CSV files that have no header.
     """
 
     delimiter: Delimiter = ","
@@ -156,7 +156,20 @@ class Dialect(Strict):
     nulls: tuple[str, ...] = ("",)
     ends_with_newline: bool = True
     skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
+    header_row: Annotated[int, Field(ge=1, le=1_001)] | None = None
     header: Annotated[tuple[Heading, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_word_for_the_header(self) -> "Dialect":
+        if self.header_row is not None and (self.skip_lines or self.header is not None):
+            other = "skip_lines" if self.skip_lines else "header"
+            raise ValueError(f"`header_row` and `{other}` say where the header is, each in its way: keep one of them")
+        return self
+
+    @property
+    def lines_above(self) -> int:
+        """How many lines of title stand above the header."""
+        return self.skip_lines if self.header_row is None else self.header_row - 1
 
 
 class Expression(Strict):

@@ -128,7 +128,8 @@ def raw_of(path: Path, feed: Feed, root: Path) -> RawFile:
 
 def _without_titles(feed: Feed, kind: str) -> Feed:
     """`feed` for files beside its own: the lines of title and the names for want of a header are those of its own."""
-    dialect = feed.dialect.model_copy(update={"skip_lines": 0, "header": None, "ends_with_newline": False})
+    own = {"skip_lines": 0, "header_row": None, "header": None, "ends_with_newline": False}
+    dialect = feed.dialect.model_copy(update=own)
     return feed.model_copy(update={"dialect": dialect, "format": kind, "ignored": ()})
 
 

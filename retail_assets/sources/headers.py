@@ -55,7 +55,7 @@ class Header:
 def above_header(data: bytes | memoryview, dialect: Dialect) -> int:
     """How many lines at the beginning of a CSV file are above its header. Raises NoHeader for another `sep=`."""
     lines = bytes(data[:SEARCHED]).split(b"\n")
-    count = min(dialect.skip_lines, len(lines) - 1)
+    count = min(dialect.lines_above, len(lines) - 1)
     while count < len(lines) - 1:
         line = lines[count].strip(b" \t\r")
         separator = SEPARATOR.fullmatch(line)

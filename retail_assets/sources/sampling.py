@@ -66,7 +66,7 @@ def header_below(file: Path, feed: Feed) -> int | None:
         cells = {cell.strip().strip('"') for cell in line.split(feed.dialect.delimiter)}
         if len(cells & wanted) > found:
             best, found = number, len(cells & wanted)
-    return best if found > 1 and best > feed.dialect.skip_lines + 1 else None
+    return best if found > 1 and best > feed.dialect.lines_above + 1 else None
 
 
 def row_for_header(file: Path, feed: Feed) -> str | None:
