@@ -53,6 +53,7 @@ CHECKS = [
     pricing_checks,
     lineage_checks,
     serving_checks,
+    store_assets,
 ]
 
 

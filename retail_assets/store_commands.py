@@ -96,7 +96,7 @@ def _say(line: str) -> None:
 
 @stores_app.callback()
 def stores(context: typer.Context, as_json: Json = False) -> None:
-    """How each store was doing when it last reported: health, version, latency and failures."""
+    """How each store is doing: whether it has what the centre says now, health, version, latency and failures."""
     if context.invoked_subcommand is not None:
         return
     reports = reported(current())
@@ -139,6 +139,18 @@ def token(
     if not target.startswith(STORE):
         raise RetailError(f"{target} is not a store", todo=f"a store is {STORE}<store id>")
     say(tokens.issue(target))
+
+
+@stores_app.command()
+def rotate() -> None:
+    """Make a new key that this centre signs with; stores follow by themselves, tokens stay as they are.
+
+    The key before it is forgotten. If somebody else may have had it, give every store a new token as well.
+    """
+    from retail_assets.serving.store_centre import folder_of
+    from retail_assets.serving.store_keys import CentreKeys
+
+    console.print(f"this centre signs with a new key, {CentreKeys(folder_of(current())).rotate()}, from now on")
 
 
 def reported(environment: Environment) -> "list[StoreReport]":

@@ -86,7 +86,12 @@ def retail() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 @pytest.fixture(scope="session")
 def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a tiny home after the whole graph has run. Read it only; `tiny_copy` is for writers."""
+    """The root of a tiny home after the whole graph has run. Read it only; `tiny_copy` is for writers.
+
+    RETAIL_TINY_HOME names one that was made before (`retail demo --scale tiny`), for those who write tests.
+    """
+    if made := os.environ.get("RETAIL_TINY_HOME"):
+        return Path(made)
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent

@@ -141,8 +141,8 @@ class Lake(BaseModel):
         partition_by: Sequence[str] = (),
         metadata: dict[str, str] | None = None,
     ) -> int:
-        """Appends `data` in one commit and returns the new Delta version."""
-        return self._write(layer, name, data, partition_by, metadata, mode="append")
+        """Appends `data` in one commit and returns the new Delta version; a new column of it is added to the table."""
+        return self._write(layer, name, data, partition_by, metadata, mode="append", schema_mode="merge")
 
     def overwrite(
         self,

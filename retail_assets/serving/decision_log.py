@@ -21,7 +21,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.background import Every
 from retail_assets.serving.decision_rows import DecisionLogError, encode
-from retail_assets.serving.decision_spool import Append, Writer, append_once, count_lines, read_segment, recover
+from retail_assets.serving.decision_spool import Append, Writer, append_once, count_lines, recover
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Backlog:
     shipped_rows: int = 0
     recovered_rows: int = 0
     torn_lines: int = 0
+    refused_segments: int = 0
     failures: int = 0
     oldest_at: datetime | None = None
 
@@ -198,11 +199,10 @@ class DecisionLog:
         return append_once(self._lake, product, rows, app_id, number)
 
     def _ship_one(self, segment: _Segment) -> None:
-        rows, torn = read_segment(segment.path)
-        self.backlog.torn_lines += torn
-        if rows.num_rows and self._append(self.product, rows, self._writer.app_id, segment.number):
-            self.backlog.shipped_rows += rows.num_rows
-        self._writer.drop(segment.path)
+        shipped = self._writer.ship(self._append, self.product, segment.path)
+        self.backlog.torn_lines += shipped.torn
+        self.backlog.shipped_rows += shipped.rows
+        self.backlog.refused_segments += shipped.refused
 
     def _measure(self) -> None:
         with self._gate:

@@ -8,17 +8,41 @@ import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
+from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import DECISION_SCHEMA, decode
+from retail_assets.serving.decision_identity import news, stored
+from retail_assets.serving.decision_rows import DECISION_SCHEMA, DecisionLogError, decode
 
 logger = logging.getLogger(__name__)
 
+IDENTITY, NAME = "writer.json", "decision-log/"
 SHIPPED = "shipped"
+REFUSED = "refused"
 Append = Callable[[str, pa.Table, str, int], bool]
-"""Product, rows, writer and segment number -> whether they were added; those that are there already are not."""
+"""Product, rows, writer and segment number -> whether they were added; those that are there already are not.
+
+Raises WentBackwards and SegmentRefused, and other errors where the same segment may be sent again later.
+"""
+
+
+class WentBackwards(DecisionLogError):
+    """A writer used a segment number for something else before: its disk was restored from a backup, or copied."""
+
+
+class SegmentRefused(DecisionLogError):
+    """A segment that will never be taken, however often it is sent."""
+
+
+class Shipped(NamedTuple):
+    """What became of a segment: how many decisions it added, how many torn lines it had, whether it was refused."""
+
+    rows: int
+    torn: int
+    refused: bool = False
 
 
 class Writer:
@@ -54,18 +78,52 @@ class Writer:
     def shipped(self) -> int:
         """The number of the last segment that arrived where it was sent; 0 before the first."""
         file = self.folder / SHIPPED
-        return int(file.read_text()) if file.exists() else 0
+        said = file.read_text(errors="replace") if file.exists() else "0"
+        if said.isdecimal():
+            return int(said)
+        logger.error("%s does not hold a number: a new stream of decisions begins", file)
+        self.renew()
+        return 0
 
     def drop(self, path: Path) -> None:
         """Deletes a segment that arrived, after its number was kept: a number is never given to two segments."""
-        partial = self.folder / f"{SHIPPED}.partial"
-        with partial.open("w") as file:
-            file.write(path.stem)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.folder / SHIPPED)
-        self.sync_names()
+        durable.write(self.folder / SHIPPED, path.stem.encode())
         path.unlink()
+
+    def renew(self) -> None:
+        """Begins a new stream: the numbers go on, under a name that nobody has used."""
+        durable.write(self.folder / IDENTITY, json.dumps({"app_id": _new_name()}).encode())
+        self.app_id = _identity(self.folder)
+
+    def set_aside(self, path: Path, reason: str) -> None:
+        """Keeps a segment that will never be taken, with the reason, where nothing sends it again."""
+        aside = self.folder / REFUSED
+        aside.mkdir(exist_ok=True)
+        durable.write(aside / f"{path.stem}.txt", reason.encode())
+        path.replace(aside / path.name)
+        self.sync_names()
+
+    def ship(self, append: Append, product: str, path: Path) -> Shipped:
+        """Sends one segment and deletes it when it arrived; where it can never arrive it is set aside.
+
+        A writer that is told that it went backwards begins a new stream and sends the segment again.
+        """
+        rows, torn = read_segment(path)
+        added = False
+        try:
+            if rows.num_rows:
+                try:
+                    added = append(product, rows, self.app_id, int(path.stem))
+                except WentBackwards as error:
+                    logger.error("%s begins a new stream: %s", self.folder, error)
+                    self.renew()
+                    added = append(product, rows, self.app_id, int(path.stem))
+        except SegmentRefused as error:
+            logger.error("%s is set aside: %s", path, error)
+            self.set_aside(path, str(error))
+            return Shipped(0, torn, refused=True)
+        self.drop(path)
+        return Shipped(rows.num_rows if added else 0, torn)
 
     def release(self) -> None:
         """Gives the folder back."""
@@ -74,24 +132,49 @@ class Writer:
 
 def _identity(folder: Path) -> str:
     """A name for this writer that survives restarts and is never reused by another folder."""
-    path = folder / "writer.json"
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"app_id": f"decision-log/{uuid.uuid4()}"}))
-        partial.replace(path)
-    return json.loads(path.read_text())["app_id"]
+    path = folder / IDENTITY
+    try:
+        return _named(path)
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError) as error:
+        logger.error("%s does not name a writer (%s): a new stream of decisions begins", path, error)
+    durable.write(path, json.dumps({"app_id": _new_name()}).encode())
+    return _named(path)
+
+
+def _named(path: Path) -> str:
+    name = json.loads(path.read_bytes())["app_id"]
+    if not isinstance(name, str) or not name.startswith(NAME):
+        raise ValueError(f"{name!r} is no name")
+    return name
+
+
+def _new_name() -> str:
+    return f"{NAME}{uuid.uuid4()}"
 
 
 def append_once(lake: Lake, product: str, rows: pa.Table, app_id: str, number: int) -> bool:
-    """Appends `rows` to `decisions/<product>` unless segment `number` of `app_id`, or a later one, is there already.
+    """Appends what `decisions/<product>` does not have of segment `number` of `app_id`.
 
-    One commit; returns whether it wrote. Segments of one writer must come in order.
+    One commit; returns whether it wrote. Segments of one writer must come in order. Raises WentBackwards for a number
+    that the writer has used, where not all of `rows` are there: it stood for others.
     """
     from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
     lake.ensure("decisions", product, DECISION_SCHEMA, partition_by=["business_date"])
     table = lake.open("decisions", product)
-    if (table.transaction_version(app_id) or 0) >= number:
+    before = table.transaction_version(app_id)
+    if not before or before >= number:  # a new stream may bring what came by an earlier one
+        found = news(rows, stored(table, rows))
+        if before and (found.rows.num_rows or found.contradicting.num_rows):
+            raise WentBackwards(f"{app_id} has written segments up to {before}, and now has other rows as {number}")
+        if found.contradicting.num_rows:
+            raise SegmentRefused(
+                f"{found.contradicting.num_rows} decisions have ids that the log has for other decisions"
+            )
+        rows = found.rows
+    if not rows.num_rows:
         return False
     write_deltalake(
         table,
@@ -153,10 +236,8 @@ def recover(append: Append, product: str, folder: Path) -> int:
         writer = Writer.claim(place)
         if writer is None:
             continue
-        for path in writer.segments():
-            rows, _ = read_segment(path)
-            if rows.num_rows and append(product, rows, writer.app_id, int(path.stem)):
-                added += rows.num_rows
-            writer.drop(path)
-        writer.release()
+        try:
+            added += sum(writer.ship(append, product, path).rows for path in writer.segments())
+        finally:
+            writer.release()
     return added

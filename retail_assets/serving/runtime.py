@@ -176,6 +176,7 @@ class Runtime(Generic[Model]):
             "decision_log_backlog_seconds": ("Age of the oldest sealed segment", waiting),
             "decision_log_shipped_rows": ("Decisions moved to the lake since the start", backlog.shipped_rows),
             "decision_log_recovered_rows": ("Decisions found from a process that died", backlog.recovered_rows),
+            "decision_log_refused_segments": ("Segments that the centre will never take", backlog.refused_segments),
             "decision_log_failures": ("Attempts to reach the lake that failed", backlog.failures),
             "cache_age_seconds": ("Time since gold was last looked at", monotonic() - self.refreshed_at),
             "refresh_failures": ("Looks at gold that failed", self._refreshing.failures),

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 AGAIN_AFTER_S = 1.0
 TELL_EVERY_S = 10.0
+LOOK_THROUGH_EVERY_S = 3600.0
+LOOK_SOONER_S = 60.0  # where a service says that something is wrong
 LOCAL_WITHIN_S = 2.0
 
 
@@ -46,6 +49,8 @@ class StoreAgent:
         self._following, self._telling = Link.of(environment, target), Link.of(environment, target)
         self.copy = StoreCopy(environment, self._following, most_bytes_per_s)
         self._services = dict(services)
+        self._looked_at: float | None = None
+        self._doubtful = False
         self._say = say
         self._line_is_up: bool | None = None
         self._stopped = threading.Event()
@@ -54,6 +59,9 @@ class StoreAgent:
 
     def first_copy(self) -> None:
         """Waits until there is something to answer from: at once where an earlier run has left a copy."""
+        self._look_through()
+        if self.copy.broken:  # mended before anything answers from it, if the line is up
+            self._follow()
         while self.copy.etag is None and not self._stopped.is_set():
             self._follow()
 
@@ -73,8 +81,9 @@ class StoreAgent:
 
     def _follow(self) -> None:
         """One question to the centre, held open until there is news; a pause where the line is down."""
+        self._look_through()
         try:
-            bundle = self._following.bundle(self.copy.etag, wait_s=WAIT_S)
+            bundle = self._following.bundle(self.copy.tag, wait_s=WAIT_S)
             self._heard()
             while bundle is not None:
                 bundle = self._take(bundle)
@@ -88,8 +97,18 @@ class StoreAgent:
         except Superseded as superseded:
             return superseded.bundle
         self.taken_at = datetime.now(UTC)
+        self.last_failure = None
         self._say(f"{self.target} holds {bundle.etag[:12]}")
         return None
+
+    def _look_through(self) -> None:
+        """Now and then, and soon after a service refused something: are the files of the copy what they were?"""
+        due = LOOK_SOONER_S if self._doubtful else LOOK_THROUGH_EVERY_S
+        now = time.monotonic()
+        if self._looked_at is None or now - self._looked_at >= due:
+            self._looked_at, self._doubtful = now, False
+            for broken in self.copy.look_through():
+                self._say(f"{self.target}: {broken} is broken on this disk and is fetched anew")
 
     def _heard(self) -> None:
         if self._line_is_up is not True:
@@ -101,8 +120,9 @@ class StoreAgent:
         self.failures += 1
         what = error.what if isinstance(error, RetailError) else f"{type(error).__name__}: {error}"
         if isinstance(error, LineDown):
-            if self._line_is_up is not False:
-                self._say(f"{self.target}: {what}; it answers from its copy")
+            if self._line_is_up is not False or what != self.last_failure:
+                goes_on = "it answers from its copy" if self.copy.etag else "it waits for its first copy"
+                self._say(f"{self.target}: {what}; {goes_on}")
             self._line_is_up = False
         elif what != self.last_failure:
             logger.error("%s: %s", self.target, error)
@@ -116,17 +136,20 @@ class StoreAgent:
 
     def status(self) -> StoreStatus:
         """The word of this store now."""
+        services = {product: service_status(url) for product, url in self._services.items()}
+        self._doubtful = any(one.refused or (one.up and not one.ready) for one in services.values())
         return StoreStatus(
             target=self.target,
             started_at=self._started_at,
-            etag=self.copy.etag,
+            etag=None if self.copy.broken else self.copy.etag,
+            broken=self.copy.broken,
             taken_at=self.taken_at,
             fetching=self.copy.fetching,
             fetched_bytes=self.copy.fetched_bytes,
             resumed_bytes=self.copy.resumed_bytes,
             failures=self.failures,
             last_failure=self.last_failure,
-            services={product: service_status(url) for product, url in self._services.items()},
+            services=services,
         )
 
     def close(self) -> None:
@@ -159,6 +182,7 @@ def service_status(url: str) -> ServiceStatus:
         p50_ms=percentile_ms(samples, 0.5),
         p99_ms=percentile_ms(samples, 0.99),
         waiting_decisions=int(waiting),
+        refused_segments=int(samples.get("retail_decision_log_refused_segments", [({}, 0.0)])[0][1]),
     )
 
 

@@ -1,21 +1,23 @@
 """What a store needs to answer by itself, as one document: releases, models and tables, each file named by its hash.
 
-A bundle is a pure function of the lake, the model store and the target: the same state gives the same bytes, so that a
-store fetches only what is new to it.
+What a bundle names is a pure function of the lake, the model store and the target: the same state gives the same bytes,
+so that a store fetches only what is new to it. Its number says which of two is the newer.
 """
 
 import json
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import sha256
 from retail_assets.serving.ledger import Release
 
 Sha256 = Field(pattern="^[0-9a-f]{64}$")
-Name = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=120)
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=120)]
+"""A plain name: of one file or folder, never a way to another."""
+MOST_BLOB_BYTES = 8 << 30
 
 
 class StoreError(RetailError):
@@ -28,7 +30,7 @@ class Blob(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str = Sha256
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=MOST_BLOB_BYTES)
 
     @classmethod
     def of(cls, content: bytes) -> "Blob":
@@ -41,9 +43,9 @@ class CarriedTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layer: str = Name
-    name: str = Name
-    partition_by: tuple[str, ...] = ()
+    layer: Literal["gold", "ops", "decisions"]
+    name: Name
+    partition_by: tuple[Name, ...] = ()
     blob: Blob
 
 
@@ -52,9 +54,9 @@ class CarriedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    product: str = Name
-    version: str = Name
-    files: dict[str, Blob]
+    product: Name
+    version: Name
+    files: dict[Name, Blob]
 
 
 class TableName(NamedTuple):
@@ -67,20 +69,29 @@ class TableName(NamedTuple):
 class Bundle(BaseModel):
     """Everything one store holds. `releases` are the ledger's rows of its target and of those it follows, oldest first.
 
-    `models` are the versions that it answers with, asks in the shadow, or can go back to without its line.
+    `models` are the versions that it answers with, asks in the shadow, or can go back to without its line. `number`
+    only ever rises for a store, `made_at` is when the centre first wanted this.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     target: str
+    number: int = Field(default=0, ge=0, lt=2**63)
+    made_at: AwareDatetime | None = None
     releases: tuple[Release, ...]
     models: tuple[CarriedModel, ...]
     tables: tuple[CarriedTable, ...]
 
     @cached_property
     def etag(self) -> str:
-        """A name for exactly this content."""
-        return sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode())[:32]
+        """A name for exactly this content, whatever its number."""
+        content = self.model_dump(mode="json", exclude={"number", "made_at"})
+        return sha256(json.dumps(content, sort_keys=True).encode())[:32]
+
+    @property
+    def tag(self) -> str:
+        """A name for this content at its place in the order."""
+        return f"{self.etag}.{self.number}"
 
     def blobs(self) -> dict[str, Blob]:
         """Every file by its hash."""

@@ -3,8 +3,6 @@
 import hmac
 import json
 import logging
-import os
-import re
 import secrets
 import threading
 import time
@@ -12,21 +10,21 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from retail_assets.core.manifest import sha256
 from retail_assets.environments import Environment
 from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.gold_inputs import READS
+from retail_assets.resources import durable
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.arms import routes
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from retail_assets.serving.ledger import Ledger, Release, answering, versions_of
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError, TableName
-from retail_assets.serving.store_status import Statuses, StoreReport, StoreStatus, report
+from retail_assets.serving.store_keys import CentreKeys, SignedBundle
+from retail_assets.serving.store_landing import LandedDecisions, set_aside
+from retail_assets.serving.store_numbers import BundleNumbers
+from retail_assets.serving.store_status import Statuses, StoreReport, StoreStatus, Wanted, report
 from retail_assets.serving.store_tables import BY_DAY, parquet, sources, store_tables
 from retail_assets.serving.targets import STORE, Targets
 from retail_assets.serving.versions import Versions
@@ -36,7 +34,7 @@ logger = logging.getLogger(__name__)
 KEPT_VERSIONS = 3
 KEPT_BLOB_DAYS = 7
 TOKENS = "tokens.json"
-WRITER = re.compile(r"^decision-log/[0-9a-f-]{36}$")
+NUMBERS = "bundles"
 
 
 def folder_of(environment: Environment) -> Path:
@@ -45,14 +43,18 @@ def folder_of(environment: Environment) -> Path:
 
 
 class Tokens:
-    """One token per store, of which only the sha256 is kept. A new one replaces the old: that is how one is revoked."""
+    """One token per store, of which only the sha256 is kept. A new one replaces the old: that is how one is revoked.
+
+    A token is a secret and, behind a dot, the public key of the centre, by which the store knows its bundles.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / TOKENS
+        self._keys = CentreKeys(folder)
 
     def issue(self, target: str) -> str:
         """Makes a token for a store and returns it: the only time it can be seen."""
-        token = secrets.token_urlsafe(32)
+        token = f"{secrets.token_urlsafe(32)}.{self._keys.public}"
         self._write(self._read() | {target: sha256(token.encode())})
         return token
 
@@ -76,11 +78,7 @@ class Tokens:
         return found
 
     def _write(self, known: dict[str, str]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".partial")
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(known, indent=1, sort_keys=True))
-        partial.replace(self._file)
+        durable.write(self._file, json.dumps(known, indent=1, sort_keys=True), mode=0o600)
 
 
 class Centre:
@@ -91,6 +89,8 @@ class Centre:
         self.tokens = Tokens(folder_of(environment))
         self.statuses = Statuses(folder_of(environment) / "status")
         self.landed = LandedDecisions(environment)
+        self._keys = CentreKeys(folder_of(environment))
+        self._numbers = BundleNumbers(folder_of(environment) / NUMBERS)
         self._lake = environment.lake
         self._ledger = Ledger(environment.lake)
         self._models = ModelStore.at(environment.home.models)
@@ -145,7 +145,12 @@ class Centre:
             earlier = versions_of(answering(log, product, chain))[-KEPT_VERSIONS:]
             models += [found for v in dict.fromkeys([*wanted, *earlier]) if (found := self._model(product, v))]
         releases = tuple(release for release in log if release.target in chain)
-        return Bundle(target=target, releases=releases, models=tuple(models), tables=tables)
+        wanted_now = Bundle(target=target, releases=releases, models=tuple(models), tables=tables)
+        return self._numbers.numbered(wanted_now)
+
+    def signed(self, bundle: Bundle) -> SignedBundle:
+        """The bundle as its store will believe it."""
+        return self._keys.sign(bundle)
 
     def _model(self, product: str, version: str) -> CarriedModel | None:
         """The files of a version; None for one that cannot be trusted: stores that are told to use it refuse it."""
@@ -188,10 +193,7 @@ class Centre:
         if path.exists():
             path.touch()
             return
-        self._blobs.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{threading.get_ident()}.partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        durable.write(path, content)
 
     def prune(self) -> None:
         """Deletes files of tables that no bundle has named for KEPT_BLOB_DAYS."""
@@ -217,81 +219,6 @@ class Centre:
         self.statuses.put(status)
 
 
-class LandedDecisions:
-    """Segments of decisions that stores have sent: safe on this disk when it says so, in the lake a moment later.
-
-    Many segments of many stores move in one commit, which carries every writer's newest segment number as a Delta
-    application transaction: a segment that arrives again, before or after, adds nothing.
-    """
-
-    def __init__(self, environment: Environment) -> None:
-        self.moved_rows = 0
-        self._lake = environment.lake
-        self._folder = environment.home.root / "spool" / "stores"
-        self._moving = threading.Lock()
-
-    def take(self, target: str, product: str, writer: str, number: int, content: bytes) -> None:
-        """Lands one segment (a Parquet file of DECISION_SCHEMA). Raises StoreError when it is not the store's own."""
-        if not WRITER.match(writer) or product not in ReleaseConfig.load().products() or number < 1:
-            raise StoreError(f"{product} {writer} {number} names no segment of decisions")
-        _require_own(content, target, product)
-        path = self._folder / product / writer.removeprefix("decision-log/") / f"{number:012d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-
-    def move(self) -> int:
-        """Moves everything that has landed to the lake, one commit per product; returns the rows that were added."""
-        with self._moving:
-            added = sum(self._move(folder) for folder in sorted(self._folder.glob("*")))
-        self.moved_rows += added
-        return added
-
-    def _move(self, folder: Path) -> int:
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
-
-        files = sorted(folder.glob("*/*.parquet"))
-        if not files:
-            return 0
-        self._lake.ensure("decisions", folder.name, DECISION_SCHEMA, partition_by=["business_date"])
-        table = self._lake.open("decisions", folder.name)
-        newest: dict[str, int] = {}
-        new = []
-        for path in files:
-            writer, number = f"decision-log/{path.parent.name}", int(path.stem)
-            if number > (table.transaction_version(writer) or 0):
-                new.append(pq.read_table(path, partitioning=None).cast(DECISION_SCHEMA))
-                newest[writer] = number
-        if new:
-            write_deltalake(
-                table,
-                pa.concat_tables(new),
-                mode="append",
-                schema_mode="merge",
-                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
-                commit_properties=CommitProperties(app_transactions=[Transaction(w, n) for w, n in newest.items()]),
-            )
-        for path in files:
-            path.unlink()
-        return sum(rows.num_rows for rows in new)
-
-
-def _require_own(content: bytes, target: str, product: str) -> None:
-    try:
-        rows = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"a segment of {target} is not a Parquet file: {error}") from error
-    if rows.schema.remove_metadata() != DECISION_SCHEMA:
-        raise StoreError(f"a segment of {target} has other columns than decisions have")
-    for column, own in (("store_id", target.removeprefix(STORE)), ("product", product)):
-        if set(rows[column].unique().to_pylist()) - {own}:
-            raise StoreError(f"a segment of {target} has rows of another {column} than {own}")
-
-
 def wanted_versions(environment: Environment, targets: Sequence[str]) -> dict[str, dict[str, str | None]]:
     """Target -> product -> the version that the ledger gives it."""
     config, rows = ReleaseConfig.load(), Ledger(environment.lake).log()
@@ -306,8 +233,16 @@ def wanted_versions(environment: Environment, targets: Sequence[str]) -> dict[st
 
 def store_reports(environment: Environment, now: datetime | None = None) -> list[StoreReport]:
     """Every store that has a token or ever called, by name, as it is now."""
-    statuses, tokens = Statuses(folder_of(environment) / "status"), Tokens(folder_of(environment))
+    folder = folder_of(environment)
+    statuses, tokens, numbers = Statuses(folder / "status"), Tokens(folder), BundleNumbers(folder / NUMBERS)
     targets = sorted({*statuses.targets(), *tokens.targets()})
-    wanted = wanted_versions(environment, targets) if targets else {}
+    versions = wanted_versions(environment, targets) if targets else {}
+    aside = set_aside(environment)
     moment = now or datetime.now(UTC)
-    return [report(target, statuses.get(target), wanted[target], moment) for target in targets]
+    reports = []
+    for target in targets:
+        heard = statuses.get(target)
+        behind = numbers.behind(target, heard.status.etag if heard is not None else None)
+        wanted = Wanted(versions[target], behind, tuple(one.reason for one in aside if one.target == target))
+        reports.append(report(target, heard, wanted, moment))
+    return reports

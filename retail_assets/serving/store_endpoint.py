@@ -20,6 +20,7 @@ from starlette.routing import Route
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
 from retail_assets.serving.background import Every
+from retail_assets.serving.decision_spool import WentBackwards
 from retail_assets.serving.json_body import BOM, parsed
 from retail_assets.serving.ledger import LedgerError
 from retail_assets.serving.refusals import CUT_OFF, Refusal, messages, options, wrong_method
@@ -93,7 +94,13 @@ def create_app(environment: Environment) -> Starlette:
         Route(f"{store}/decisions/{{product}}/{{writer}}/{{number}}", _decisions, methods=["PUT"]),
         Route(f"{store}/status", _status, methods=["PUT"]),
     ]
-    handlers = {StoreError: _refused, LedgerError: _unknown, HTTPException: _http, ClientDisconnect: _gone}
+    handlers = {
+        StoreError: _refused,
+        WentBackwards: _conflicting,
+        LedgerError: _unknown,
+        HTTPException: _http,
+        ClientDisconnect: _gone,
+    }
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
@@ -149,8 +156,9 @@ async def _bundle(request: Request) -> Response:
         event = state.change.next()
         found = await run_in_threadpool(state.centre.bundle, target)
         left = deadline - asyncio.get_running_loop().time()
-        if found.etag != seen:
-            return Response(found.model_dump_json(), media_type="application/json", headers={"ETag": found.etag})
+        if found.tag != seen:
+            signed = state.centre.signed(found).model_dump_json()
+            return Response(signed, media_type="application/json", headers={"ETag": found.tag})
         if left <= 0:
             return Response(status_code=304)
         try:
@@ -219,6 +227,11 @@ async def _status(request: Request) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError)
     return _said(error, STATUSES.get(type(error), 422))
+
+
+async def _conflicting(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RetailError)
+    return _said(error, 409)
 
 
 async def _unknown(_: Request, error: Exception) -> Response:

@@ -51,7 +51,7 @@ class Place:
 
     def link(self) -> Link:
         """A line of its own."""
-        return Link(self.url, self.target, self.token)
+        return Link(self.url, self.target, self.token, self.home.root / "store")
 
     def bundle(self, link: Link) -> Bundle:
         """What the centre wants now."""
@@ -206,8 +206,8 @@ def test_a_version_that_was_damaged_at_the_centre_is_not_given_out(place: Place)
 
 def test_waiting_for_news_ends_with_the_news(place: Place) -> None:
     link = place.link()
-    assert eventually(lambda: link.bundle(place.bundle(link).etag, wait_s=1) is None, within=WITHIN_S)
-    seen = place.bundle(link).etag
+    assert eventually(lambda: link.bundle(place.bundle(link).tag, wait_s=1) is None, within=WITHIN_S)
+    seen = place.bundle(link).tag
     ledger(place.centre).pin("pricing", by="test", reason="test", target=place.target, wider=["cloud"])
     found = link.bundle(seen, wait_s=30)
     assert found is not None and found.releases[-1].action == "pin"

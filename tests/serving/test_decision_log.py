@@ -1,6 +1,7 @@
 """The decision log loses nothing it answered for and writes nothing twice, whatever kills it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.serving import decision_log, decision_spool
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.decision_rows import DECISION_SCHEMA, DecisionLogError, decode, encode, new_decision_id
-from retail_assets.serving.decision_spool import append_once, read_segment, recover
+from retail_assets.serving.decision_spool import SegmentRefused, WentBackwards, append_once, read_segment, recover
 
 
 def decision(**changes: Any) -> dict[str, Any]:
@@ -112,9 +114,83 @@ def test_a_segment_is_appended_once(lake: Lake) -> None:
     rows = decode(encode(decision()))
     assert append_once(lake, "pricing", rows, "writer-a", 1)
     assert not append_once(lake, "pricing", rows, "writer-a", 1)
-    assert append_once(lake, "pricing", rows, "writer-b", 1)
-    assert append_once(lake, "pricing", rows, "writer-a", 2)
+    assert not append_once(lake, "pricing", rows, "writer-b", 1), "by whatever stream a decision comes, it is itself"
+    assert append_once(lake, "pricing", decode(encode(decision())), "writer-b", 2)
+    assert append_once(lake, "pricing", decode(encode(decision())), "writer-a", 2)
     assert len(logged(lake)) == 3
+
+
+def test_a_number_that_stood_for_other_decisions_is_refused(lake: Lake) -> None:
+    first, second = (decode(encode(decision())) for _ in range(2))
+    assert append_once(lake, "pricing", first, "writer-a", 4)
+    with pytest.raises(WentBackwards, match="segments up to 4, and now has other rows as 2"):
+        append_once(lake, "pricing", second, "writer-a", 2)
+    with pytest.raises(WentBackwards):
+        append_once(lake, "pricing", pa.concat_tables([first, second]), "writer-a", 4)
+    assert append_once(lake, "pricing", pa.concat_tables([first, second]), "writer-new", 4)
+    assert len(logged(lake)) == 2
+    column = first.column_names.index("sku")
+    other = first.set_column(column, "sku", pa.array(["something else"]))
+    with pytest.raises(SegmentRefused, match="1 decisions have ids that the log has for other decisions"):
+        append_once(lake, "pricing", other, "writer-third", 1)
+
+
+@pytest.mark.parametrize("file", ["writer.json", "shipped"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 64, b"{", b'{"app_id": 3}', b"\xff\xfe"])
+def test_a_writer_whose_disk_was_damaged_begins_a_new_stream(
+    lake: Lake, tmp_path: Path, file: str, content: bytes
+) -> None:
+    spool = tmp_path / "spool"
+    before = DecisionLog(lake, "pricing", spool)
+    for _ in range(3):
+        before.record([decision()])
+        before.ship()
+    before.close()
+    (spool / "pricing" / "writer-000" / file).write_bytes(content)
+    after = DecisionLog(lake, "pricing", spool)
+    after.record([decision()])
+    after.close()
+    assert after.backlog.rows == after.backlog.failures == 0
+    assert len(logged(lake)) == 4
+
+
+def test_a_spool_that_was_restored_from_a_backup_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
+    spool, backup, taken = tmp_path / "spool", tmp_path / "backup", list[dict[str, Any]]()
+
+    def work(folder: Path, count: int) -> None:
+        log = DecisionLog(lake, "pricing", folder, send=partial(append_once, lake))
+        for _ in range(count):
+            taken.append(decision())
+            log.record(taken[-1:])
+            log.ship()
+        log.close()
+        assert log.backlog.rows == 0
+
+    work(spool, 2)
+    shutil.copytree(spool, backup)
+    work(spool, 3)
+    work(backup, 4)
+    assert logged(lake) == sorted(row["decision_id"] for row in taken)
+
+
+def test_a_segment_that_is_refused_for_good_holds_up_no_other(lake: Lake, tmp_path: Path) -> None:
+    refused: list[int] = []
+
+    def send(product: str, rows: pa.Table, writer: str, number: int) -> bool:
+        if not refused:
+            refused.append(number)
+            raise SegmentRefused("never")
+        return append_once(lake, product, rows, writer, number)
+
+    log = DecisionLog(lake, "pricing", tmp_path / "spool", send=send)
+    for _ in range(2):
+        log.record([decision()])
+        log.ship()
+    log.close()
+    assert (log.backlog.refused_segments, log.backlog.rows, len(logged(lake))) == (1, 0, 1)
+    kept = tmp_path / "spool" / "pricing" / "writer-000" / "refused"
+    assert sorted(path.suffix for path in kept.iterdir()) == [".jsonl", ".txt"]
+    assert (kept / f"{refused[0]:012d}.txt").read_text() == "never"
 
 
 def test_a_table_of_before_a_column_was_added_takes_rows_that_have_it(lake: Lake) -> None:
