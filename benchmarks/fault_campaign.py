@@ -4,9 +4,10 @@
     RETAIL_HOME=.retail-tiny python benchmarks/fault_campaign.py --hours 8 --json faults.json
     RETAIL_HOME=.retail-tiny python benchmarks/fault_campaign.py --only kills --seeds 17:18
 
-RETAIL_HOME is a home of `retail demo --scale tiny`; the campaign works on copies of it. It prints for each sort how many
-trials there were and how many of them lost, doubled, executed, stuck or broke something, and for each failure its recipe:
-the command that does it again. Exit code 1 where anything failed. The same seed does the same, but for kills after a time.
+RETAIL_HOME is a home of `retail demo --scale tiny`; the campaign works on copies of it. It prints for each sort how
+many trials there were and how many of them lost, doubled, executed, stuck or broke something, and for each failure its
+recipe: the command that does it again. Exit code 1 where anything failed. The same seed does the same, but for kills
+after a time.
 """
 
 import argparse
