@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_rows import DECISION_SCHEMA, decode
 
@@ -47,9 +48,7 @@ class Writer:
 
     def sync_names(self) -> None:
         """Forces the names of new segments to disk, without which a power cut could lose a synced file."""
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.fsync(folder)
-        os.close(folder)
+        durable.sync(self.folder)
 
     def shipped(self) -> int:
         """The number of the last segment that arrived where it was sent; 0 before the first."""
@@ -58,13 +57,7 @@ class Writer:
 
     def drop(self, path: Path) -> None:
         """Deletes a segment that arrived, after its number was kept: a number is never given to two segments."""
-        partial = self.folder / f"{SHIPPED}.partial"
-        with partial.open("w") as file:
-            file.write(path.stem)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.folder / SHIPPED)
-        self.sync_names()
+        durable.write(self.folder / SHIPPED, path.stem)
         path.unlink()
 
     def release(self) -> None:
@@ -76,9 +69,7 @@ def _identity(folder: Path) -> str:
     """A name for this writer that survives restarts and is never reused by another folder."""
     path = folder / "writer.json"
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"app_id": f"decision-log/{uuid.uuid4()}"}))
-        partial.replace(path)
+        durable.write(path, json.dumps({"app_id": f"decision-log/{uuid.uuid4()}"}))
     return json.loads(path.read_text())["app_id"]
 
 
@@ -120,7 +111,7 @@ def read_segment(path: Path) -> tuple[pa.Table, int]:
                 return decode(lines), torn
             except pa.ArrowInvalid:
                 good, bad = _sort_lines(bytes(lines))
-    path.with_suffix(".torn").write_bytes(b"".join(bad))
+    durable.write(path.with_suffix(".torn"), b"".join(bad))
     logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
     return decode(b"".join(good)), torn + len(bad)
 
