@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
+MODEL_FILE = "model_mean.txt"
 Fault = Callable[[str, random.Random], str]
 
 PAGE = 4096
@@ -34,7 +35,7 @@ def mutations(seed: int, text: str | None = None, rounds: int = 3) -> Iterator[t
     contents may by chance be sound models: what is loaded must answer with sound numbers, and nothing may end or stop
     the process that looks.
     """
-    base = text if text is not None else model_text()
+    base = text if text is not None else forecaster_files()[MODEL_FILE].decode()
     for number in range(rounds):
         for name, fault in _TEXTS.items():
             yield f"{name} #{number}", fault(base, _chance(seed, name, number)).encode()
@@ -49,21 +50,36 @@ def mutations(seed: int, text: str | None = None, rounds: int = 3) -> Iterator[t
 
 
 @cache
-def model_text() -> str:
-    """A real model of 12 trees over numbers with gaps and two category columns, the same at every call."""
+def forecaster_files() -> dict[str, bytes]:
+    """The files of a real small forecaster: 12 trees over numbers with gaps and two category columns, calibrated.
+
+    The same at every call. `MODEL_FILE` is what `mutations` changes.
+    """
     import lightgbm
     import numpy as np
 
+    from retail_assets.core.intervals import QuantileTable
+    from retail_assets.forecasting.encoding import ForecasterSpec
+    from retail_assets.forecasting.model import DemandForecaster
+
+    names = ["units_mean_7", "units_mean_28", "units_mean_56", "list_price"]
+    categories = {"store_id": [f"US-{number:03d}" for number in range(40)], "category": ["beer", "juice", "soda"]}
+    spec = ForecasterSpec(horizon=28, features=names, categories=categories, largest_factor=3.0, on_baseline=True)
     chance = np.random.default_rng(11)
-    rows = np.column_stack([chance.normal(size=(4000, 4)), chance.integers(0, 40, 4000), chance.integers(0, 5, 4000)])
+    rows = chance.normal(size=(4000, len(spec.columns)))
+    rows[:, -2:] = np.column_stack([chance.integers(0, len(values), 4000) for values in categories.values()])
     rows[chance.random(4000) < 0.1, 1] = np.nan
-    units = chance.poisson(np.exp(0.4 * rows[:, 0] + 0.05 * rows[:, 4] - 0.3 * (rows[:, 5] == 2)))
+    units = chance.poisson(np.exp(0.4 * rows[:, 0] + 0.05 * rows[:, -2] - 0.3 * (rows[:, -1] == 2))).astype(float)
     parameters = {
-        "objective": "tweedie", "num_leaves": 15, "min_data_in_leaf": 20, "max_cat_to_onehot": 4, "verbosity": -1,
+        "objective": "tweedie", "num_leaves": 15, "min_data_in_leaf": 20, "max_cat_to_onehot": 2, "verbosity": -1,
         "num_threads": 1, "seed": 7, "deterministic": True, "force_row_wise": True,
     }  # fmt: skip
-    data = lightgbm.Dataset(rows, units, categorical_feature=[4, 5], params=parameters)
-    return str(lightgbm.train(parameters, data, num_boost_round=12).model_to_string())
+    data = lightgbm.Dataset(rows, units, feature_name=spec.columns, categorical_feature=[*categories],
+                            params=parameters)  # fmt: skip
+    booster = lightgbm.train(parameters, data, num_boost_round=12)
+    mean = np.asarray(booster.predict(rows, num_threads=1), float)
+    table = QuantileTable.fit(units, mean, chance.integers(0, 8, 4000), [0.05, 0.25, 0.5, 0.75, 0.95], counts=True)
+    return DemandForecaster(booster, spec.model_copy(update={"intervals": table})).files()
 
 
 def with_sizes(text: str) -> str:

@@ -121,10 +121,8 @@ class _Checked:
                       f"max_feature_idx is {values['max_feature_idx'][:40]} for {len(names)} features")  # fmt: skip
         self._require(len(infos) == len(names), f"{len(infos)} feature_infos for {len(names)} features")
         self._require(all(_INFO.fullmatch(info) for info in infos), "feature_infos are no ranges and no categories")
-        self._require(
-            bool(_OBJECTIVE.fullmatch(values["objective"])),
-            f"the objective is {values['objective'][:40]!r}, not one of a count",
-        )
+        objective = values["objective"]
+        self._require(bool(_OBJECTIVE.fullmatch(objective)), f"the objective {objective[:40]!r} is not one of counts")
         label = self._whole(values["label_index"], "label_index")
         self._require(0 <= label <= len(names), f"label_index is {label}")
         return values
