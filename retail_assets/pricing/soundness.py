@@ -77,7 +77,7 @@ def refuse_measures(table: Floats, substitution: Floats) -> None:
     lowest = float(min(elasticity.min(initial=0), lo.min(initial=0)))
     require(lowest >= LOWEST_ELASTICITY, f"an elasticity of {lowest:g}")
     require(bool(((error >= 0) & (error <= LARGEST_ERROR)).all()), f"standard errors up to {error.max():g}")
-    require(bool(((weight >= 0) & (weight <= 1)).all()), "a share of own sales outside 0 to 1")
+    require(bool((weight >= 0).all()), "a share of own sales below zero")  # it is only told, no price follows from it
     fits = (substitution >= 0) & (substitution <= LARGEST_SUBSTITUTION)  # False for what is no number
     require(bool(fits.all()), "a substitution that is below zero, too large or no number")
 

@@ -47,7 +47,7 @@ def test_the_model_itself_is_sound(model: PriceModel, tmp_path: Path) -> None:
         (0, 0.3, "not below zero inside their interval .SKU-00002"),
         (0, float("nan"), "not below zero inside their interval .SKU-00002"),
         (1, -1.0, "standard errors"),
-        (5, 2.0, "a share of own sales outside 0 to 1"),
+        (5, -0.2, "a share of own sales below zero"),
     ],
 )
 def test_an_unsound_row_is_refused(model: PriceModel, measure: int, value: float, said: str, tmp_path: Path) -> None:
