@@ -17,6 +17,7 @@ from retail_assets import instance as dagster_instance
 from retail_assets.environments import Environment, Home
 from retail_assets.jobs import REFRESH_JOB_NAME
 from retail_assets.left_behind import rest_of
+from retail_assets.resources import durable
 
 PROMISES = "check_promises.json"
 DBT_FAILED_ROWS = "dagster_dbt/failed_row_count"
@@ -107,9 +108,7 @@ def keep_promises(defs: dg.Definitions, folder: Path) -> None:
     graph = defs.resolve_asset_graph()
     keys = graph.asset_check_keys
     told = {f"{key.asset_key.to_user_string()}:{key.name}": graph.get(key).description for key in keys}
-    partial = folder / f".{PROMISES}"
-    partial.write_text(json.dumps(told, indent=1, sort_keys=True))
-    partial.replace(folder / PROMISES)
+    durable.write(folder / PROMISES, json.dumps(told, indent=1, sort_keys=True))
 
 
 def _said(value: Any) -> str:

@@ -212,11 +212,17 @@ def _show_models(models: list[ModelStatus], console: Console) -> None:
     rows = [(f"{m.product} @ {m.target}", m.version, m.live_since[:16].replace("T", " "), _headline(m)) for m in models]
     columns = ("product", "live version", "since (UTC)", "on held-back days")
     print_table(console, columns, rows, title="Models", long=["on held-back days"])
+    for m in models:
+        if m.refused:
+            told = "[bold red]Refused:[/] {} {} is released and may not answer, the last good version does: {}"
+            console.print(marked(told, m.product, m.version, m.refused))
 
 
 def _headline(model: ModelStatus) -> str:
     lines = []
     for label, metric, baselines in HEADLINES.get(model.product, []):
+        if not {metric, *baselines.values()} <= model.metrics.keys():  # of a version that cannot be read
+            continue
         against = ", ".join(f"{name} {model.metrics[key]:.3f}" for name, key in baselines.items())
         lines.append(f"{label} {model.metrics[metric]:.3f}" + (f" (baselines: {against})" if against else ""))
     return "\n".join(lines)

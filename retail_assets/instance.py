@@ -1,9 +1,9 @@
 """Dagster's instance of a home: its folder, its settings, its environment variable."""
 
 import os
-import shutil
 
 from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources import durable
 
 SETTINGS = PROJECT_ROOT / "deployments" / "local" / "dagster.yaml"
 
@@ -13,6 +13,6 @@ def prepare(home: Home) -> None:
     home.dagster.mkdir(parents=True, exist_ok=True)
     target = home.dagster / "dagster.yaml"
     if not target.exists() or target.read_bytes() != SETTINGS.read_bytes():
-        shutil.copyfile(SETTINGS, target)
+        durable.write(target, SETTINGS.read_bytes())
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ["RETAIL_HOME"] = str(home.root)

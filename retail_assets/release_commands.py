@@ -61,6 +61,8 @@ def models(
         print_json([r.model_dump(mode="json") for r in live])
     else:
         show_releases(live, console, "No model is live yet." if not at else "No model was live then.")
+        for refused in () if at else desk.refused(live):
+            errors.print(marked("[red]{}[/]", refused))
 
 
 @app.command()
@@ -230,7 +232,7 @@ def show_releases(releases: "list[Release]", console: Console, nothing: str) -> 
         return
     columns = ("product", "target", "version", "action", "share", "since", "by", "reason")
     rows = [
-        (r.product, r.target, r.version, r.action, shown_share(r.share), f"{r.at:%Y-%m-%d %H:%M:%S}", r.by, r.reason)
+        (r.product, r.target, r.version, r.shown_action, shown_share(r.share), _moment(r.at), r.by, r.reason)
         for r in releases
     ]
     print_table(console, columns, rows, numbers=["share"], long=["reason"])
@@ -290,6 +292,10 @@ def show_differences(found: "list[Difference]", one: str, two: str, console: Con
     print_table(console, ("what", "name", one, two), rows, long=("name", one, two))
 
 
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
 def _number(value: Any) -> str:
     if value is None:
         return "-"
@@ -301,7 +307,11 @@ def _desk(environment: Environment) -> "Desk":
     from retail_assets.serving.changes import Desk
     from retail_assets.serving.releases import ReleaseConfig
 
-    return Desk(environment.lake, ModelStore.at(environment.home.models), ReleaseConfig.load())
+    desk = Desk(environment.lake, ModelStore.at(environment.home.models), ReleaseConfig.load())
+    for product in desk.config.products():
+        for version, why in desk.store.unreadable(product).items():
+            errors.print(marked("[yellow]{} {} is passed over:[/] {}", product, version, why))
+    return desk
 
 
 def _tell_dagster(environment: Environment, release: "Release") -> None:

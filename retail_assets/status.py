@@ -8,7 +8,8 @@ from retail_assets.check_status import CheckStatus, failed_checks
 from retail_assets.environments import Environment
 from retail_assets.pricing.waiting import WaitingBatch, batches
 from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
+from retail_assets.resources.model_proof import why_refused
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.refused import RefusedVersion, standing
 from retail_assets.sources.held_days import held_days
@@ -46,7 +47,10 @@ class MartStatus(_Frozen):
 
 
 class ModelStatus(_Frozen):
-    """One live model version and its metrics next to those of its baselines."""
+    """One live model version and its metrics next to those of its baselines.
+
+    `refused` says why it may not be loaded, as far as is known: then the last good version before it answers.
+    """
 
     product: str
     target: str
@@ -55,6 +59,7 @@ class ModelStatus(_Frozen):
     by: str
     reason: str
     metrics: dict[str, float]
+    refused: str | None = None
 
 
 class PriceStatus(_Frozen):
@@ -168,10 +173,19 @@ def model_status(lake: Lake, models: ModelStore) -> list[ModelStatus]:
             live_since=release.at.isoformat(),
             by=release.by,
             reason=release.reason,
-            metrics=models.manifest(release.product, release.version).metrics,
+            metrics=_metrics(models, release.product, release.version),
+            refused=why_refused(models, release.product, release.version),
         )
         for release in Ledger(lake).live_all()
     ]
+
+
+def _metrics(models: ModelStore, product: str, version: str) -> dict[str, float]:
+    """The metrics of a stored version; none of one whose manifest cannot be read, which `refused` names."""
+    try:
+        return models.manifest(product, version).metrics
+    except ModelStoreError:
+        return {}
 
 
 def price_status(lake: Lake) -> PriceStatus | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -16,8 +17,9 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.release_commands import app
 from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
+from retail_assets.resources.model_proof import proven
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
+from retail_assets.serving.ledger import Ledger, LedgerError, Release, releases_schema
 from tests.serving.stored import saved
 
 
@@ -181,3 +183,45 @@ def test_a_change_by_hand_is_an_observation_with_its_gates(desk: Desk) -> None:
     metadata = told.asset_observation.metadata if told.asset_observation else {}
     assert metadata["version"].value == desk.second and metadata["by"].value == "eve"
     assert "holdout_deviance is missing" in str(metadata["gates"].value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 2000, b'{"product": "pri'])
+def test_a_torn_manifest_of_another_version_is_named_and_stops_nobody(desk: Desk, content: bytes) -> None:
+    torn = saved(desk.store, {"wape": 0.9}, 9, "pricing")
+    (folder(desk, torn) / "manifest.json").write_bytes(content)
+    for arguments in (
+        ("promote", "pricing", "newest", *FORCE),
+        ("shadow", "pricing", desk.first, "--yes"),
+        ("withdraw", "pricing", "--yes"),
+        ("rollback", "pricing", "--yes"),
+        ("models",),
+        ("releases", "log"),
+        ("releases", "diff", "pricing", desk.first),
+    ):
+        desk.said.truncate(0)
+        done = desk.retail(*arguments)
+        assert done.exit_code == 0, (arguments, done.output, done.exception)
+        assert f"pricing {torn} is passed over: manifest.json of pricing {torn}" in desk.said.getvalue()
+    assert desk.answers("cloud") == desk.first
+    assert torn in desk.refused("promote", "pricing", torn, *FORCE), "it is not released itself"
+    assert desk.retail("pin", "pricing", "--yes").exit_code == 0
+
+
+def test_an_action_of_newer_code_is_shown_as_unknown_and_changes_nothing(desk: Desk) -> None:
+    row = Release(product="pricing", version=desk.second, action="freeze", by="newer", reason="new")
+    rows = pa.Table.from_pylist([row.model_dump()], schema=releases_schema())
+    write_deltalake(desk.lake.open("ops", "releases"), rows, mode="append")
+    assert desk.answers("cloud") == desk.first
+    assert "unknown (freeze)" in desk.retail("releases", "log").stdout.replace("\n", " ")
+    assert json.loads(desk.retail("releases", "log", "--json").stdout)[0]["action"] == "freeze"
+    assert desk.retail("promote", "pricing", desk.second, *FORCE).exit_code == 0
+    assert desk.answers("cloud") == desk.second
+    with pytest.raises(LedgerError, match="'freeze' is no action"):
+        Ledger(desk.lake).append(row)
+
+
+def test_a_version_that_is_known_to_be_unfit_is_named_by_the_list_of_models(desk: Desk) -> None:
+    with pytest.raises(ModelStoreError, match="is refused"):
+        proven(desk.store, "pricing", desk.first)
+    assert desk.retail("models").exit_code == 0
+    assert f"pricing {desk.first} is refused: the pricing model" in desk.said.getvalue()

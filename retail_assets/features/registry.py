@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.errors import FeatureError
+from retail_assets.resources import durable
 
 if TYPE_CHECKING:
     import feast
@@ -80,7 +81,7 @@ def apply(store: "feast.FeatureStore", folder: Path) -> bool:
     store.apply(
         [*wanted.entities, *wanted.views, *wanted.services], objects_to_delete=_gone(store, wanted), partial=False
     )
-    known.write_text(digest)
+    durable.write(known, digest)
     return True
 
 

@@ -163,7 +163,7 @@ def forecasts(
     model_store: dg.ResourceParam[ModelStore],
 ) -> dg.MaterializeResult:
     """Forecasts from the newest origin with the versions the ledger routes to; replaces that origin's rows."""
-    assigned, span = Assignment.now(lake, PRODUCT), feature_span(lake)
+    assigned, span = Assignment.sound(lake, PRODUCT, model_store), feature_span(lake)
     if not assigned.versions or span is None:
         return dg.MaterializeResult(metadata={"status": "no forecasting model is live" if span else "no sales yet"})
     config, origin = ForecastingConfig.load(), span[1]
@@ -178,6 +178,7 @@ def forecasts(
         metadata={
             "status": "forecast",
             "model_version": ", ".join(assigned.versions),
+            "refused_versions": dict(assigned.refused),
             "origin": str(origin),
             "delta_version": delta,
             "dagster/row_count": len(rows),

@@ -30,6 +30,7 @@ from retail_assets.forecasting.training import PRODUCT
 from retail_assets.lineage.forecasts import LAST_DIGITS, read_features
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.refused import explained
 
@@ -215,7 +216,7 @@ def _reasons(
         return reasons, True
     frame = pd.concat(frames, ignore_index=True)
     warm = rows["sku"].isin(frame["sku"].unique()).to_numpy()
-    model = DemandForecaster.load(store.path(PRODUCT, str(rows["model_version"][warm].iloc[0])))
+    model = DemandForecaster.load(proven(store, PRODUCT, str(rows["model_version"][warm].iloc[0])))
     recorded = rows["mean"][warm].to_numpy(float)
     if len(frame) != len(recorded):
         raise ExplainError(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from retail_assets.core.intervals import QuantileTable
+from retail_assets.forecasting import tree_text
 from retail_assets.forecasting.baseline import COLUMNS as BASELINE
 from retail_assets.forecasting.config import ForecastingConfig, IntervalConfig, quantile_name
 from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext
@@ -28,6 +28,7 @@ from retail_assets.forecasting.encoding import (
     categories_of,
     interval_group,
 )
+from retail_assets.forecasting.soundness import refuse_unsound
 from retail_assets.resources.openmp import sleep_while_waiting
 
 if TYPE_CHECKING:
@@ -96,12 +97,19 @@ class DemandForecaster:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads the folder of a stored model. Raises ForecastModelError when it does not hold a forecaster."""
+        """Reads the folder of a stored model, its text before LightGBM does (tree_text.py).
+
+        Raises ForecastModelError when it does not hold a forecaster, or one that could not answer with sound numbers.
+        """
         lightgbm = _lightgbm()
         try:
             spec = ForecasterSpec.model_validate_json((path / SPEC_FILE).read_bytes())
-            booster = lightgbm.Booster(model_str=(path / MODEL_FILE).read_text())
-        except (FileNotFoundError, ValidationError, lightgbm.basic.LightGBMError) as error:
+            content = (path / MODEL_FILE).read_bytes()
+            refuse_unsound(spec, tree_text.check(content, MODEL_FILE))
+            booster = lightgbm.Booster(model_str=content.decode())
+        except ForecastModelError as error:
+            raise ForecastModelError(error.what, where=str(path), todo=error.todo) from error
+        except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:  # pydantic's errors are ValueErrors
             raise ForecastModelError(f"this folder holds no forecaster: {error}", where=str(path)) from error
         return cls(booster, spec)
 

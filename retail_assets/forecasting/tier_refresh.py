@@ -29,6 +29,7 @@ from retail_assets.forecasting.training import PRODUCT, TrainingSource, manifest
 from retail_assets.forecasting.views_config import TiersConfig
 from retail_assets.forecasting.warm_start import refreshed
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
 
 WARM_START = "warm_start"  # in the configuration that the manifest of a refreshed version records
@@ -57,7 +58,7 @@ def is_provable(parent: Manifest) -> bool:
 
 def proof_model(store: ModelStore, parent: Manifest) -> DemandForecaster:
     """The model that proved the full version `parent`, without intervals; ModelStoreError where a byte changed."""
-    folder = store.path(PRODUCT, parent.version)
+    folder = proven(store, PRODUCT, parent.version)
     names = [name for name in parent.files if name.startswith(PROOF_PREFIX)]
     return model_of({name.removeprefix(PROOF_PREFIX): (folder / name).read_bytes() for name in names})
 
@@ -88,9 +89,9 @@ def refresh(
     """`parent` refreshed with gold at `versions` up to `span[1]`, calibrated and proven as a training is.
 
     The same parent, gold and configuration give the same bytes. Raises ForecastModelError where the parent's proof
-    model has seen the windows (`unfit` says so before), ModelStoreError where a byte of the parent changed.
+    model has seen the windows (`unfit` says so before), ModelStoreError where the parent was changed.
     """
-    final = DemandForecaster.load(store.path(PRODUCT, parent.version))
+    final = DemandForecaster.load(proven(store, PRODUCT, parent.version))
     start = _WarmStart(proof_model(store, parent), final, past_until(parent, config), tiers)
     return run_training(lake, source, _shorter(config, tiers), versions, span, start)
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.lineage.snapshots import Row, Snapshots
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
 
 BASE = "feat_store_product_daily"
@@ -126,7 +127,7 @@ def forecast_again(
 
     version, first = rows[0]["model_version"], rows[0]
     targets = [row["target_date"] for row in rows]
-    forecaster = DemandForecaster.load(store.path("forecasting", version))
+    forecaster = DemandForecaster.load(proven(store, "forecasting", version))
     context = ForecastContext.read(reader.lake, since=features.day, versions=versions, sku=first["sku"])
     horizon = (max(targets) - features.day).days
     baseline = recorded_baseline(rows)

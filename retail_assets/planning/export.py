@@ -6,7 +6,6 @@ CSV still finds the column names in the first line. Both files are written whole
 
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.planning.levels import DIMENSIONS, LEVELS, LOWEST
 from retail_assets.planning.read import UnknownForecast, chosen_origin, quantile_columns
+from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
 
 SERIES_TABLE, LEVELS_TABLE, WEEKS_TABLE = "forecasts", "forecast_levels", "forecasts_weekly"
@@ -74,13 +74,13 @@ def export(lake: Lake, out: Path, origin: date | None = None, level: str = LOWES
     if out.suffix == ".json":
         records = json.loads(rows.to_json(orient="records", double_precision=15))
         text = json.dumps({"metadata": metadata, "forecasts": records}, indent=1)
-        _whole(out, lambda file: file.write_text(text, encoding="utf-8"))
+        durable.write(out, text)
         return Exported(files=[str(out)], metadata=metadata)
     write = rows.to_csv if out.suffix == ".csv" else rows.to_parquet
-    _whole(out, lambda file: write(file, index=False))
+    durable.fill(out, lambda file: write(file, index=False))
     metadata["sha256"] = hashlib.sha256(out.read_bytes()).hexdigest()
     beside = out.with_name(f"{out.name}.metadata.json")
-    _whole(beside, lambda file: file.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8"))
+    durable.write(beside, json.dumps(metadata, indent=1) + "\n")
     return Exported(files=[str(out), str(beside)], metadata=metadata)
 
 
@@ -118,10 +118,3 @@ def _metadata(rows: pd.DataFrame, level: str, origin: date, table: str, version:
         "table_version": version,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _whole(file: Path, write: Callable[[Path], Any]) -> None:
-    """Writes to a file beside it first: a reader sees the old file or the new one, never half of one."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    write(temporary)
-    temporary.replace(file)

@@ -9,12 +9,13 @@ from retail_assets.serving.refused import explained
 
 
 def live_price_model(environment: Environment, store_id: str) -> PriceModel:
-    """The released version of `store_id`; raises RetailError where none is released."""
-    version = Assignment.now(environment.lake, PRODUCT).version_of(store_id)
+    """The released version of `store_id`, or the last good one; raises RetailError where none is released."""
+    store = ModelStore.at(environment.home.models)
+    version = Assignment.sound(environment.lake, PRODUCT, store).version_of(store_id)
     if version is None:
         none = RetailError(
             f"no pricing model is live in {store_id}: nobody knows its elasticities",
             todo="release one: `retail promote pricing newest`",
         )
         raise explained(environment.lake, PRODUCT, none)
-    return PriceModel.load(ModelStore.at(environment.home.models).path(PRODUCT, version))
+    return PriceModel.load(store.path(PRODUCT, version))

@@ -139,7 +139,7 @@ def price_decisions(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
 ) -> dg.MaterializeResult:
     """Decides the newest business date, unless exactly that was decided before."""
-    assigned, day = Assignment.now(lake, PRODUCT), newest_day(lake)
+    assigned, day = Assignment.sound(lake, PRODUCT, model_store), newest_day(lake)
     if not assigned.versions or day is None:
         return dg.MaterializeResult(metadata={"status": "no sales yet" if assigned.versions else NOTHING_LIVE})
     rulebook, gold = Rulebook.of(load_config().policy), gold_versions(lake)
@@ -160,6 +160,7 @@ def price_decisions(
             "status": "decided",
             "model_version": ", ".join(assigned.versions),
             "versions": dg.MetadataValue.md(share_table(shares)),
+            "refused_versions": dict(assigned.refused),
             "policy_hash": rulebook.policy_hash,
             "dagster/row_count": appended.offered,
             "new_rows": appended.added,

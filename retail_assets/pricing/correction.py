@@ -21,6 +21,7 @@ from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.sql_text import literal
 from retail_assets.pricing.switch import stopped
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
 
@@ -59,7 +60,7 @@ def correct(
     inputs = decision_of(row).inputs
     wanted = {"asked_price": _minor(price, inputs.currency), "asked_by": by, "asked_why": reason}
     asked = inputs.model_dump() | wanted | {"insisted": insist or None}
-    model = PriceModel.load(models.path(PRODUCT, row["model_version"]))
+    model = PriceModel.load(proven(models, PRODUCT, row["model_version"]))
     rulebook = Rulebook.of(config.policy)
     decision = decide_one(model, rulebook, DecisionInputs(**asked))
     _require_allowed(decision, insist)

@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pydantic_core import from_json
 
-from retail_assets.core.errors import RetailError
 from retail_assets.pricing.cross import Cross
 from retail_assets.pricing.exploration import Candidates
 from retail_assets.pricing.frames import ResponseFrame
 from retail_assets.pricing.local import Differences
 from retail_assets.pricing.response import Fit
 from retail_assets.pricing.shrinkage import Posterior, truncate
+from retail_assets.pricing.soundness import Document, PriceModelError, refuse_base, refuse_shapes, require, whole
 
 PRODUCT = "pricing"
 RESPONSE_FILE = "response.json"
@@ -31,14 +32,11 @@ READABLE = (1, 2, FORMAT)  # 1 knew no stores, 2 no substitution
 SOURCES = ("sku", "category", "chain", "store")
 MEASURES = ("elasticity", "standard_error", "lo", "hi", "prior", "weight")
 SUBSTITUTION = ("mean", "standard_error", "lo", "hi")
+BASE_COLUMNS = ["store_id", "sku", "units_per_day", "price"]
 NORMAL_95 = 1.96
 
 Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
-
-
-class PriceModelError(RetailError):
-    """A stored model that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +102,25 @@ class PriceModel:
 
     @classmethod
     def load(cls, path: Path | str) -> "PriceModel":
-        """Reads a model from its folder in the model store; the folder's name is its version."""
+        """Reads a model from its folder in the model store; the folder's name is its version.
+
+        Raises PriceModelError for one that cannot be read, or whose tables do not fit each other.
+        """
         folder = Path(path)
         try:
-            document = json.loads((folder / RESPONSE_FILE).read_bytes())
+            document = _read_document((folder / RESPONSE_FILE).read_bytes())
             base = _read_base((folder / BASE_FILE).read_text(encoding="utf-8"))
-            known = document["format"] in READABLE
-            local = _read_local(folder, document) if known and document.get("stores") else Local()
-        except (OSError, ValueError) as error:
+            local = _read_local(folder, document) if document.stores else Local()
+        except PriceModelError as error:
+            raise PriceModelError(error.what, where=str(folder), todo=error.todo) from error
+        except (OSError, ValueError, csv.Error) as error:  # pydantic's errors are ValueErrors
             raise PriceModelError(f"the pricing model cannot be read: {error}", where=str(folder)) from error
-        if not known:
-            raise PriceModelError(
-                f"the pricing model has format {document['format']}, this code reads {READABLE}", where=str(folder)
-            )
         return cls(
             version=folder.name,
-            until=document["until"],
-            skus=tuple(document["skus"]),
-            categories=tuple(document["categories"]),
-            table=np.column_stack([np.array(document[name], dtype=np.float64) for name in MEASURES]),
+            until=document.until,
+            skus=tuple(document.skus),
+            categories=tuple(document.categories),
+            table=np.column_stack([np.array(getattr(document, name), dtype=np.float64) for name in MEASURES]),
             base=base,
             local=local,
             substitution=_read_substitution(document),
@@ -286,21 +284,35 @@ def _write_local(local: Local) -> bytes:
     return text.getvalue().encode()
 
 
-def _read_local(folder: Path, document: dict[str, Any]) -> Local:
+def _read_document(content: bytes) -> Document:
+    raw = from_json(content)  # refuses what is nested so deeply that json.loads would end the process
+    require(isinstance(raw, dict), f"{RESPONSE_FILE} holds no object")
+    if raw.get("format") not in READABLE:
+        raise PriceModelError(f"the pricing model has format {raw.get('format')}, this code reads {READABLE}")
+    document = Document.model_validate(raw)
+    refuse_shapes(document, MEASURES, SUBSTITUTION)
+    return document
+
+
+def _read_local(folder: Path, document: Document) -> Local:
     values = np.loadtxt(folder / STORES_FILE, delimiter=",", skiprows=1, ndmin=2)
-    store, sku = (values[:, i].astype(np.int64) for i in (0, 1))
-    return Local(tuple(document["stores"]), store, sku, np.ascontiguousarray(values[:, 2:]))
+    require(values.shape[1] == 2 + len(MEASURES), f"{STORES_FILE} has {values.shape[1]} columns")
+    store = whole(values[:, 0], len(document.stores), "store")
+    sku = whole(values[:, 1], len(document.skus), "SKU")
+    ascending = np.diff(store * len(document.skus) + sku) > 0
+    require(bool(ascending.all()), f"{STORES_FILE} is not sorted by store and SKU")
+    return Local(tuple(document.stores), store, sku, np.ascontiguousarray(values[:, 2:]))
 
 
-def _read_substitution(document: dict[str, Any]) -> Floats:
-    columns = document.get("substitution", dict.fromkeys(SUBSTITUTION, []))
+def _read_substitution(document: Document) -> Floats:
+    columns = document.substitution or dict.fromkeys(SUBSTITUTION, [])
     return np.column_stack([np.array(columns[name], dtype=np.float64) for name in SUBSTITUTION])
 
 
 def _write_base(base: pa.Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["store_id", "sku", "units_per_day", "price"])
+    writer.writerow(BASE_COLUMNS)
     columns = [base[name].to_pylist() for name in ("store_id", "sku")]
     numbers = [np.round(base[name].to_numpy(), 6).tolist() for name in ("units_per_day", "price")]
     writer.writerows(zip(*columns, *numbers, strict=True))
@@ -308,13 +320,10 @@ def _write_base(base: pa.Table) -> bytes:
 
 
 def _read_base(text: str) -> pa.Table:
-    rows = list(csv.reader(io.StringIO(text)))
-    columns = list(zip(*rows[1:], strict=True)) or [(), (), (), ()]
-    return pa.table(
-        {
-            "store_id": pa.array(columns[0], pa.string()),
-            "sku": pa.array(columns[1], pa.string()),
-            "units_per_day": pa.array([float(v) for v in columns[2]], pa.float64()),
-            "price": pa.array([float(v) for v in columns[3]], pa.float64()),
-        }
-    )
+    head, *rows = [*csv.reader(io.StringIO(text))] or [[]]
+    require(head == BASE_COLUMNS and all(len(row) == len(head) for row in rows), f"{BASE_FILE} has other columns")
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    units, price = (np.array(columns[i], dtype=np.float64) for i in (2, 3))
+    refuse_base(units, price)
+    texts = {name: pa.array(columns[i], pa.string()) for i, name in enumerate(BASE_COLUMNS[:2])}
+    return pa.table(texts | {"units_per_day": units, "price": price})

@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.environments import Home
 from retail_assets.pricing.publication import BATCHES, current_publications, published_prices
+from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
 
@@ -100,8 +100,8 @@ def _write(folder: Path, store_id: str, prices: pa.Table, batches: dict[str, dic
             "git_commit": git_commit(),
             "written_at": datetime.now(UTC).isoformat(),
         }
-        _replace(path, content)
-        _replace(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+        durable.write(path, content)
+        durable.write(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
     return PriceFile(
         store_id=store_id, path=str(path), rows=prices.num_rows, changed=changed, sha256=sha256, written=not same
     )
@@ -115,20 +115,13 @@ def _csv(prices: pa.Table) -> bytes:
     return text.getvalue().encode()
 
 
-def _recorded(path: Path) -> str:
-    return str(json.loads(path.with_suffix(".json").read_bytes())["sha256"])
+def _recorded(path: Path) -> str | None:
+    """The checksum that lies beside a price file; None where that file is torn, so that both are written anew."""
+    try:
+        return str(json.loads(path.with_suffix(".json").read_bytes())["sha256"])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes `path` in one step: a reader sees the old content or the new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

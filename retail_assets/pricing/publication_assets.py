@@ -48,7 +48,7 @@ def price_publications(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
 ) -> dg.MaterializeResult:
     """Judges the newest batch and publishes it as the modes of its stores say, once."""
-    assigned = Assignment.now(lake, PRODUCT)
+    assigned = Assignment.sound(lake, PRODUCT, model_store)
     if not assigned.versions or newest_day(lake) is None:
         return dg.MaterializeResult(metadata={"status": "nothing is decided yet"})
     config, gold = load_config(), gold_versions(lake)

@@ -3,16 +3,20 @@
 A model is `<home>/models/<product>/<version>/` with its files, `manifest.json` and BentoML's `model.yaml`.
 """
 
+import logging
 import os
-import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest, sha256
+from retail_assets.resources import durable
 
+logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 BENTOML_FILE = "model.yaml"
 SUFFIXES = (".txt", ".json", ".safetensors")
@@ -37,22 +41,36 @@ class ModelStore(BaseModel):
     def save(self, product: str, files: dict[str, bytes], manifest: Manifest) -> str:
         """Stores `files` (name to content) with `manifest` and returns the version; a version that is there is kept.
 
-        The folder appears by one rename: a save that is killed leaves nothing that looks like a model.
+        The folder appears by one rename when all of it is on disk: a save that is killed, or a power cut, leaves
+        nothing that looks like a model. A stored version of which a byte or the manifest is damaged is replaced.
         Raises ModelStoreError for another product's manifest, no files, or a file type that could run code on load.
         """
         if manifest.product != product:
             raise ModelStoreError(f"the manifest is of {manifest.product!r}, not of {product!r}")
         _refuse_names(files)
         sealed = manifest.sealed(files)
-        if sealed.version not in self.versions(product):
+        if not self._is_whole(product, sealed.version):
             self._write(sealed, {**files, MANIFEST: sealed.model_dump_json(indent=2).encode()})
         self.path(product, sealed.version)
         return sealed.version
 
     def versions(self, product: str) -> list[str]:
-        """Every stored version of `product`, oldest first by `created_at`; empty where there is none."""
-        folders = [f.parent for f in self._folder(product).glob(f"*/{MANIFEST}")]
-        return [f.name for f in sorted(folders, key=lambda f: (_read_manifest(f).created_at, f.name))]
+        """Every stored version of `product`, oldest first by `created_at`; empty where there is none.
+
+        One whose manifest cannot be read is passed over, named in the log and in `unreadable`.
+        """
+        found: list[tuple[Manifest, str]] = []
+        for folder, read in self._manifests(product):
+            if isinstance(read, Manifest):
+                found.append((read, folder.name))
+            else:
+                logger.warning("%s %s is passed over: %s", product, folder.name, read.what)
+        return [name for _, name in sorted(found, key=lambda one: (one[0].created_at, one[1]))]
+
+    def unreadable(self, product: str) -> dict[str, str]:
+        """The stored versions of `product` whose manifest cannot be read, and why."""
+        read = self._manifests(product)
+        return {folder.name: error.what for folder, error in read if isinstance(error, ModelStoreError)}
 
     def products(self) -> list[str]:
         """Products with at least one stored version, sorted."""
@@ -88,7 +106,7 @@ class ModelStore(BaseModel):
             state = "is not in the manifest" if name in found else "is missing"
             raise ModelStoreError(f"{name} of {product} {version} {state}", where=str(folder / name))
         for name, hashed in expected.items():
-            actual = sha256((folder / name).read_bytes())
+            actual = sha256(_content(folder / name))
             if actual != hashed:
                 raise ModelStoreError(
                     f"{name} of {product} {version} was changed: sha256 is {actual}, the manifest says {hashed}",
@@ -100,23 +118,34 @@ class ModelStore(BaseModel):
     def _folder(self, product: str) -> Path:
         return self.home / "models" / product
 
+    def _manifests(self, product: str) -> Iterator[tuple[Path, "Manifest | ModelStoreError"]]:
+        for file in sorted(self._folder(product).glob(f"*/{MANIFEST}")):
+            try:
+                yield file.parent, _read_manifest(file.parent)
+            except ModelStoreError as error:
+                yield file.parent, error
+
+    def _is_whole(self, product: str, version: str) -> bool:
+        try:
+            return self.path(product, version).is_dir()
+        except ModelStoreError:
+            return False
+
     def _write(self, manifest: Manifest, files: dict[str, bytes]) -> None:
         self._folder("").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=self.home) as staging:
             staged = _create_in_bentoml(Path(staging), manifest, files)
             target = self._folder(manifest.product) / manifest.version
             target.parent.mkdir(exist_ok=True)
-            if target.exists() and not (target / MANIFEST).exists():
-                shutil.rmtree(target)
+            if target.exists() and not self._is_whole(manifest.product, manifest.version):
+                target.rename(Path(staging) / "damaged")
             try:
-                staged.rename(target)
+                durable.move_in(staged, target)
             except OSError:  # the same version was saved by somebody else in this moment
-                if not (target / MANIFEST).exists():
+                if not self._is_whole(manifest.product, manifest.version):
                     raise
                 return
-            latest = Path(staging) / "latest"
-            latest.write_text(manifest.version)
-            latest.replace(target.parent / "latest")
+            durable.write(target.parent / "latest", manifest.version)
 
 
 def _create_in_bentoml(store: Path, manifest: Manifest, files: dict[str, bytes]) -> Path:
@@ -148,8 +177,33 @@ def _refuse_names(files: dict[str, bytes]) -> None:
             )
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _content(file: Path) -> bytes:
+    """The bytes of a plain file: what would be waited for without an end (a pipe) is no file of a model."""
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise ModelStoreError(f"{file.name} is no plain file", where=str(file), todo="restore it, or train again")
+        return file.read_bytes()
+    except OSError as error:
+        raise ModelStoreError(f"{file.name} cannot be read: {error.strerror}", where=str(file)) from error
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    file = folder / MANIFEST
+    content = _content(file)
+    if not content.strip(b"\0 \n"):
+        raise ModelStoreError(
+            f"{MANIFEST} of {folder.parent.name} {folder.name} is empty: a power cut may have caught it",
+            where=str(file),
+            todo="restore the folder from a backup, or train again",
+        )
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise ModelStoreError(f"{MANIFEST} cannot be read: {error}", where=str(folder / MANIFEST)) from error
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ModelStoreError(
+            f"{MANIFEST} of {folder.parent.name} {folder.name} cannot be read: {field + ': ' if field else ''}"
+            f"{first['msg']}",
+            where=str(file),
+            todo="restore the folder from a backup, or train again",
+        ) from error

@@ -161,7 +161,7 @@ def release_table(rows: Sequence[Release]) -> str:
     """A markdown table of rows of the ledger, with a link to the run that made each, where one did."""
     head = ("at (UTC)", "product", "target", "action", "version", "share", "before", "by", "reason", "run")
     lines = (
-        (f"{r.at:%Y-%m-%d %H:%M:%S}", r.product, r.target, r.action, r.version, f"{r.share * 100:.6g}%",
+        (f"{r.at:%Y-%m-%d %H:%M:%S}", r.product, r.target, r.shown_action, r.version, f"{r.share * 100:.6g}%",
          r.previous or "-", r.by, r.reason, Markdown(f"[{r.run_id[:8]}](/runs/{r.run_id})") if r.run_id else "-")
         for r in rows
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """Which version a batch answers with in each store: the same routes as a service follows, for every store at once."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,12 +12,15 @@ import pyarrow.compute as pc
 
 from retail_assets.core.markdown import table
 from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
+from retail_assets.resources.model_proof import proven
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.arms import Arm, Routes, arm_of, routes
+from retail_assets.serving.last_good import with_last_good
 from retail_assets.serving.ledger import CLOUD, Ledger, Release
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.targets import Targets
 
+logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
 
@@ -31,10 +35,39 @@ class Share:
 
 @dataclass(frozen=True)
 class Assignment:
-    """The release of each store, taken from the ledger once so that a whole batch sees the same."""
+    """The release of each store, taken from the ledger once so that a whole batch sees the same.
+
+    `refused` are the released versions that another one answers for, and why.
+    """
 
     product: str
     routes: Routes
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def sound(cls, lake: Lake, product: str, store: ModelStore) -> "Assignment":
+        """As `now`, with the last good version wherever the released one may not be loaded; `refused` says why.
+
+        A version is asked in a process of its own, once (resources/model_proof.py): a second or two. Raises
+        ModelStoreError where versions are released and none of them may be loaded.
+        """
+        targets, log = Targets.of(lake, ReleaseConfig.load().segments), Ledger(lake).log()
+        refused: dict[str, str] = {}
+
+        def good(release: Release) -> bool:
+            try:
+                return proven(store, product, release.version).is_dir()
+            except ModelStoreError as error:
+                refused[release.version] = error.what
+                logger.error("%s %s answers nothing: %s", product, release.version, error)
+                return False
+
+        wanted = routes(log, product, (CLOUD,), targets)
+        made = cls(product, with_last_good(wanted, log, product, (CLOUD,), targets, good), refused)
+        if refused and not made.versions:
+            whys = "; ".join(refused.values())
+            raise ModelStoreError(f"no released version of {product} may be loaded: {whys}", todo="train again")
+        return made
 
     @classmethod
     def now(cls, lake: Lake, product: str) -> "Assignment":

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import GateReport, evaluate
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import why_refused
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import routes
 from retail_assets.serving.fitness import evidence
@@ -166,14 +167,24 @@ class Desk:
             return self.ledger.unpin(change.product, **common)
         return self.ledger.follow(change.product, wider=wider, **common)
 
+    def refused(self, releases: Sequence[Release]) -> list[str]:
+        """What is known of those of `releases` that may not be loaded, a sentence each; no version is asked anew."""
+        found: dict[tuple[str, str], str] = {}
+        for release in releases:
+            reason = why_refused(self.store, release.product, release.version)
+            if reason is not None:
+                found[release.product, release.version] = f"{release.product} {release.version} is refused: {reason}"
+        return list(found.values())
+
     def resolve(self, product: str, version: str) -> str:
         """The stored version that `version` is the beginning of; `newest` is the newest one. Raises LedgerError."""
-        versions = self.store.versions(self._product(product))
+        versions, unreadable = self.store.versions(self._product(product)), self.store.unreadable(product)
         if not version.strip():
             raise LedgerError(
                 f"no version of {product} is named", todo=f"name one, or `{NEWEST}`; see `retail releases log`"
             )
-        found = versions[-1:] if version == NEWEST else [v for v in versions if v.startswith(version)]
+        named = [v for v in (*versions, *unreadable) if v.startswith(version)]
+        found = versions[-1:] if version == NEWEST else named
         if len(found) != 1:
             problem = "is not stored" if not found else f"is the beginning of {len(found)} versions"
             raise LedgerError(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.assets import PRODUCTS
 from retail_assets.serving.ledger import Ledger, Release
@@ -27,7 +28,8 @@ RELEASES = dg.AssetKey(["serving", "releases"])
         dg.AssetCheckSpec(
             "live_versions_are_intact",
             asset=RELEASES,
-            description="Every byte of every live version is what its manifest says.",
+            description="Every byte of every live version is what its manifest says, and it loads and answers soundly "
+            "in a process of its own.",
         ),
     ]
 )
@@ -89,7 +91,7 @@ def _proof(model_store: ModelStore, product: str, version: str) -> float | None:
 
 def _broken(release: Release, model_store: ModelStore) -> str | None:
     try:
-        model_store.path(release.product, release.version)
+        proven(model_store, release.product, release.version)
     except ModelStoreError as error:
         return error.what
     return None

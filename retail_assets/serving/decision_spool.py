@@ -71,9 +71,7 @@ class Writer:
 
     def sync_names(self) -> None:
         """Forces the names of new segments to disk, without which a power cut could lose a synced file."""
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.fsync(folder)
-        os.close(folder)
+        durable.sync(self.folder)
 
     def shipped(self) -> int:
         """The number of the last segment that arrived where it was sent; 0 before the first."""
@@ -87,19 +85,19 @@ class Writer:
 
     def drop(self, path: Path) -> None:
         """Deletes a segment that arrived, after its number was kept: a number is never given to two segments."""
-        durable.write(self.folder / SHIPPED, path.stem.encode())
+        durable.write(self.folder / SHIPPED, path.stem)
         path.unlink()
 
     def renew(self) -> None:
         """Begins a new stream: the numbers go on, under a name that nobody has used."""
-        durable.write(self.folder / IDENTITY, json.dumps({"app_id": _new_name()}).encode())
+        durable.write(self.folder / IDENTITY, json.dumps({"app_id": _new_name()}))
         self.app_id = _identity(self.folder)
 
     def set_aside(self, path: Path, reason: str) -> None:
         """Keeps a segment that will never be taken, with the reason, where nothing sends it again."""
         aside = self.folder / REFUSED
         aside.mkdir(exist_ok=True)
-        durable.write(aside / f"{path.stem}.txt", reason.encode())
+        durable.write(aside / f"{path.stem}.txt", reason)
         path.replace(aside / path.name)
         self.sync_names()
 
@@ -139,7 +137,7 @@ def _identity(folder: Path) -> str:
         pass
     except (ValueError, KeyError, TypeError) as error:
         logger.error("%s does not name a writer (%s): a new stream of decisions begins", path, error)
-    durable.write(path, json.dumps({"app_id": _new_name()}).encode())
+    durable.write(path, json.dumps({"app_id": _new_name()}))
     return _named(path)
 
 
@@ -203,7 +201,7 @@ def read_segment(path: Path) -> tuple[pa.Table, int]:
                 return decode(lines), torn
             except pa.ArrowInvalid:
                 good, bad = _sort_lines(bytes(lines))
-    path.with_suffix(".torn").write_bytes(b"".join(bad))
+    durable.write(path.with_suffix(".torn"), b"".join(bad))
     logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
     return decode(b"".join(good)), torn + len(bad)
 

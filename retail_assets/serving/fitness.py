@@ -4,22 +4,19 @@ is everything written down that it takes to make it again. Given to the gates as
 
 import logging
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
-from importlib import import_module
 from math import nan
 from pathlib import Path
-from statistics import median
-from time import thread_time
 
-from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate
 from retail_assets.core.manifest import Manifest
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.model_proof import verdict_of
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 
 logger = logging.getLogger(__name__)
-QUESTIONS, WARM_UP = 30, 3
+MEASURED_WITHIN = timedelta(hours=1)
 SALES = "fct_sales_daily"
 FACTS = ("answer_ms", "size_mb", "data_age_days", "manifest/*", "reproducible/*")
 
@@ -56,10 +53,12 @@ def facts(
 ) -> dict[str, float]:
     """The facts of a stored version that some gate asks for, by the names in FACTS.
 
-    `answer_ms`: CPU milliseconds of one answer, the median of QUESTIONS. `size_mb`: all its files, in 10^6 bytes.
-    `data_age_days`: business days in gold (up to `newest_day`) that it was not trained on, NaN without any.
+    `answer_ms`: CPU milliseconds of one answer, the median of several, on this machine. `size_mb`: all its
+    files, in 10^6 bytes. `data_age_days`: business days in gold (up to `newest_day`) that it was not trained on, NaN
+    without any.
     `manifest/<field>` and `reproducible/<what>`: 1 where it is recorded, 0 where not. Of a version whose bytes were
-    changed, or that cannot answer `retail_assets.<product>.probe`, size and time are absent, and so fail their gates.
+    changed, or that did not prove itself in a process of its own (resources/model_proof.py), size and time are absent,
+    and so fail their gates.
     Raises ModelStoreError for a version that is not stored.
     """
     manifest = store.manifest(product, version)
@@ -72,7 +71,7 @@ def facts(
         found["reproducible/bytes"] = float(folder is not None)
         if folder is not None:
             found["size_mb"] = sum((folder / name).stat().st_size for name in manifest.files) / 1e6
-        took = answer_ms(product, folder) if folder is not None and "answer_ms" in wanted else None
+        took = _answer_ms(store, product, version) if folder is not None and "answer_ms" in wanted else None
         found |= {"answer_ms": took} if took is not None else {}
     return {name: value for name, value in found.items() if any(_asks(gate, name) for gate in gates)}
 
@@ -104,22 +103,14 @@ def reproducible(manifest: Manifest) -> dict[str, bool]:
     }
 
 
-def answer_ms(product: str, folder: Path) -> float | None:
-    """CPU milliseconds of this thread for one answer of the version in `folder`: hardly more on a busy machine.
-
-    None where it cannot answer, which is logged.
-    """
-    took = []
+def _answer_ms(store: ModelStore, product: str, version: str) -> float | None:
+    """CPU milliseconds of one answer; None where the version cannot answer, which is logged."""
     try:
-        ask = import_module(f"retail_assets.{product}.probe").question(folder)
-        for _ in range(WARM_UP + QUESTIONS):
-            started = thread_time()
-            ask()
-            took.append(1000 * (thread_time() - started))
-    except (RetailError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        logger.error("%s %s cannot answer: %s", product, folder.name, error)
+        verdict = verdict_of(store, product, version, measured_within=MEASURED_WITHIN)
+    except ModelStoreError as error:
+        logger.error("%s %s cannot be asked: %s", product, version, error)
         return None
-    return median(took[WARM_UP:])
+    return verdict.answer_ms
 
 
 def _checked(store: ModelStore, product: str, version: str) -> Path | None:

@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.token_bucket import TokenBucket
+from retail_assets.resources import durable
 from retail_assets.serving.config import Rate, ServingConfig
 
 LOOK_EVERY_S = 1.0
@@ -122,10 +123,7 @@ class KeyStore:
         return FileLock(f"{self.path}.lock")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.touch(mode=0o600)
-        partial.write_text(_File(keys=keys).model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        durable.write(self.path, _File(keys=keys).model_dump_json(indent=2) + "\n", mode=0o600)
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Action = Literal["promote", "canary", "shadow", "rollback", "pin", "unpin", "follow", "withdraw"]
+ACTIONS: tuple[str, ...] = get_args(Action)
 LIVE_ACTIONS = ("promote", "rollback", "pin", "unpin")
 FOLLOW: Literal["follow"] = "follow"
 TRIALS = ("canary", "shadow")
@@ -49,7 +50,8 @@ def release_id() -> str:
 class Release(BaseModel):
     """One row of the ledger. `previous` is the version that answered before it; `share` is its share of traffic.
 
-    `run_id` is the Dagster run that made it, None where a person or a service did.
+    `run_id` is the Dagster run that made it, None where a person or a service did. An `action` that is not one of
+    ACTIONS was written by newer code: it is shown as unknown and changes nothing here, what is live stays live.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +60,7 @@ class Release(BaseModel):
     product: str
     target: str = CLOUD
     version: str
-    action: Action
+    action: str
     share: float = Field(default=1.0, ge=0.0, le=1.0)
     at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     by: str
@@ -66,6 +68,16 @@ class Release(BaseModel):
     previous: str | None = None
     gate_report: str | None = None
     run_id: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this code knows what the action does."""
+        return self.action in ACTIONS
+
+    @property
+    def shown_action(self) -> str:
+        """The action for people: one of newer code says that it is unknown here."""
+        return self.action if self.is_known else f"unknown ({self.action})"
 
 
 class Ledger:
@@ -84,6 +96,8 @@ class Ledger:
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
+        if not release.is_known:
+            raise LedgerError(f"{release.action!r} is no action", todo=f"use one of {', '.join(ACTIONS)}")
         row = pa.Table.from_pylist([release.model_dump()], schema=releases_schema())
         for _ in range(ATTEMPTS):
             try:
@@ -319,13 +333,14 @@ def live_rows(log: Sequence[Release]) -> list[Release]:
 def trial_rows(log: Sequence[Release]) -> list[Release]:
     """The canaries and shadows that run at the end of `log` (oldest first), sorted by product, target and kind.
 
-    A newer one of its kind, a withdrawal, and any other release of the same target end a trial.
+    A newer one of its kind, a withdrawal, and any other release of the same target end a trial; an unknown action does
+    not.
     """
     running: dict[tuple[str, str, str], Release] = {}
     for release in log:
         if release.action in TRIALS:
             running[release.product, release.target, release.action] = release
-        else:
+        elif release.is_known:
             for kind in TRIALS:
                 running.pop((release.product, release.target, kind), None)
     return [running[key] for key in sorted(running)]

@@ -1,16 +1,19 @@
 """The version a service answers with: whatever the ledger says is live, swapped in place.
 
 A new version is loaded and checked beside those that serve, then takes over by one assignment; requests that began
-with the old one end with it, after which it is freed. A version that cannot be loaded is refused and the old one stays.
+with the old one end with it, after which it is freed. A version that cannot be loaded is refused and the old one stays;
+where a process starts with such a version, the last good one before it answers. While a version is looked at the ledger
+is followed, and a version that is not wanted any more is given up.
 Stores may have releases of their own, canaries a share of the stores: every version that is routed to is held once.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -20,6 +23,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import Routes, routes
+from retail_assets.serving.last_good import earlier
 from retail_assets.serving.ledger import CLOUD, Ledger, LedgerError, Release
 from retail_assets.serving.refused import explained
 from retail_assets.serving.targets import Targets
@@ -31,6 +35,9 @@ POLL_EVERY_S = 0.25
 ASKED_EVERY_S = 5.0
 RETRY_REFUSED_EVERY = 120
 """Looks at the ledger between two attempts to load a version that was refused."""
+LOADERS = 4
+Opener = Callable[[str, Callable[[], bool]], Path]
+"""A version, and what says that it is not wanted any more -> the folder of a version that may be loaded."""
 
 
 class NothingLive(RetailError):
@@ -88,10 +95,12 @@ class LiveModel(Generic[Model]):
         load: Callable[[Path, Manifest], Model],
         chain: Sequence[str] = (CLOUD,),
         targets: Callable[[], Targets] = lambda: Targets(regions={}),
+        opened: Opener | None = None,
     ) -> None:
         """`chain` is the target of this process and the wider ones it follows, the most specific first.
 
-        `load` gets a folder whose bytes were checked against its manifest, and may raise anything to refuse it.
+        `load` gets a folder from `opened` (by default one whose bytes are those of its manifest), and may raise
+        anything to refuse it.
         `targets` names the stores that may have a release of their own; it is asked when the ledger changes.
         """
         self.product = product
@@ -108,7 +117,9 @@ class LiveModel(Generic[Model]):
         self._targets = targets
         self._seen: int | None = None
         self._polls_since_refusal = 0
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix=f"load-{product}")
+        self._opened = opened or (lambda version, _: store.path(product, version))
+        self._closing = Event()
+        self._loader = ThreadPoolExecutor(LOADERS, thread_name_prefix=f"load-{product}")
 
     @property
     def target(self) -> str:
@@ -178,17 +189,17 @@ class LiveModel(Generic[Model]):
             if version == self._seen and not self._retry_is_due():
                 return
             wanted = routes(log, self.product, self.chain, self._targets())
-        except (DeltaError, OSError, RetailError) as error:
+        except (DeltaError, OSError, RetailError, ValueError) as error:  # Arrow's and pydantic's are ValueErrors
             logger.error("the release ledger cannot be read, %s stays as it is: %s", self.product, error)
             return
         self._seen = version
         self.ledger_read_at = datetime.now(UTC)
-        self._follow(wanted)
+        self._follow(wanted, log)
 
     def _retry_is_due(self) -> bool:
         return self.refused is not None and self._polls_since_refusal >= RETRY_REFUSED_EVERY
 
-    def _follow(self, wanted: Routes) -> None:
+    def _follow(self, wanted: Routes, log: Sequence[Release]) -> None:
         """Loads what is missing, then replaces the table; a route whose version is refused keeps what it had."""
         before = self._table
         have, refused = before.loaded(), self.refused
@@ -199,6 +210,8 @@ class LiveModel(Generic[Model]):
             if live is not None:
                 taken[release.release_id] = have[release.version] = live
         default = taken.get(wanted.default.release_id, before.default) if wanted.default else before.default
+        if default is None and wanted.default is not None:
+            default = self._last_good(wanted.default, log, have)
         stores = {s: taken.get(r.release_id, before.of(s)) for s, r in wanted.stores.items()}
         self._table = _Table(
             default=default,
@@ -212,13 +225,19 @@ class LiveModel(Generic[Model]):
         if refused is not None and self.refused is None:
             logger.info("%s %s is refused no longer", self.product, refused.version)
 
-    def _take(self, release: Release, have: Mapping[str, Live[Model]]) -> Live[Model] | None:
-        """The loaded version of `release`; None when it is refused."""
+    def _take(
+        self, release: Release, have: Mapping[str, Live[Model]], instead_of: Release | None = None
+    ) -> Live[Model] | None:
+        """The loaded version of `release`; None when it is refused, or given up because the ledger wants another."""
         if release.release_id in have:
             return have[release.release_id]
-        same = have.get(release.version)
+        same, given_up = have.get(release.version), Event()
         # In a thread of its own, whose outcome is looked at whatever it is: what serves must survive it.
-        loading = self._loader.submit(self._open, release, same)
+        loading = self._loader.submit(self._open, release, same, given_up)
+        if not self._awaited(loading, instead_of or release):
+            given_up.set()
+            logger.warning("%s %s is given up: it is not wanted any more", self.product, release.version)
+            return None
         error = loading.exception()
         if error is not None:
             self._refuse(release, error)
@@ -235,6 +254,37 @@ class LiveModel(Generic[Model]):
         )
         return loading.result()
 
+    def _awaited(self, loading: "Future[Live[Model]]", release: Release) -> bool:
+        """Waits for a version to be loaded; False once the ledger does not want it any more, or the process ends."""
+        while not wait([loading], timeout=POLL_EVERY_S).done:
+            if self._closing.is_set() or not self._still_wanted(release):
+                return loading.done()
+        return True
+
+    def _still_wanted(self, release: Release) -> bool:
+        """Whether the ledger, where it has changed meanwhile, still routes to `release`."""
+        try:
+            if not self._ledger.changed_since(self._seen):
+                return True
+            wanted = routes(self._ledger.log(), self.product, self.chain, self._targets()).releases()
+        except (DeltaError, OSError, RetailError, ValueError):  # it is read again, and said, at the next poll
+            return True
+        return release.release_id in {newest.release_id for newest in wanted}
+
+    def _last_good(
+        self, wanted: Release, log: Sequence[Release], have: Mapping[str, Live[Model]]
+    ) -> Live[Model] | None:
+        """The newest version that answered before the `wanted` one and can be loaded; None where there is none."""
+        refused, polls = self.refused, self._polls_since_refusal
+        for release in earlier(log, self.product, self.chain):
+            live = self._take(release, have, instead_of=wanted)
+            if live is not None:
+                logger.error("%s %s answers, the last good version", self.product, release.version)
+                self.refused, self._polls_since_refusal = refused, polls
+                return live
+        self.refused = refused
+        return None
+
     def _refuse(self, release: Release, error: BaseException) -> None:
         reason = error.what if isinstance(error, RetailError) else f"{type(error).__name__}: {error}"
         serving = self.current.release.version if self.current else "nothing"
@@ -243,13 +293,18 @@ class LiveModel(Generic[Model]):
         self._polls_since_refusal = 0
         logger.error("%s %s is refused, %s stays: %s", self.product, release.version, serving, error)
 
-    def _open(self, release: Release, same: Live[Model] | None) -> Live[Model]:
+    def _open(self, release: Release, same: Live[Model] | None, given_up: Event) -> Live[Model]:
         if same is not None:
             return Live(release, same.manifest, same.model, same.loaded_at)
-        folder = self._store.path(self.product, release.version)
+        folder = self._opened(release.version, lambda: given_up.is_set() or self._closing.is_set())
         manifest = self._store.manifest(self.product, release.version)
         return Live(release, manifest, self._load(folder, manifest))
 
+    def stop_loading(self) -> None:
+        """Gives up what is being loaded; what is loaded still answers."""
+        self._closing.set()
+
     def close(self) -> None:
-        """Ends the loading thread; what is loaded still answers."""
-        self._loader.shutdown(wait=True)
+        """Ends the loading threads; what is loaded still answers."""
+        self.stop_loading()
+        self._loader.shutdown(wait=True, cancel_futures=True)

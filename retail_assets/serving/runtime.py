@@ -15,6 +15,7 @@ from deltalake.exceptions import DeltaError
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
 from retail_assets.environments import Environment, workers
+from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.background import Beside, Every
 from retail_assets.serving.canary_watch import WATCH_EVERY_S, CanaryWatch
@@ -65,7 +66,15 @@ class Runtime(Generic[Model]):
         target = target or os.environ.get(TARGET_VARIABLE, CLOUD)
         chain = Targets.of(lake, segments).chain(target)
         store = ModelStore.at(home.models)
-        self.live = LiveModel(product, Ledger(lake), store, load, chain, lambda: Targets.of(lake, segments))
+        self.live = LiveModel(
+            product,
+            Ledger(lake),
+            store,
+            load,
+            chain,
+            lambda: Targets.of(lake, segments),
+            lambda version, stopped: proven(store, product, version, stopped),
+        )
         self.catalogue = Catalogue(lake)
         self.log = DecisionLog(
             lake,
@@ -172,6 +181,7 @@ class Runtime(Generic[Model]):
             "model_live": ("1 when a model answers", float(self.ready())),
             "model_swaps": ("Versions taken since the start, the first included", self.live.swaps),
             "model_refusals": ("Released versions that could not be loaded", self.live.refusals),
+            "model_refused": ("1 while a released version is refused", float(self.live.refused is not None)),
             "decision_log_backlog_rows": ("Decisions on this machine and not yet in the lake", backlog.rows),
             "decision_log_backlog_seconds": ("Age of the oldest sealed segment", waiting),
             "decision_log_shipped_rows": ("Decisions moved to the lake since the start", backlog.shipped_rows),
@@ -194,6 +204,7 @@ class Runtime(Generic[Model]):
 
     def close(self) -> None:
         """Stops following, moves what is logged to the lake and gives the spool back."""
+        self.live.stop_loading()
         self._watching.stop()
         self._following.stop()
         self._refreshing.stop()

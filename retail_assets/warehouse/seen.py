@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from retail_assets.environments import Home
+from retail_assets.resources import durable
 
 NAME = "seen.json"
 KEPT = ("dagster/column_schema", "dagster/column_lineage", "dagster/row_count")
@@ -24,7 +25,10 @@ def read(home: Home, code_hash: str) -> dict[str, Metadata]:
     path = home.warehouse.parent / NAME
     if not path.exists():
         return {}
-    kept = json.loads(path.read_bytes())
+    try:
+        kept = json.loads(path.read_bytes())
+    except ValueError:  # torn by a power cut: the next build fills it again
+        return {}
     if kept["code_hash"] != code_hash:
         return {}
     return {
@@ -39,10 +43,7 @@ def write(home: Home, code_hash: str, models: Mapping[str, Metadata]) -> None:
         key: {name: dg.serialize_value(value) for name, value in metadata.items() if name in KEPT}
         for key, metadata in models.items()
     }
-    path = home.warehouse.parent / NAME
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"code_hash": code_hash, "models": packed}))
-    draft.replace(path)
+    durable.write(home.warehouse.parent / NAME, json.dumps({"code_hash": code_hash, "models": packed}))
 
 
 def keep(events: Iterable[Any], keys: Mapping[str, str], models: dict[str, Metadata]) -> Iterator[Any]:

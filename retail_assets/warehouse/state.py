@@ -4,13 +4,13 @@ The record lies beside the DuckDB file and is replaced in one step, always last:
 Whoever deletes either file gets a full build.
 """
 
-import os
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retail_assets.environments import Home
+from retail_assets.resources import durable
 
 NAME = "build.json"
 
@@ -60,19 +60,18 @@ def path(home: Home) -> Path:
 
 
 def read(home: Home) -> BuildState | None:
-    """The record, or None where there is none or no DuckDB file it could describe."""
+    """The record, or None where there is none, one that cannot be read, or no DuckDB file it could describe."""
     if not (path(home).exists() and home.warehouse.exists()):
         return None
-    return BuildState.model_validate_json(path(home).read_bytes())
+    try:
+        return BuildState.model_validate_json(path(home).read_bytes())
+    except ValidationError:  # torn by a power cut, or of other code: what is built anew is right in any case
+        return None
 
 
 def write(home: Home, state: BuildState) -> None:
     """Replaces the record in one step."""
-    target = path(home)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(state.model_dump_json(indent=1))
-    draft.replace(target)
+    durable.write(path(home), state.model_dump_json(indent=1))
 
 
 def published(home: Home, mart: str, digest: str | None = None) -> None:

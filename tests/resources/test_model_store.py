@@ -161,3 +161,52 @@ def test_bentoml_lists_the_model_and_the_reader_never_imports_bentoml(store: Mod
 def test_installed_names_what_is_absent() -> None:
     assert installed("no-such-package")["no-such-package"] == "absent"
     assert installed("lightgbm")["lightgbm"][0].isdigit()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"product": "fore', b"[]", b"\xff\xfe", b"[" * 100_000])
+def test_a_manifest_that_cannot_be_read_is_named_and_passed_over(
+    store: ModelStore, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    torn = store.save("forecasting", FILES, manifest(seed=8))
+    whole = store.save("forecasting", FILES, manifest())
+    (store.home / "models" / "forecasting" / torn / "manifest.json").write_bytes(content)
+    assert store.versions("forecasting") == [whole] and torn in caplog.text
+    (reason,) = store.unreadable("forecasting").values()
+    assert torn in reason and len(reason) < 400
+    with pytest.raises(ModelStoreError, match=torn):
+        store.path("forecasting", torn)
+
+
+def test_a_pipe_and_a_folder_are_no_files_of_a_model(store: ModelStore) -> None:
+    version = store.save("forecasting", FILES, manifest())
+    file = store.path("forecasting", version) / "spec.json"
+    for make in (os.mkfifo, os.mkdir):
+        file.unlink()
+        make(file)
+        with pytest.raises(ModelStoreError, match="no plain file"):
+            store.path("forecasting", version)
+        file.rmdir() if file.is_dir() else file.unlink()
+        file.write_bytes(FILES["spec.json"])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "spec.json"])
+def test_training_again_replaces_a_damaged_version(store: ModelStore, name: str) -> None:
+    version = store.save("forecasting", FILES, manifest())
+    (store.path("forecasting", version) / name).write_bytes(b"")
+    assert store.save("forecasting", FILES, manifest()) == version
+    assert (store.path("forecasting", version) / "spec.json").read_bytes() == FILES["spec.json"]
+    assert not list(store.home.glob(".saving-*"))
+
+
+def test_what_is_saved_is_on_disk(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(opened: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{opened}").readlink()))
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", note)
+    version = store.save("forecasting", FILES, manifest())
+    names = {Path(path).name for path in synced}
+    assert {*FILES, "manifest.json", "model.yaml", version, "forecasting"} <= names

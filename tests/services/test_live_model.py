@@ -4,18 +4,22 @@ import gc
 import shutil
 import threading
 import weakref
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from retail_assets.core.manifest import Manifest
 from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
+from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.background import Every
-from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.ledger import Ledger, Release, releases_schema
 from retail_assets.serving.live import RETRY_REFUSED_EVERY, LiveModel, NothingLive
 from retail_assets.serving.targets import Targets
+from tests.services.harness import eventually
 
 
 class Loaded:
@@ -214,3 +218,86 @@ def test_a_loop_outlives_what_it_calls() -> None:
     assert enough.wait(10)
     loop.stop()
     assert loop.failures >= 3
+
+
+def held(shop: Shop, wait: threading.Event) -> LiveModel[Loaded]:
+    """A follower whose look at a version named `held` takes until it is given up."""
+
+    def opened(version: str, stopped: Callable[[], bool]) -> Path:
+        folder = shop.store.path("pricing", version)
+        if (folder / "model.json").read_text() == "held":
+            wait.set()
+            assert eventually(stopped, within=60), "nobody gave it up"
+            raise ModelStoreError("given up")
+        return folder
+
+    return LiveModel("pricing", shop.ledger, shop.store, shop.load, targets=lambda: shop.targets, opened=opened)
+
+
+def test_a_version_that_holds_its_loader_does_not_hold_the_ledger(shop: Shop) -> None:
+    looked_at = threading.Event()
+    live = held(shop, looked_at)
+    first, bad = shop.train("a"), shop.train("held")
+    shop.ledger.promote("pricing", first, by="test", reason="test")
+    live.poll()
+    shop.ledger.promote("pricing", bad, by="test", reason="test")
+    following = threading.Thread(target=live.poll)
+    following.start()
+    assert looked_at.wait(30)
+    assert live.require().model.text == "a", "what serves goes on meanwhile"
+    shop.ledger.rollback("pricing", by="test", reason="it hangs")
+    following.join(30)
+    assert not following.is_alive()
+    live.poll()
+    assert (live.require().release.action, live.require().model.text, live.refused) == ("rollback", "a", None)
+    live.close()
+
+
+def test_another_products_release_gives_up_nothing(shop: Shop) -> None:
+    looked_at = threading.Event()
+    live = held(shop, looked_at)
+    shop.ledger.promote("pricing", shop.train("held"), by="test", reason="test")
+    following = threading.Thread(target=live.poll)
+    following.start()
+    assert looked_at.wait(30)
+    shop.ledger.promote("forecasting", "0" * 12, by="test", reason="another product")
+    following.join(1.0)
+    assert following.is_alive(), "it is still wanted"
+    live.close()
+    following.join(30)
+    assert not following.is_alive(), "who stops does not wait for a version"
+
+
+@pytest.mark.parametrize("faults", [1, 2])
+def test_a_process_that_starts_with_a_bad_release_answers_with_the_last_good_version(shop: Shop, faults: int) -> None:
+    good = shop.release("a")
+    for number in range(faults):
+        bad = shop.train("broken" + " " * number)
+        shop.damage(bad)
+        shop.ledger.promote("pricing", bad, by="test", reason="bad")
+    fresh = LiveModel("pricing", shop.ledger, shop.store, shop.load)
+    fresh.poll()
+    assert (fresh.require().release.version, fresh.require().model.text) == (good, "a")
+    assert fresh.refused is not None and fresh.refused.version == bad, "the released one is named"
+    better = shop.train("c")
+    shop.ledger.promote("pricing", better, by="test", reason="repaired")
+    fresh.poll()
+    assert (fresh.require().release.version, fresh.refused) == (better, None)
+
+
+def test_what_newer_code_wrote_into_the_ledger_changes_nothing(shop: Shop) -> None:
+    shop.release("a")
+    shop.ledger.canary("pricing", shop.train("b"), 1.0, by="test", reason="try")
+    shop.live.poll()
+    newer(shop.ledger, Release(product="pricing", version=shop.train("c"), action="freeze", by="test", reason="new"))
+    shop.live.poll()
+    assert (shop.serving, in_store(shop, "238")) == ("a", "b")
+    last = shop.release("d")
+    assert shop.serving == "d" and shop.live.require().release.version == last
+
+
+def newer(ledger: Ledger, release: Release) -> None:
+    """Appends a row as newer code would, with an action and a column that this code does not know."""
+    rows = pa.Table.from_pylist([release.model_dump()], schema=releases_schema())
+    rows = rows.append_column("until", pa.array(["tomorrow"]))
+    write_deltalake(ledger.lake.open("ops", "releases"), rows, mode="append", schema_mode="merge")
