@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from retail_assets.serving.admission import Line
 from retail_assets.serving.refusals import Refusal
 from retail_assets.serving.wire import Wire
+from retail_assets.serving.wire_limits import Manners
 
 LINE = "retail.line"
 TICKET = "retail.ticket"
@@ -30,6 +31,11 @@ CYCLE = "retail.cycle"
 def install() -> None:
     """Makes uvicorn speak through Intake in this process; for the time before a server is configured."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{Intake.__name__}"
+
+
+def speak(manners: Manners) -> None:
+    """Sets the limits and the hosts of this process; for the time before its first connection."""
+    Intake.manners = manners
 
 
 class Door:

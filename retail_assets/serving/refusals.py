@@ -58,6 +58,13 @@ SLOW = Refusal(408, "the rest of the request did not come", "send it without lon
 CUT_OFF = Refusal(400, "the body ended before its stated length", "send it again", CLOSE)
 FULL = _again("too many requests are being answered", "full")
 BUSY = _again("the service has more to do than it can", "busy")
+CROWDED = Refusal(
+    503,
+    "too many connections are open",
+    "keep fewer open, or try again after Retry-After seconds",
+    (*CLOSE, (b"retry-after", RETRY_WHEN_FULL_S.encode())),
+    "full",
+)
 DEADLINE = _again("no answer within the deadline", "deadline")
 
 
@@ -68,6 +75,12 @@ def unreadable(why: str) -> Refusal:
 
 UNKNOWN_METHOD = unreadable("its method is unknown; methods are written in capitals")
 OLD_VERSION = unreadable("its first line names no version")
+WRONG_HOST = Refusal(
+    421,
+    "this service does not answer to the host that the request names",
+    "ask by a name that it has; the operator adds names with RETAIL_ALLOWED_HOSTS, or `hosts` in configs/serving.yaml",
+    CLOSE,
+)
 BAD_HOST = unreadable("it needs one header Host, with the name of this service")
 BAD_TARGET = unreadable("its first line names no path of this service")
 NO_PROXY = unreadable("this service connects to nobody else")

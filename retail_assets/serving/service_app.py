@@ -170,11 +170,12 @@ def _image() -> Any:
 
 
 def refuse_exposed() -> None:
-    """Ends `bentoml serve` before anything starts when it would answer the network without keys."""
+    """Ends `bentoml serve` before anything starts when it would answer the network without keys, or no host."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     try:
         require_keys([stated_host() or BentoMLContainer.http.host.get()], keys_file(current().home))
+        ServingConfig.load_file().manners()
     except RetailError as error:
         raise SystemExit(f"error: {error}") from error
 
@@ -187,10 +188,12 @@ def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
     keys = keys_file(current().home)
     require_keys(listening_hosts(), keys)
     logs.configure(runtime.about)
+    config = ServingConfig.load_file()
+    intake.speak(config.manners())
     app.state.runtime = runtime
     app.state.guard = Guard(
         keys=KeyRing(keys),
-        limits=ServingConfig.load_file().load,
+        limits=config.load,
         metrics=runtime.metrics,
         spans=Spans.configured(runtime.product, os.environ),
         log_all=os.environ.get(LOG_REQUESTS) == "all",

@@ -20,13 +20,14 @@ from starlette.routing import Route
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
 from retail_assets.serving.background import Every
+from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.json_body import BOM, parsed
 from retail_assets.serving.ledger import LedgerError
 from retail_assets.serving.refusals import CUT_OFF, Refusal, messages, options, wrong_method
 from retail_assets.serving.store_bundle import StoreError
 from retail_assets.serving.store_centre import Centre
 from retail_assets.serving.store_status import StoreStatus
-from retail_assets.serving.wire import Wire
+from retail_assets.serving.wire import Wire, speaking
 
 LOOK_EVERY_S = 0.2
 TABLES_EVERY_S = 2.0
@@ -40,8 +41,6 @@ DIGITS = 12  # of the number of a segment, see LandedDecisions
 SHOWN = 40  # characters of a value that is no number
 
 
-SPEAKS: Mapping[str, Any] = {"http": Wire, "ws": "none", "access_log": False}
-"""Options of uvicorn."""
 NO_PATH = Refusal(404, "the centre has no such path", "see docs/run-a-store.md")
 
 
@@ -99,9 +98,15 @@ def create_app(environment: Environment) -> Starlette:
     return app
 
 
+def speaks() -> Mapping[str, Any]:
+    """Options of uvicorn. Raises HostError for a host in RETAIL_ALLOWED_HOSTS that is none."""
+    manners = ServingConfig.load_file().centre_manners()
+    return {"http": speaking(manners, Wire), "ws": "none", "access_log": False}
+
+
 def run(environment: Environment, host: str, port: int) -> None:
     """Answers until it is told to end."""
-    uvicorn.run(create_app(environment), host=host, port=port, timeout_graceful_shutdown=2, **SPEAKS)
+    uvicorn.run(create_app(environment), host=host, port=port, timeout_graceful_shutdown=2, **speaks())
 
 
 def _move(centre: Centre) -> Callable[[], None]:
