@@ -8,6 +8,7 @@ import os
 import socket
 from asyncio import AbstractEventLoop, Task, Transport
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -20,12 +21,14 @@ from uvicorn.server import ServerState
 from retail_assets.serving.admission import Line
 from retail_assets.serving.refusals import Refusal
 from retail_assets.serving.wire import Wire
-from retail_assets.serving.wire_limits import Manners
+from retail_assets.serving.wire_limits import PROBES, Manners
 
 LINE = "retail.line"
 TICKET = "retail.ticket"
 DOOR = "retail.door"
 CYCLE = "retail.cycle"
+AT_ONCE = PROBES | {"*"}
+"""Paths that wait for nobody: probes, and what never comes to the front."""
 
 
 def install() -> None:
@@ -117,7 +120,16 @@ class Intake(Wire):
         super().refuse(refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if self._line is not None:
-            scope = cast(dict[str, Any], cycle.scope)
-            scope[TICKET], scope[CYCLE] = self._line.arrive(perf_counter()), cycle
-        super()._start_asgi_task(cycle, app)
+        line, scope = self._line, cast(dict[str, Any], cycle.scope)
+        if line is None or scope["path"] in AT_ONCE:
+            super()._start_asgi_task(cycle, app)
+            return
+        scope[CYCLE], ticket = cycle, line.arrive(perf_counter())
+        if line.starting:
+            start = partial(super()._start_asgi_task, cycle, app)
+            authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+            ticket = line.queue(ticket, authorization, start, lambda: cycle.disconnected)
+        else:
+            line.starting = 1
+            super()._start_asgi_task(cycle, app)
+        scope[TICKET] = ticket

@@ -94,7 +94,7 @@ def dagster_specs(home: Home, port: int, project: Path) -> list[ServerSpec]:
     """Dagster's UI on loopback and the daemon that runs its schedules and sensors."""
     workspace = str(project / "workspace.yaml")
     env = {"RETAIL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
-    ui = ["-m", "dagster_webserver", "-w", workspace, "-h", LOOPBACK, "-p", str(port)]
+    ui = ["-m", "retail_assets.serving.dagster_ui", "-w", workspace, "-h", LOOPBACK, "-p", str(port)]
     daemon = ["-m", "dagster._daemon", "run", "-w", workspace]
     return [
         ServerSpec("dagster", [sys.executable, *ui], home.logs / "dagster.log", port, "/server_info", env, project),

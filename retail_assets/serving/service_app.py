@@ -192,7 +192,7 @@ def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
     intake.speak(config.manners())
     app.state.runtime = runtime
     app.state.guard = Guard(
-        keys=KeyRing(keys),
+        keys=KeyRing(keys, config.wrong_keys),
         limits=config.load,
         metrics=runtime.metrics,
         spans=Spans.configured(runtime.product, os.environ),
