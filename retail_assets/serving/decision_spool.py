@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from retail_assets.core.private import FILE, private_folder
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_rows import DECISION_SCHEMA, decode
 
@@ -32,8 +33,8 @@ class Writer:
     @classmethod
     def claim(cls, folder: Path) -> "Writer | None":
         """Takes the folder, creating it if need be; None when a live process holds it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        private_folder(folder)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,7 +121,9 @@ def read_segment(path: Path) -> tuple[pa.Table, int]:
                 return decode(lines), torn
             except pa.ArrowInvalid:
                 good, bad = _sort_lines(bytes(lines))
-    path.with_suffix(".torn").write_bytes(b"".join(bad))
+    torn_lines = path.with_suffix(".torn")
+    torn_lines.touch(mode=FILE)
+    torn_lines.write_bytes(b"".join(bad))
     logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
     return decode(b"".join(good)), torn + len(bad)
 

@@ -22,6 +22,7 @@ from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder, write_private
 from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.serving.address_buckets import AddressBuckets
 from retail_assets.serving.config import Rate, ServingConfig
@@ -120,14 +121,11 @@ class KeyStore:
             return keys[key_id]
 
     def _locked(self) -> FileLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         return FileLock(f"{self.path}.lock")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.touch(mode=0o600)
-        partial.write_text(_File(keys=keys).model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        write_private(self.path, _File(keys=keys).model_dump_json(indent=2) + "\n")
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:

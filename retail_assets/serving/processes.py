@@ -16,6 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home, keys_file
 from retail_assets.serving.products import product as known_product
 from retail_assets.serving.products import products
@@ -160,7 +161,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _start(self, spec: ServerSpec) -> None:
-        spec.log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(spec.log.parent)
         with spec.log.open("ab") as log:
             self._children[spec.name] = subprocess.Popen(
                 tethered(spec.command),
