@@ -72,7 +72,3 @@ class Crowd:
         self._parties[address] -= 1
         if not self._parties[address]:
             del self._parties[address]
-
-    def is_full(self) -> bool:
-        """Whether the next one gets a spare place at best."""
-        return self.inside >= self.most

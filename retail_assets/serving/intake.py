@@ -51,10 +51,13 @@ class Door:
         self._listeners = [socket.socket(fileno=os.dup(fd)) for fd in found if fd >= 0]
         self._entering: set[Task[Any]] = set()
 
-    def let_in(self, loop: AbstractEventLoop, protocol: Callable[[], "Intake"]) -> None:
-        """Accepts what waits, each with a protocol of its own."""
+    def let_in(self, loop: AbstractEventLoop, protocol: Callable[[], "Intake"], room: int) -> None:
+        """Accepts what waits, each with a protocol of its own, while there is room for so many.
+
+        Those beyond wait for the loop: were all let in, they would take descriptors that the process needs.
+        """
         for listener in self._listeners:
-            while (connection := _accepted(listener)) is not None:
+            while len(self._entering) < room and (connection := _accepted(listener)) is not None:
                 task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
                 self._entering.add(task)
                 task.add_done_callback(self._entering.discard)
@@ -94,7 +97,12 @@ class Intake(Wire):
         state = self.app_state
         if DOOR not in state:
             state[DOOR] = Door(self.server[1])
-        state[DOOR].let_in(self.loop, lambda: type(self)(self.config, self.server_state, state, self.loop))
+        crowd = self._crowd()
+        state[DOOR].let_in(
+            self.loop,
+            lambda: type(self)(self.config, self.server_state, state, self.loop),
+            crowd.most - crowd.inside,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Refuses or reads on."""
@@ -124,6 +132,7 @@ class Intake(Wire):
         if line is None or scope["path"] in AT_ONCE:
             super()._start_asgi_task(cycle, app)
             return
+        self._answered = cycle
         scope[CYCLE], ticket = cycle, line.arrive(perf_counter())
         if line.starting:
             start = partial(super()._start_asgi_task, cycle, app)

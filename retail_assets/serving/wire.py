@@ -84,6 +84,7 @@ class Wire(HttpToolsProtocol):
         self._last_words: bytes | None = None
         self._limits = self.manners.limits
         self.timeout_keep_alive = self._limits.idle_s  # type: ignore[assignment]
+        self._answered: RequestResponseCycle | None = None  # the newest that was begun; `cycle` is the newest read
         self._due = 0.0  # when what is read now must be there; 0 before that was asked
         self._party = ""
         self._has_place = True
@@ -99,6 +100,10 @@ class Wire(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self._midway = False
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._crowd().left(self, self._party, self._has_place)
         cast(WireLine, self.transport).unwatch()
         self._unset_keepalive_if_required()
@@ -287,6 +292,7 @@ class Wire(HttpToolsProtocol):
             self._say(self._last_words)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         if cycle.waiting_for_100_continue:
             app = _without_waiting(app, cycle)
         if cast(dict[str, Any], cycle.scope)["path"] == "*":

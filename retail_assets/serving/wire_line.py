@@ -11,7 +11,6 @@ class WireLine:
         self, transport: Transport, leave: Callable[[], None], loop: AbstractEventLoop, unread_s: float
     ) -> None:
         self.raw = transport
-        self.write = transport.write
         self.get_extra_info = transport.get_extra_info
         self.close = leave
         self.left = False
@@ -19,6 +18,11 @@ class WireLine:
         self._unread_s = unread_s
         self._unsent = 0  # bytes, at the last look
         self._look: TimerHandle | None = None
+
+    def write(self, data: bytes) -> None:
+        """Sends `data` while there is somebody to send it to: who hung up may not be known to those who answer yet."""
+        if not self.raw.is_closing():
+            self.raw.write(data)
 
     def is_closing(self) -> bool:
         """Whether nothing more is said."""
