@@ -39,6 +39,8 @@ class Line:
     """Told the label of each that got it."""
     on_unreadable: Callable[[int], None] = lambda _: None
     """Told the status of the answer to what was no request (see wire.py)."""
+    on_shed: Callable[[str], None] = lambda _: None
+    """Told why one was sent away that found no place."""
     caller_of: Callable[[bytes | None], bytes] = lambda _: NOBODY
     """Who an Authorization header is of; NOBODY for what is no key."""
     turns: Turns = field(default_factory=Turns)

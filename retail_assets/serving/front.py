@@ -149,6 +149,7 @@ class Front:
             f"POST {path} HTTP/1.1\r\n".encode(): place.label for path, place in self._exact.items() if place.direct
         }
         line.on_refused = self._refused_unread
+        line.on_shed = guard.metrics.shed
         line.caller_of = guard.keys.id_of
         line.on_unreadable = lambda status: guard.metrics.request(self._none.label, status, 0.0)
         self._guard = guard

@@ -125,6 +125,8 @@ class Intake(Wire):
         """As Wire; counted."""
         if self._line is not None:
             self._line.on_unreadable(refusal.status)
+            if refusal.why is not None:
+                self._line.on_shed(refusal.why)
         super().refuse(refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

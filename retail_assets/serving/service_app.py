@@ -59,7 +59,11 @@ REFUSALS: dict[str, dict[str, str]] = {
     "408": {"description": "The rest of the request did not come"},
     "413": {"description": "The body is too large"},
     "415": {"description": "The body is not declared as JSON, or is compressed (`Content-Encoding`)"},
-    "429": {"description": "More requests than the key may make; `Retry-After` says when to try again"},
+    "421": {"description": "The header Host names none of the hosts that this service answers to"},
+    "429": {
+        "description": "More requests than the key may make, or too many wrong keys from this address; `Retry-After` "
+        "says when to try again"
+    },
     "431": {"description": "The headers are longer than 64 KiB; an address longer than 16 KiB is 414"},
 }
 

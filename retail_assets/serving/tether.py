@@ -43,7 +43,8 @@ class StartedBy:
     """What a service does not outlive: BentoML's process that started it and, where there is one, its Supervisor."""
 
     def __init__(self) -> None:
-        self._parent = int(os.environ.get(SERVER, os.getppid()))
+        parent, server = os.getppid(), int(os.environ.get(SERVER, os.getppid()))
+        self._parent = parent if psutil.pid_exists(server) else server  # that ended while this process was starting
         number = int(os.environ.get(SUPERVISOR, self._parent))
         self._supervisor = psutil.Process(number) if psutil.pid_exists(number) else None
 
