@@ -15,6 +15,7 @@ PLANNED = ("acceptance", "production")
 CENTRE, STORE_TOKEN, STORE_TOKEN_FILE = "RETAIL_CENTRE", "RETAIL_STORE_TOKEN", "store.token"
 KEYS, KEYS_FILE, WORKERS = "RETAIL_KEYS", "keys.json", "RETAIL_WORKERS"
 PRICING_URL = "RETAIL_PRICING_URL"
+ALLOWED_HOSTS = "RETAIL_ALLOWED_HOSTS"
 DASK = "RETAIL_DASK"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -113,6 +114,11 @@ def pricing_url() -> str:
 def keys_file(home: Home) -> Path:
     """Where the API keys of a home are kept: RETAIL_KEYS, or keys.json in the home."""
     return Path(os.environ.get(KEYS) or home.root / KEYS_FILE)
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """By which names callers may ask besides those of configs/serving.yaml: RETAIL_ALLOWED_HOSTS, with commas."""
+    return tuple(name.strip() for name in os.environ.get(ALLOWED_HOSTS, "").split(",") if name.strip())
 
 
 def workers() -> int:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home
 
 LOCK = "refresh.lock"  # in the folder of the Dagster instance; the system lets go of it when its process dies
@@ -31,7 +32,7 @@ class RefreshBusy(RetailError):
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
     """Holds the lock of `home`; raises RefreshBusy, and waits for nobody, where another process does."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
+    private_folder(home.dagster)
     try:
         with FileLock(home.dagster / LOCK).acquire(blocking=False):
             yield

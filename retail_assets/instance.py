@@ -2,6 +2,7 @@
 
 import os
 
+from retail_assets.core.private import private_folder
 from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.resources import durable
 
@@ -10,7 +11,7 @@ SETTINGS = PROJECT_ROOT / "deployments" / "local" / "dagster.yaml"
 
 def prepare(home: Home) -> None:
     """Creates the instance folder with the settings of deployments/local and points DAGSTER_HOME at it."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
+    private_folder(home.dagster)
     target = home.dagster / "dagster.yaml"
     if not target.exists() or target.read_bytes() != SETTINGS.read_bytes():
         durable.write(target, SETTINGS.read_bytes())

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets import instance as dagster_instance
 from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Environment, Home
 from retail_assets.home_lock import LOCK, RefreshBusy
 from retail_assets.jobs import REFRESH_JOB_NAME
@@ -90,7 +91,7 @@ def refresh(environment: Environment, on_progress: Callable[[Progress], None] | 
     Raises RefreshFailed when a step fails and RefreshBusy while another refresh of the same home goes on.
     """
     dagster_instance.prepare(environment.home)
-    environment.home.logs.mkdir(parents=True, exist_ok=True)
+    private_folder(environment.home.logs)
     run_id, started = str(uuid.uuid4()), time.monotonic()
     log = environment.home.logs / "refresh.log"
     observer = Observer()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.environments import CENTRE, PROJECT_ROOT, Environment, current
 from retail_assets.terminal import Json, console, print_json, print_table, say
 
@@ -70,6 +71,7 @@ def serve(
         raise typer.Exit(Supervisor(specs, _say).run())
     from retail_assets.serving.store_agent import StoreAgent
 
+    private_folder(environment.home.root)
     urls = {spec.name: spec.url or "" for spec in specs}
     agent = StoreAgent(environment, target, urls, rate * 1000 if rate else None, _say)
     agent.first_copy()

@@ -17,7 +17,7 @@ from retail_assets.lineage.errors import TraceError, UnknownDecision
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.front import Front
+from retail_assets.serving.front import Front, caller_of
 from retail_assets.serving.places import needs, slow
 from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.served import Served
@@ -73,10 +73,11 @@ async def trace(
 ) -> Response:
     """What `retail trace price --json` says, or to a browser the page of `--html`."""
     desk: TraceDesk = request.app.state.trace_desk
+    caller = caller_of(request.scope)
     try:
         if "text/html" in accept:
-            return HTMLResponse(await run_in_threadpool(desk.page, decision_id, replay), headers=PAGE_HEADERS)
-        return answer(await run_in_threadpool(desk.trace, decision_id, replay))
+            return HTMLResponse(await run_in_threadpool(desk.page, decision_id, replay, caller), headers=PAGE_HEADERS)
+        return answer(await run_in_threadpool(desk.trace, decision_id, replay, caller))
     except TooManyTraces as error:
         return _refused(error, 503, {"Retry-After": "5"})
     except UnknownDecision as error:

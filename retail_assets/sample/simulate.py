@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home
 from retail_assets.sample.config import CONFIG_FILE, SampleError, Scale, scale_named
 from retail_assets.sample.day import Simulation
@@ -77,8 +78,8 @@ def simulate(
     if found is not None and _same(found, wanted) and found.summary is not None and _intact(home):
         return found.summary.model_copy(update={"seconds": time.perf_counter() - started, "reused": True})
     _refuse_mixture(home, found, wanted)
-    home.landing.mkdir(parents=True, exist_ok=True)
-    home.truth.mkdir(parents=True, exist_ok=True)
+    private_folder(home.landing)
+    private_folder(home.truth)
     _write_manifest(home, wanted)
     summary = _run(home, wanted, started, progress or (lambda done, total: None))
     _write_manifest(home, wanted.model_copy(update={"summary": summary}))

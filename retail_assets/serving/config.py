@@ -5,7 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.environments import PROJECT_ROOT, allowed_hosts
+from retail_assets.serving.hosts import Hosts
+from retail_assets.serving.wire_limits import Manners, WireLimits
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "serving.yaml"
 
@@ -50,7 +52,19 @@ class ServingConfig(BaseModel):
 
     scopes: dict[str, str]
     rate: Rate
+    wrong_keys: Rate
     load: LoadLimits
+    hosts: tuple[str, ...]
+    wire: WireLimits
+    centre_wire: WireLimits
+
+    def manners(self) -> Manners:
+        """How the services speak. Raises HostError for a host that is none."""
+        return Manners(self.wire, Hosts((*self.hosts, *allowed_hosts())))
+
+    def centre_manners(self) -> Manners:
+        """How the centre of stores speaks. Raises HostError for a host that is none."""
+        return Manners(self.centre_wire, Hosts((*self.hosts, *allowed_hosts())))
 
     @classmethod
     def load_file(cls) -> "ServingConfig":

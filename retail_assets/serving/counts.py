@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from retail_assets.core.private import private_folder
+
 logger = logging.getLogger(__name__)
 
 LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -87,7 +89,7 @@ class Siblings:
                 other.name.startswith(f"{product}-{parent.pid}-") and other != self._folder
             ):
                 shutil.rmtree(other, ignore_errors=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         self._own = self._folder / f"{os.getpid()}.json"
 
     def publish(self, counts: Counts, gauges: Mapping[str, float]) -> None:

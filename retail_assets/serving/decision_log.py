@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import FILE
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.background import Every
 from retail_assets.serving.decision_rows import DecisionLogError, encode
@@ -133,7 +134,7 @@ class DecisionLog:
 
     def _open_segment(self) -> int:
         path = self._writer.folder / f"{self._next:012d}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, FILE)
         self._next += 1
         self._rows = self._size = 0
         return self._file

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from retail_assets.core.private import FILE, private_folder
 from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.decision_identity import news, stored
@@ -56,8 +57,8 @@ class Writer:
     @classmethod
     def claim(cls, folder: Path) -> "Writer | None":
         """Takes the folder, creating it if need be; None when a live process holds it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        private_folder(folder)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -201,7 +202,7 @@ def read_segment(path: Path) -> tuple[pa.Table, int]:
                 return decode(lines), torn
             except pa.ArrowInvalid:
                 good, bad = _sort_lines(bytes(lines))
-    durable.write(path.with_suffix(".torn"), b"".join(bad))
+    durable.write(path.with_suffix(".torn"), b"".join(bad), mode=FILE)
     logger.error("%d lines of %s are not decisions; kept in %s", len(bad), path, path.with_suffix(".torn"))
     return decode(b"".join(good)), torn + len(bad)
 

@@ -24,7 +24,7 @@ from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits
 from retail_assets.serving.intake import CYCLE, DOOR, LINE, TICKET, Door
 from retail_assets.serving.json_body import parsed
-from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.keys import Caller, KeyRing
 from retail_assets.serving.places import Place, places
 from retail_assets.serving.refusals import (
     BUSY,
@@ -36,7 +36,7 @@ from retail_assets.serving.refusals import (
     NOT_JSON,
     SLOW,
     Refusal,
-    key_refusal,
+    key_or_refusal,
     messages,
     on_the_wire,
     options,
@@ -44,14 +44,14 @@ from retail_assets.serving.refusals import (
 )
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.tracing import Spans
+from retail_assets.serving.wire_limits import PROBES
 
 logger = logging.getLogger("retail_assets.requests")
 
-PROBES = frozenset({"/livez", "/healthz", "/readyz"})
 PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 READS = frozenset({"GET", "HEAD"})
 JSON_TYPE = b"application/json"
-ANSWER, LATE, SHED = "retail.answer", "retail.late", "retail.shed"
+ANSWER, LATE, SHED, WHO = "retail.answer", "retail.late", "retail.shed", "retail.who"
 LINES_PER_S, LINES_AT_ONCE = 5.0, 50.0  # of failures in the log: a flood of requests must not become one of lines
 
 
@@ -69,11 +69,12 @@ class Guard:
 class _Answer:
     """Sends on what the application says, and notes its status: 0 until it has begun to answer."""
 
-    __slots__ = ("_send", "status")
+    __slots__ = ("_send", "idle_s", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
+        self.idle_s = 0.0  # that this process waited for the body
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -148,6 +149,8 @@ class Front:
             f"POST {path} HTTP/1.1\r\n".encode(): place.label for path, place in self._exact.items() if place.direct
         }
         line.on_refused = self._refused_unread
+        line.on_shed = guard.metrics.shed
+        line.caller_of = guard.keys.id_of
         line.on_unreadable = lambda status: guard.metrics.request(self._none.label, status, 0.0)
         self._guard = guard
         return guard
@@ -162,9 +165,10 @@ class Front:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        started, waited = perf_counter(), 0.0
+        begun, waited = perf_counter(), 0.0
+        started = begun
         if (ticket := scope.get(TICKET)) is not None:
-            waited = self._line.begin(ticket, started)
+            waited = self._line.begin(ticket, begun)
             started = ticket[0]
         if scope["type"] != "http" or (scope["path"] in PROBES and scope["method"] in READS):
             await self._app(scope, receive, send)
@@ -172,7 +176,6 @@ class Front:
         guard = self._guard or self._prepare()
         place = self._exact.get(scope["path"]) or self._place(scope["path"])
         reply = _Answer(send)
-        self._active += 1
         try:
             if guard.spans is None:
                 await self._pass(guard, place, waited, scope, receive, reply)
@@ -181,8 +184,10 @@ class Front:
                     await self._pass(guard, place, waited, scope, receive, reply)
                     guard.spans.answered(span, reply.status or 500, scope.get(ANSWER))
         finally:
-            self._active -= 1
-            seconds, status = perf_counter() - started, reply.status or 500
+            now, status = perf_counter(), reply.status or 500
+            seconds = now - started
+            if ticket is not None and place.deadline_s <= guard.limits.deadline_s:
+                self._line.worked(ticket, now - begun - reply.idle_s)
             guard.metrics.request(place.label, status, seconds)
             if guard.log_all or (status >= 500 and SHED not in scope and self._lines.take(monotonic()) == 0):
                 _log(place, status, seconds, scope.get(ANSWER))
@@ -215,17 +220,39 @@ class Front:
         try:
             async with asyncio.timeout(place.deadline_s) as deadline:
                 if body is None:
+                    asked = perf_counter()
                     body = await _body(receive, guard.limits.body_bytes) if length != 0 else []
+                    reply.idle_s = perf_counter() - asked
                     if body is None:
                         return self._too_large
                 if body and body[-1]["type"] == "http.disconnect":
                     return CUT_OFF
-                if not is_direct or not await self._decide(place, body, scope, reply):
-                    await self._app(_as_get(scope), _replayed(body, receive), reply)
+                if is_direct and await self._decide(place, body, scope, reply):
+                    return None
+                return await self._inside(guard, scope, _replayed(body, receive), reply)
         except TimeoutError:
             if reply.status or not deadline.expired():
                 raise
             return DEADLINE if body is not None else SLOW
+        return None
+
+    async def _inside(self, guard: Guard, scope: Scope, receive: Receive, reply: _Answer) -> Refusal | None:
+        """Lets the application answer, unless as many requests are inside as may be, or as many of one key.
+
+        Whoever is still sending its body is not inside yet: slow ones would keep others out.
+        """
+        caller: Caller | None = scope.get(WHO)
+        if self._active >= guard.limits.active or (caller is not None and caller.active * 2 >= guard.limits.active):
+            return FULL
+        self._active += 1
+        if caller is not None:
+            caller.active += 1
+        try:
+            await self._app(_as_get(scope), receive, reply)
+        finally:
+            self._active -= 1
+            if caller is not None:
+                caller.active -= 1
         return None
 
     async def _decide(self, place: Place, received: list[Message], scope: Scope, reply: _Answer) -> bool:
@@ -252,8 +279,11 @@ class Front:
         """Why the request goes no further, if so."""
         length, kind, coding, authorization = heads
         asks = guard.keys.asks_for_keys() and scope["path"] not in PROBES
-        if asks and (refusal := key_refusal(guard.keys, place, authorization)) is not None:
-            return refusal
+        if asks:
+            caller = key_or_refusal(guard.keys, place, authorization, scope.get("client"), monotonic())
+            if isinstance(caller, Refusal):
+                return caller
+            scope[WHO] = caller
         if place is self._none:
             return NO_ROUTE
         if scope["method"] not in place.methods:
@@ -264,8 +294,6 @@ class Front:
             return ENCODED
         if scope["method"] not in READS and (kind is None or kind.partition(b";")[0].strip().lower() != JSON_TYPE):
             return NOT_JSON
-        if self._active > guard.limits.active:
-            return FULL
         if waited > guard.limits.late_s:
             if waited > guard.limits.shed_s:
                 return BUSY
@@ -274,6 +302,12 @@ class Front:
 
     def _place(self, path: str) -> Place:
         return next((place for pattern, place in self._below if pattern.match(path)), self._none)
+
+
+def caller_of(scope: Scope) -> str | None:
+    """The id of the key that a request came with; None where none is asked for."""
+    caller: Caller | None = scope.get(WHO)
+    return caller.key.id if caller is not None else None
 
 
 def _as_get(scope: Scope) -> Scope:

@@ -8,6 +8,7 @@ import os
 import socket
 from asyncio import AbstractEventLoop, Task, Transport
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -20,16 +21,24 @@ from uvicorn.server import ServerState
 from retail_assets.serving.admission import Line
 from retail_assets.serving.refusals import Refusal
 from retail_assets.serving.wire import Wire
+from retail_assets.serving.wire_limits import PROBES, Manners
 
 LINE = "retail.line"
 TICKET = "retail.ticket"
 DOOR = "retail.door"
 CYCLE = "retail.cycle"
+AT_ONCE = PROBES | {"*"}
+"""Paths that wait for nobody: probes, and what never comes to the front."""
 
 
 def install() -> None:
     """Makes uvicorn speak through Intake in this process; for the time before a server is configured."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{Intake.__name__}"
+
+
+def speak(manners: Manners) -> None:
+    """Sets the limits and the hosts of this process; for the time before its first connection."""
+    Intake.manners = manners
 
 
 class Door:
@@ -42,10 +51,13 @@ class Door:
         self._listeners = [socket.socket(fileno=os.dup(fd)) for fd in found if fd >= 0]
         self._entering: set[Task[Any]] = set()
 
-    def let_in(self, loop: AbstractEventLoop, protocol: Callable[[], "Intake"]) -> None:
-        """Accepts what waits, each with a protocol of its own."""
+    def let_in(self, loop: AbstractEventLoop, protocol: Callable[[], "Intake"], room: int) -> None:
+        """Accepts what waits, each with a protocol of its own, while there is room for so many.
+
+        Those beyond wait for the loop: were all let in, they would take descriptors that the process needs.
+        """
         for listener in self._listeners:
-            while (connection := _accepted(listener)) is not None:
+            while len(self._entering) < room and (connection := _accepted(listener)) is not None:
                 task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
                 self._entering.add(task)
                 task.add_done_callback(self._entering.discard)
@@ -85,7 +97,12 @@ class Intake(Wire):
         state = self.app_state
         if DOOR not in state:
             state[DOOR] = Door(self.server[1])
-        state[DOOR].let_in(self.loop, lambda: type(self)(self.config, self.server_state, state, self.loop))
+        crowd = self._crowd()
+        state[DOOR].let_in(
+            self.loop,
+            lambda: type(self)(self.config, self.server_state, state, self.loop),
+            crowd.most - crowd.inside,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Refuses or reads on."""
@@ -108,10 +125,22 @@ class Intake(Wire):
         """As Wire; counted."""
         if self._line is not None:
             self._line.on_unreadable(refusal.status)
+            if refusal.why is not None:
+                self._line.on_shed(refusal.why)
         super().refuse(refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if self._line is not None:
-            scope = cast(dict[str, Any], cycle.scope)
-            scope[TICKET], scope[CYCLE] = self._line.arrive(perf_counter()), cycle
-        super()._start_asgi_task(cycle, app)
+        line, scope = self._line, cast(dict[str, Any], cycle.scope)
+        if line is None or scope["path"] in AT_ONCE:
+            super()._start_asgi_task(cycle, app)
+            return
+        self._answered = cycle
+        scope[CYCLE], ticket = cycle, line.arrive(perf_counter())
+        if line.starting:
+            start = partial(super()._start_asgi_task, cycle, app)
+            authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+            ticket = line.queue(ticket, authorization, start, lambda: cycle.disconnected)
+        else:
+            line.starting = 1
+            super()._start_asgi_task(cycle, app)
+        scope[TICKET] = ticket

@@ -22,14 +22,17 @@ from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.core.token_bucket import TokenBucket
 from retail_assets.resources import durable
+from retail_assets.serving.address_buckets import AddressBuckets
 from retail_assets.serving.config import Rate, ServingConfig
 
 LOOK_EVERY_S = 1.0
 KEY = re.compile(rb"rk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 BEARER, BASIC = b"bearer ", b"basic "
 NO_KEY = "0" * 64
+WRONG = Rate(per_second=1, burst=30)
 
 
 class KeyFileError(RetailError):
@@ -119,7 +122,7 @@ class KeyStore:
             return keys[key_id]
 
     def _locked(self) -> FileLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         return FileLock(f"{self.path}.lock")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
@@ -142,17 +145,22 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 @dataclass(slots=True)
 class Caller:
-    """A key that was presented and its bucket."""
+    """A key that was presented, its bucket, and how many of its requests are answered now."""
 
     key: Key
     bucket: TokenBucket
+    active: int = 0
 
 
 class KeyRing:
     """The keys as a service holds them: read again within a second of a change, without a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
-        """Reads `path`; a broken file lets nobody in and is tried again with its next change."""
+    def __init__(self, path: Path, wrong: Rate = WRONG) -> None:
+        """Reads `path`; a broken file lets nobody in and is tried again with its next change.
+
+        `wrong` is how often one address may present a wrong key.
+        """
+        self.wrong = AddressBuckets(wrong.per_second, wrong.burst)
         self.broken: KeyFileError | None = None
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
@@ -190,15 +198,25 @@ class KeyRing:
     @staticmethod
     def _caller(key: Key, before: dict[bytes, Caller]) -> Caller:
         known = before.get(key.id.encode())
-        if known is not None and known.key.rate == key.rate:
-            return Caller(key, known.bucket)
-        return Caller(key, TokenBucket(key.rate.per_second, key.rate.burst))
+        if known is None or known.key.rate != key.rate:
+            bucket = TokenBucket(key.rate.per_second, key.rate.burst)
+        else:
+            bucket = known.bucket
+        if known is None:
+            return Caller(key, bucket)
+        known.key, known.bucket = key, bucket  # one object for one key: requests that are answered now count in it
+        return known
 
     def asks_for_keys(self) -> bool:
         """Whether a request needs a key now."""
         if monotonic() - self._looked > LOOK_EVERY_S:
             self._look()
         return self.required
+
+    def id_of(self, authorization: bytes | None) -> bytes:
+        """The id of the key in this header; empty where keys are not asked for, or it is none that is let in."""
+        found = self.find(authorization) if self.required and authorization is not None else None
+        return found.key.id.encode() if found is not None else b""
 
     def find(self, authorization: bytes | None) -> Caller | None:
         """Who the header `Authorization: Bearer <key>` is of; None for no key, an unknown, expired or revoked one.

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 from opentelemetry.trace import get_current_span
 
-EXTRA = ("route", "status", "seconds", "decision_id", "model_version", "fallback")
+from retail_assets.serving.log_rate import Sparing
+
+EXTRA = ("route", "status", "seconds", "decision_id", "model_version", "fallback", "left_out")
 
 
 class JsonLines(logging.Formatter):
@@ -40,8 +42,9 @@ class JsonLines(logging.Formatter):
 
 def configure(about: Callable[[], dict[str, str]]) -> None:
     """Sends every log line of this process to standard output as JSON, those of BentoML and uvicorn included."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines(about))
+    stream = logging.StreamHandler(sys.stdout)
+    stream.setFormatter(JsonLines(about))
+    handler = Sparing(stream)
     ours = logging.getLogger("retail_assets")
     ours.setLevel(logging.INFO)
     ours.propagate = False

@@ -12,20 +12,18 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
-import psutil
-
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home, keys_file
 from retail_assets.serving.products import product as known_product
 from retail_assets.serving.products import products
+from retail_assets.serving.tether import SUPERVISOR, tethered
 from retail_assets.serving.tracing import ENDPOINTS
 
 LOOPBACK = "127.0.0.1"
-SUPERVISOR = "RETAIL_SUPERVISOR"
-"""Set for its children: the process id of a Supervisor, without which a service does not go on."""
-
 LOOK_EVERY_S = 0.2
 HEALTHY_WITHIN_S = 180.0
 STOPPED_WITHIN_S = 20.0
@@ -97,7 +95,7 @@ def dagster_specs(home: Home, port: int, project: Path) -> list[ServerSpec]:
     """Dagster's UI on loopback and the daemon that runs its schedules and sensors."""
     workspace = str(project / "workspace.yaml")
     env = {"RETAIL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
-    ui = ["-m", "dagster_webserver", "-w", workspace, "-h", LOOPBACK, "-p", str(port)]
+    ui = ["-m", "retail_assets.serving.dagster_ui", "-w", workspace, "-h", LOOPBACK, "-p", str(port)]
     daemon = ["-m", "dagster._daemon", "run", "-w", workspace]
     return [
         ServerSpec("dagster", [sys.executable, *ui], home.logs / "dagster.log", port, "/server_info", env, project),
@@ -152,7 +150,9 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        wanted = (signal.SIGINT, signal.SIGTERM)
+        """Notes every signal that asks for the end; that of a closed terminal is ignored where nohup asks for it."""
+        wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
+        wanted += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
         before = {number: signal.signal(number, lambda *_: self._signalled.set()) for number in wanted}
         try:
             yield
@@ -161,10 +161,10 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _start(self, spec: ServerSpec) -> None:
-        spec.log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(spec.log.parent)
         with spec.log.open("ab") as log:
             self._children[spec.name] = subprocess.Popen(
-                spec.command,
+                tethered(spec.command),
                 cwd=spec.cwd,
                 env=os.environ | dict(spec.env) | {SUPERVISOR: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
@@ -218,26 +218,8 @@ class Supervisor:
             child.wait()
 
 
-class StartedBy:
-    """What a service does not outlive: BentoML's process that started it and, where there is one, its Supervisor."""
-
-    def __init__(self) -> None:
-        self._parent = os.getppid()
-        number = int(os.environ.get(SUPERVISOR, self._parent))
-        self._supervisor = psutil.Process(number) if psutil.pid_exists(number) else None
-
-    def gone(self) -> bool:
-        """Whether one of them has ended, or had before this process began."""
-        supervised = self._supervisor is not None and self._supervisor.is_running()
-        return os.getppid() != self._parent or not supervised
-
-    def stop(self) -> None:
-        """Asks BentoML's process to end, which ends its services, or this one where that is gone."""
-        os.kill(self._parent if os.getppid() == self._parent else os.getpid(), signal.SIGTERM)
-
-
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:
-    """Ends what is left of a child's session: a server that was killed leaves its own workers behind."""
+    """Ends what is left of a child's session; its workers in sessions of their own are tied to it (see tether.py)."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -249,5 +231,5 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return bool(200 <= response.status < 300)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, HTTPException):  # nobody there, or not one who speaks HTTP
         return False

@@ -4,11 +4,10 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from time import monotonic
 
 from starlette.types import Message
 
-from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.keys import Caller, KeyRing
 from retail_assets.serving.places import Place
 
 RETRY_WHEN_FULL_S = "1"
@@ -58,6 +57,13 @@ SLOW = Refusal(408, "the rest of the request did not come", "send it without lon
 CUT_OFF = Refusal(400, "the body ended before its stated length", "send it again", CLOSE)
 FULL = _again("too many requests are being answered", "full")
 BUSY = _again("the service has more to do than it can", "busy")
+CROWDED = Refusal(
+    503,
+    "too many connections are open",
+    "keep fewer open, or try again after Retry-After seconds",
+    (*CLOSE, (b"retry-after", RETRY_WHEN_FULL_S.encode())),
+    "full",
+)
 DEADLINE = _again("no answer within the deadline", "deadline")
 
 
@@ -68,6 +74,18 @@ def unreadable(why: str) -> Refusal:
 
 UNKNOWN_METHOD = unreadable("its method is unknown; methods are written in capitals")
 OLD_VERSION = unreadable("its first line names no version")
+WRONG_HOST = Refusal(
+    421,
+    "this service does not answer to the host that the request names",
+    "ask by a name that it has; the operator adds names with RETAIL_ALLOWED_HOSTS, or `hosts` in configs/serving.yaml",
+    CLOSE,
+)
+FOREIGN_PAGE = Refusal(
+    403,
+    "a page of another host asks for this",
+    "open the page that this server has itself; RETAIL_ALLOWED_HOSTS, or `hosts` in configs/serving.yaml, adds names",
+    CLOSE,
+)
 BAD_HOST = unreadable("it needs one header Host, with the name of this service")
 BAD_TARGET = unreadable("its first line names no path of this service")
 NO_PROXY = unreadable("this service connects to nobody else")
@@ -110,15 +128,38 @@ def on_the_wire(refusal: Refusal) -> bytes:
     return b"\r\n".join([first, *lines, b"", body["body"]])
 
 
-def key_refusal(keys: KeyRing, place: Place, authorization: bytes | None) -> Refusal | None:
-    """Why a request with this Authorization header may not use a route; None, and a token taken, when it may."""
+def again_after(wait_s: float) -> bytes:
+    """The value of Retry-After, in whole seconds."""
+    return str(max(1, -int(-wait_s // 1))).encode()
+
+
+def _bad_key(keys: KeyRing, client: tuple[str, int] | None, now: float) -> Refusal:
+    """A right key is taken all the same: one caller with a wrong one must not lock out all behind the same proxy."""
+    wait_s = keys.wrong.take(client[0] if client else "", now)
+    if wait_s <= 0:
+        return BAD_KEY
+    return Refusal(
+        429,
+        "too many requests with unknown, expired or revoked API keys came from this address",
+        "try again after Retry-After seconds, with a key that the operator made (`retail keys list`)",
+        ((b"retry-after", again_after(wait_s)),),
+    )
+
+
+def key_or_refusal(
+    keys: KeyRing, place: Place, authorization: bytes | None, client: tuple[str, int] | None, now: float
+) -> Caller | Refusal:
+    """Who asks with this Authorization header, and a token taken; or why it may not use a route.
+
+    `client` is where the request came from, `now` of a monotonic clock.
+    """
     if keys.broken is not None:
         return Refusal(503, keys.broken.what, "ask the operator to look at the log of this service")
     if authorization is None:
         return NO_KEY
     caller = keys.find(authorization)
     if caller is None:
-        return BAD_KEY
+        return _bad_key(keys, client, now)
     key = caller.key
     if place.scope is not None and place.scope not in key.scopes:
         return Refusal(
@@ -126,14 +167,13 @@ def key_refusal(keys: KeyRing, place: Place, authorization: bytes | None) -> Ref
             f"this key may not be used here: it lacks the scope {place.scope!r}",
             f"it has {', '.join(sorted(key.scopes))}; ask the operator for a key with {place.scope!r}",
         )
-    wait_s = caller.bucket.take(monotonic())
+    wait_s = caller.bucket.take(now)
     if wait_s > 0:
-        seconds = str(max(1, -int(-wait_s // 1)))
         return Refusal(
             429,
             f"more than {key.rate.per_second:g} requests a second with this key",
             "try again after Retry-After seconds, or ask for many items in one request",
-            ((b"retry-after", seconds.encode()),),
+            ((b"retry-after", again_after(wait_s)),),
             "rate",
         )
-    return None
+    return caller

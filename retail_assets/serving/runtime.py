@@ -24,11 +24,11 @@ from retail_assets.serving.counts import Siblings
 from retail_assets.serving.decision_log import DecisionLog
 from retail_assets.serving.ledger import CLOUD, Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
-from retail_assets.serving.processes import StartedBy
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.store_link import decision_sender
 from retail_assets.serving.targets import STORE, Targets
+from retail_assets.serving.tether import StartedBy
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")

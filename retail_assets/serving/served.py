@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from retail_assets.environments import Environment, current
 from retail_assets.serving.service_app import attach, detach, refuse_exposed
+from retail_assets.serving.tether import StartedBy
 
 
 class Served:
@@ -26,6 +27,7 @@ class Served:
         refuse_exposed()
 
     def __init__(self) -> None:
+        StartedBy().tie()
         self.desk = type(self).open_desk(current())
         attach(self.application, self.desk.runtime)
         self.application.state.desk = self.desk

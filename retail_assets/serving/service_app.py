@@ -59,7 +59,11 @@ REFUSALS: dict[str, dict[str, str]] = {
     "408": {"description": "The rest of the request did not come"},
     "413": {"description": "The body is too large"},
     "415": {"description": "The body is not declared as JSON, or is compressed (`Content-Encoding`)"},
-    "429": {"description": "More requests than the key may make; `Retry-After` says when to try again"},
+    "421": {"description": "The header Host names none of the hosts that this service answers to"},
+    "429": {
+        "description": "More requests than the key may make, or too many wrong keys from this address; `Retry-After` "
+        "says when to try again"
+    },
     "431": {"description": "The headers are longer than 64 KiB; an address longer than 16 KiB is 414"},
 }
 
@@ -170,11 +174,12 @@ def _image() -> Any:
 
 
 def refuse_exposed() -> None:
-    """Ends `bentoml serve` before anything starts when it would answer the network without keys."""
+    """Ends `bentoml serve` before anything starts when it would answer the network without keys, or no host."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     try:
         require_keys([stated_host() or BentoMLContainer.http.host.get()], keys_file(current().home))
+        ServingConfig.load_file().manners()
     except RetailError as error:
         raise SystemExit(f"error: {error}") from error
 
@@ -187,10 +192,12 @@ def attach(app: FastAPI, runtime: Runtime[Any]) -> None:
     keys = keys_file(current().home)
     require_keys(listening_hosts(), keys)
     logs.configure(runtime.about)
+    config = ServingConfig.load_file()
+    intake.speak(config.manners())
     app.state.runtime = runtime
     app.state.guard = Guard(
-        keys=KeyRing(keys),
-        limits=ServingConfig.load_file().load,
+        keys=KeyRing(keys, config.wrong_keys),
+        limits=config.load,
         metrics=runtime.metrics,
         spans=Spans.configured(runtime.product, os.environ),
         log_all=os.environ.get(LOG_REQUESTS) == "all",

@@ -4,9 +4,11 @@ Every route needs the store's own token as a bearer token, except /livez.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import uvicorn
@@ -19,15 +21,18 @@ from starlette.routing import Route
 
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import Environment
+from retail_assets.serving.address_buckets import AddressBuckets
 from retail_assets.serving.background import Every
+from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.decision_spool import WentBackwards
 from retail_assets.serving.json_body import BOM, parsed
 from retail_assets.serving.ledger import LedgerError
-from retail_assets.serving.refusals import CUT_OFF, Refusal, messages, options, wrong_method
+from retail_assets.serving.log_rate import spare
+from retail_assets.serving.refusals import CUT_OFF, Refusal, again_after, messages, options, wrong_method
 from retail_assets.serving.store_bundle import StoreError
 from retail_assets.serving.store_centre import Centre
 from retail_assets.serving.store_status import StoreStatus
-from retail_assets.serving.wire import Wire
+from retail_assets.serving.wire import Wire, speaking
 
 LOOK_EVERY_S = 0.2
 TABLES_EVERY_S = 2.0
@@ -41,8 +46,6 @@ DIGITS = 12  # of the number of a segment, see LandedDecisions
 SHOWN = 40  # characters of a value that is no number
 
 
-SPEAKS: Mapping[str, Any] = {"http": Wire, "ws": "none", "access_log": False}
-"""Options of uvicorn."""
 NO_PATH = Refusal(404, "the centre has no such path", "see docs/run-a-store.md")
 
 
@@ -103,12 +106,27 @@ def create_app(environment: Environment) -> Starlette:
     }
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
+    wrong = ServingConfig.load_file().wrong_keys
+    app.state.wrong = AddressBuckets(wrong.per_second, wrong.burst)
     return app
 
 
+def speaks() -> Mapping[str, Any]:
+    """Options of uvicorn. Raises HostError for a host in RETAIL_ALLOWED_HOSTS that is none."""
+    manners = ServingConfig.load_file().centre_manners()
+    return {"http": speaking(manners, Wire), "ws": "none", "access_log": False}
+
+
 def run(environment: Environment, host: str, port: int) -> None:
-    """Answers until it is told to end."""
-    uvicorn.run(create_app(environment), host=host, port=port, timeout_graceful_shutdown=2, **SPEAKS)
+    """Answers until it is told to end. Raises StoreError where it cannot begin."""
+    app = create_app(environment)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2, **speaks()))
+    logging.getLogger().addHandler(logging.StreamHandler())
+    spare("", "uvicorn")  # after uvicorn.Config, which sets up the log
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise StoreError("the centre did not start", where=f"{host}:{port}", todo="see above; is the port taken?")
 
 
 def _move(centre: Centre) -> Callable[[], None]:
@@ -122,6 +140,12 @@ class _Denied(StoreError):
     """No token, or not the one of this store."""
 
 
+class _Throttled(StoreError):
+    """Too many wrong tokens from one address."""
+
+    retry_after = b"1"
+
+
 class _TooLarge(StoreError):
     """A body with more bytes than are read."""
 
@@ -130,7 +154,7 @@ class _Encoded(StoreError):
     """A body that is compressed."""
 
 
-STATUSES: Mapping[type[StoreError], int] = {_Denied: 401, _TooLarge: 413, _Encoded: 415}
+STATUSES: Mapping[type[StoreError], int] = {_Denied: 401, _TooLarge: 413, _Encoded: 415, _Throttled: 429}
 
 
 def _target(request: Request) -> str:
@@ -139,8 +163,19 @@ def _target(request: Request) -> str:
     if not header.lower().startswith(BEARER):
         raise _Denied("a store shows its token", todo="Authorization: Bearer <token>, from `retail stores token`")
     if not request.app.state.centre.tokens.allows(target, header[len(BEARER) :]):
-        raise _Denied(f"this is not the token of {target}", todo=f"`retail stores token {target}` makes a new one")
+        raise _wrong_token(request, target)
     return str(target)
+
+
+def _wrong_token(request: Request, target: str) -> StoreError:
+    """A right token is taken all the same: stores share the address of a proxy."""
+    client = request.client.host if request.client else ""
+    wait_s = request.app.state.wrong.take(client, monotonic())
+    if wait_s <= 0:
+        return _Denied(f"this is not the token of {target}", todo=f"`retail stores token {target}` makes a new one")
+    error = _Throttled("too many wrong tokens came from this address", todo="try again after Retry-After seconds")
+    error.retry_after = again_after(wait_s)
+    return error
 
 
 async def _livez(_: Request) -> Response:
@@ -262,4 +297,6 @@ def _refusal(refusal: Refusal) -> Response:
 def _said(error: RetailError, status: int) -> JSONResponse:
     body: dict[str, Any] = {"detail": error.what, "todo": error.todo}
     headers = {401: {"WWW-Authenticate": "Bearer"}, 415: {"Accept-Encoding": "identity"}}
+    if isinstance(error, _Throttled):
+        headers[429] = {"Retry-After": error.retry_after.decode()}
     return JSONResponse(body, status, headers.get(status))

@@ -1,6 +1,9 @@
 """Answers of GET /trace: the trace of a decision, made one at a time."""
 
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from retail_assets.core.errors import RetailError
@@ -13,7 +16,7 @@ PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsaf
 
 
 class TooManyTraces(RetailError):
-    """As many traces are waiting as may wait."""
+    """As many traces are waiting as may wait, or as may of one caller."""
 
 
 class TraceDesk:
@@ -24,23 +27,47 @@ class TraceDesk:
         self._environment = environment
         self._one_at_a_time = threading.Lock()
         self._places = threading.Semaphore(waiting + 1)
+        self._most_of_one = (waiting + 2) // 2
+        self._of_callers: Counter[str | None] = Counter()
+        self._counting = threading.Lock()
 
-    def trace(self, decision_id: str, replay: bool) -> dict[str, Any]:
+    def trace(self, decision_id: str, replay: bool, caller: str | None = None) -> dict[str, Any]:
         """The same document as `retail trace price --json`; blocks, for a thread of its own.
 
-        Raises TraceError, and TooManyTraces at once when no more may wait.
+        Raises TraceError, and TooManyTraces at once when no more may wait, or no more of this caller: one who is known
+        has half of the places at most.
         """
-        return self._trace(decision_id, replay).model_dump(mode="json")
+        return self._trace(decision_id, replay, caller).model_dump(mode="json")
 
-    def page(self, decision_id: str, replay: bool) -> str:
+    def page(self, decision_id: str, replay: bool, caller: str | None = None) -> str:
         """The same page as `retail trace price --html`; blocks and raises as `trace` does."""
-        return page(self._trace(decision_id, replay))
+        return page(self._trace(decision_id, replay, caller))
 
-    def _trace(self, decision_id: str, replay: bool) -> Trace:
-        if not self._places.acquire(blocking=False):
-            raise TooManyTraces("too many traces are waiting", todo="try again after Retry-After seconds")
+    def _trace(self, decision_id: str, replay: bool, caller: str | None) -> Trace:
+        with self._place_of(caller):
+            if not self._places.acquire(blocking=False):
+                raise _too_many()
+            try:
+                with self._one_at_a_time:
+                    return trace_price(self._environment, decision_id, replay=replay)
+            finally:
+                self._places.release()
+
+    @contextmanager
+    def _place_of(self, caller: str | None) -> Iterator[None]:
+        """One of the places that a caller may have at the same time."""
+        with self._counting:
+            if caller is not None and self._of_callers[caller] >= self._most_of_one:
+                raise _too_many()
+            self._of_callers[caller] += 1
         try:
-            with self._one_at_a_time:
-                return trace_price(self._environment, decision_id, replay=replay)
+            yield
         finally:
-            self._places.release()
+            with self._counting:
+                self._of_callers[caller] -= 1
+                if not self._of_callers[caller]:
+                    del self._of_callers[caller]
+
+
+def _too_many() -> TooManyTraces:
+    return TooManyTraces("too many traces are waiting", todo="try again after Retry-After seconds")

@@ -2,13 +2,14 @@
 
 uvicorn's own protocol is built for what well-behaved clients send. Java offers an upgrade with every request, and its
 body was lost; a client that hangs in the middle of a request kept its connection for ever; one that was refused while
-it still sent was reset before it had read why; a bad request behind a good one took the answer of that one.
+it still sent was reset before it had read why; a bad request behind a good one took the answer of that one. One that
+sent a byte every few seconds held its connection for ever, and some hundred of these all that a process could hold.
 """
 
 import re
 from asyncio import AbstractEventLoop, Transport
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import httptools
 from httptools.parser.errors import HttpParserUpgrade
@@ -16,9 +17,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from retail_assets.serving.crowd import Crowd, fitting, party
 from retail_assets.serving.refusals import (
     BAD_HOST,
     BAD_TARGET,
+    CROWDED,
     HTTP_2,
     LONG_HEAD,
     LONG_TARGET,
@@ -30,21 +33,24 @@ from retail_assets.serving.refusals import (
     OLD_VERSION,
     SLOW,
     UNKNOWN_METHOD,
+    WRONG_HOST,
     Refusal,
     on_the_wire,
     unreadable,
 )
+from retail_assets.serving.wire_limits import PROBES, Manners
+from retail_assets.serving.wire_line import WireLine
 
 MOST_HEAD = 64 << 10
 """Bytes of a request line and its headers."""
 MOST_TARGET = 16 << 10
-MOST_DISCARDED = 128 << 20
-"""Bytes that are read, of a body that nobody wants, so that its sender comes to read the answer."""
-STALLED_S = 20.0
-"""So long may a body pause. A head may pause as long as a connection may be idle."""
+SPARE_S = 1.0
+"""So long may a connection without a place take to ask for a probe."""
 
 HOST = re.compile(rb"[^\s/?#@,\\\x00-\x20\x7f-\xff]*")
+_PROBES = frozenset(path.encode() for path in PROBES)
 ANY_METHODS = b"GET, HEAD, OPTIONS, POST, PUT"
+CROWD = "retail.crowd"
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -52,22 +58,10 @@ class _Unreadable(Exception):
     """Raised through the parser, which stops there."""
 
 
-class _Line:
-    """A transport that is left instead of closed (see Wire.leave)."""
-
-    def __init__(self, transport: Transport, leave: Callable[[], None]) -> None:
-        self.raw = transport
-        self.write = transport.write
-        self.get_extra_info = transport.get_extra_info
-        self.close = leave
-        self.left = False
-
-    def is_closing(self) -> bool:
-        return self.left or self.raw.is_closing()
-
-
 class Wire(HttpToolsProtocol):
-    """One connection."""
+    """One connection. `speaking` makes the class for servers with other limits and hosts than the usual ones."""
+
+    manners: ClassVar[Manners] = Manners()
 
     def __init__(
         self,
@@ -83,32 +77,57 @@ class Wire(HttpToolsProtocol):
         self._read = self._now = 0  # bytes: since the chunk in which the request began, and of the newest chunk
         self._deaf = False
         self._in_chunks = False
-        self._host = b""  # one that was right
+        self._host = b""  # one that is written as hosts are
+        self._allowed = b""  # one that may be asked for
         self._discarded = 0
         self._found: Refusal | None = None
         self._last_words: bytes | None = None
+        self._limits = self.manners.limits
+        self.timeout_keep_alive = self._limits.idle_s  # type: ignore[assignment]
+        self._answered: RequestResponseCycle | None = None  # the newest that was begun; `cycle` is the newest read
+        self._due = 0.0  # when what is read now must be there; 0 before that was asked
+        self._party = ""
+        self._has_place = True
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Called by the event loop."""
         super().connection_made(transport)
-        self.transport = _Line(transport, self.leave)  # type: ignore[assignment]
+        self.transport = WireLine(transport, self.leave, self.loop, self._limits.unread_s)  # type: ignore[assignment]
+        self._party = party(self.client[0]) if self.client else ""
+        self._has_place = self._crowd().enter(self, self._party, transport.abort)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self._midway = False
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        self._crowd().left(self, self._party, self._has_place)
+        cast(WireLine, self.transport).unwatch()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+
+    def _crowd(self) -> Crowd:
+        """All connections of this server."""
+        state = vars(self.server_state)
+        if CROWD not in state:
+            limits = self._limits
+            most = fitting(limits.connections, limits.spare_connections)
+            state[CROWD] = Crowd(most, limits.connections_per_address, limits.spare_connections)
+        crowd: Crowd = state[CROWD]
+        return crowd
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
         self._unset_keepalive_if_required()
-        if self._deaf:
-            self._discard(len(data))
-            self._wait()
-            return
         self._now = len(data)
         self._read += self._now
+        if self._deaf:
+            self._discard(self._now)
+            self._wait()
+            return
         try:
             try:
                 self.parser.feed_data(data)
@@ -141,7 +160,18 @@ class Wire(HttpToolsProtocol):
             return
         if self._head_done and self.cycle.response_complete:
             self._discard(len(data))
+        if self._left_s() <= 0 and not self.flow.read_paused:
+            self.refuse(SLOW)
+            return
         self._wait()
+
+    def _left_s(self) -> float:
+        """How long what is read now may still take: the pause before it, its head, or its body at the least speed."""
+        limits, now = self._limits, self.loop.time()
+        in_body = self._midway and self._head_done
+        if not self._due:
+            self._due = now + (limits.body_s if in_body else limits.head_s if self._midway else limits.idle_s)
+        return self._due - now + (self._read / limits.body_bytes_per_s if in_body else 0.0)
 
     def _head_without_offer(self) -> bytes:
         line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
@@ -163,7 +193,7 @@ class Wire(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._midway, self._head_done, self._read = True, False, self._now
+        self._midway, self._head_done, self._read, self._due = True, False, self._now, 0.0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -176,7 +206,9 @@ class Wire(HttpToolsProtocol):
             self._found = refusal
             raise _Unreadable
         super().on_headers_complete()
-        self._head_done = True
+        if not self._has_place:
+            self.cycle.keep_alive = False
+        self._head_done, self._due = True, 0.0
         self.headers = []  # what follows is a trailer, which changes nothing
 
     def _judge(self) -> Refusal | None:
@@ -197,15 +229,30 @@ class Wire(HttpToolsProtocol):
                 self._host = value if hosts == 1 else b""
             elif name == b"transfer-encoding":
                 codings += b"," + value.lower()
+        if not hosts:
+            self._host = b""
         self._in_chunks = bool(codings)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             return BAD_HOST
         if codings and (codings != b",chunked" or version == "1.0"):
             return _coding_refusal(codings, version)
-        return None if self.url[:1] == b"/" else self._absolute()
+        if self.url[:1] != b"/" and (refusal := self._absolute()) is not None:
+            return refusal
+        return None if self._host == self._allowed and self._host and self._has_place else self._unwelcome()
+
+    def _unwelcome(self) -> Refusal | None:
+        """Whether a good head comes too many, or names a host that is none of ours; a probe never does."""
+        if self.url.partition(b"?")[0] in _PROBES and self.parser.get_method() in (b"GET", b"HEAD"):
+            return None
+        if not self._has_place:
+            return CROWDED
+        if not self.manners.hosts.allows(self._host, self.server[0] if self.server else None):
+            return WRONG_HOST
+        self._allowed = self._host
+        return None
 
     def _absolute(self) -> Refusal | None:
-        """A target as it is sent to a proxy becomes its path."""
+        """A target as it is sent to a proxy becomes its path, and its host the one that is asked (RFC 9112, 3.2.2)."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             return NO_PROXY
@@ -215,21 +262,22 @@ class Wire(HttpToolsProtocol):
             parsed = httptools.parse_url(self.url)
         except httptools.HttpParserInvalidURLError:
             return BAD_TARGET
-        if (parsed.schema or b"").lower() not in (b"http", b"https"):
+        if (parsed.schema or b"").lower() not in (b"http", b"https") or not parsed.host:
             return BAD_TARGET
+        self._host = parsed.host if b":" not in parsed.host else b"[" + parsed.host + b"]"
         self.url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         return None
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > MOST_DISCARDED:
+        if self._discarded > self._limits.discarded_bytes:
             self._hang_up()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
         if self._offered:
             return
-        self._midway, self._discarded = False, 0
+        self._midway, self._discarded, self._due = False, 0, 0.0
         super().on_message_complete()
         if self._in_chunks and not self.parser.should_keep_alive():  # its trailer said so
             self.cycle.keep_alive = False
@@ -244,6 +292,7 @@ class Wire(HttpToolsProtocol):
             self._say(self._last_words)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         if cycle.waiting_for_100_continue:
             app = _without_waiting(app, cycle)
         if cast(dict[str, Any], cycle.scope)["path"] == "*":
@@ -253,7 +302,9 @@ class Wire(HttpToolsProtocol):
     def _wait(self) -> None:
         """Gives what must come next a time."""
         if self.timeout_keep_alive_task is None:
-            wait = STALLED_S if self._midway and self._head_done else self.timeout_keep_alive
+            limits = self._limits
+            wait = limits.body_pause_s if self._midway and self._head_done else limits.idle_s
+            wait = min(wait if self._has_place else min(wait, SPARE_S), max(self._left_s(), 0.0))
             self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
@@ -261,7 +312,8 @@ class Wire(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         if self.transport.is_closing() or self._is_idle():
             self._hang_up()
-        elif self.flow.read_paused:
+        elif self.flow.read_paused:  # it is we who do not read
+            self._due = 0.0
             self._wait()
         elif self._midway:
             self.refuse(SLOW)
@@ -293,23 +345,41 @@ class Wire(HttpToolsProtocol):
 
         Bytes that nobody has read when a socket is closed make its other side forget what it was sent.
         """
-        line = cast(_Line, self.transport)
+        line = cast(WireLine, self.transport)
         if line.left:
             return
         line.left = True
         if not self._midway or not line.raw.can_write_eof():
-            line.raw.close()
+            line.end()
             return
         self._deaf = True
         line.raw.write_eof()
         self.flow.resume_reading()
         self._unset_keepalive_if_required()
+        self._due = 0.0
         self._wait()
 
     def _hang_up(self) -> None:
-        line = cast(_Line, self.transport)
-        line.left = True
-        line.raw.close()
+        cast(WireLine, self.transport).end()
+
+    def pause_writing(self) -> None:
+        """Called by the event loop when much of an answer waits to be read."""
+        super().pause_writing()
+        cast(WireLine, self.transport).watch()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop when most of it was read."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            cast(WireLine, self.transport).unwatch()
+
+
+Kind = TypeVar("Kind", bound=type[Wire])
+
+
+def speaking(manners: Manners, kind: Kind) -> Kind:
+    """`kind` of connections with these limits and hosts, for uvicorn's option `http`."""
+    return cast(Kind, type(kind.__name__, (kind,), {"manners": manners, "__module__": kind.__module__}))
 
 
 def _said(error: httptools.HttpParserError) -> Refusal:

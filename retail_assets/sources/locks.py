@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from retail_assets.core.errors import RetailError
+from retail_assets.core.private import private_folder
 from retail_assets.resources.lake import Lake
 
 
@@ -20,7 +21,7 @@ def only_one(lake: Lake, source: str) -> Iterator[None]:
         yield
         return
     folder = Path(lake.uri) / "ops"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with (folder / f".{source}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

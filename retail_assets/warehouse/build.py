@@ -9,6 +9,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import DBT, PROJECT_DIR, child_environment, dbt_variables, target_path
@@ -69,7 +70,7 @@ def build_warehouse(
 @contextmanager
 def building(plan: Plan, home: Home) -> Iterator[None]:
     """Around dbt: notes that a build began, and on success that it ended and what now waits to be published."""
-    home.warehouse.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(home.warehouse.parent)
     before = state.read(home)
     full = plan.mode == "full" or before is None
     if full or before is None:

@@ -8,7 +8,7 @@ import uvicorn
 
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.store_endpoint import SPEAKS, create_app
+from retail_assets.serving.store_endpoint import create_app, speaks
 from tests.services.harness import eventually, free_port
 
 
@@ -27,7 +27,7 @@ def centre_of(home: Home, host: str = "127.0.0.1") -> Iterator[str]:
         port=port,
         log_level="warning",
         timeout_graceful_shutdown=1,
-        **SPEAKS,
+        **speaks(),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="centre")

@@ -144,14 +144,15 @@ TAKEN: dict[str, Callable[[Asked], bytes]] = {
     "says both": lambda r: r.request(b"Connection: keep-alive\r\nConnection: close\r\n"),
     "HTTP/1.0": lambda r: r.request(line="{method} {path} HTTP/1.0"),
     "HTTP/1.0 that stays": lambda r: r.request(b"Connection: keep-alive\r\n", line="{method} {path} HTTP/1.0"),
-    "HTTP/1.0 without a host": lambda r: r.request(
-        line="{method} {path} HTTP/1.0", base=b"Content-Type: application/json\r\n"
+    "PHP's absolute target": lambda r: r.request(line="{method} http://localhost:80{path} HTTP/1.1"),
+    "an absolute target, which counts": lambda r: r.request(
+        line="{method} http://127.0.0.1{path} HTTP/1.1", base=b"Host: elsewhere\r\nContent-Type: application/json\r\n"
     ),
-    "PHP's absolute target": lambda r: r.request(line="{method} http://elsewhere:80{path} HTTP/1.1"),
     "an absolute target with a user": lambda r: r.request(line="{method} https://u:p@localhost{path}?a=b HTTP/1.1"),
-    "headers in capitals": lambda r: r.request(base=b"HOST: x\r\nCONTENT-TYPE: APPLICATION/JSON\r\n"),
-    "headers without spaces": lambda r: r.request(base=b"host:x\r\ncontent-type:application/json;charset=utf-8\r\n"),
-    "an empty host": lambda r: r.request(base=b"Host:\r\nContent-Type: application/json\r\n"),
+    "headers in capitals": lambda r: r.request(base=b"HOST: LOCALHOST\r\nCONTENT-TYPE: APPLICATION/JSON\r\n"),
+    "headers without spaces": lambda r: r.request(
+        base=b"host:localhost\r\ncontent-type:application/json;charset=utf-8\r\n"
+    ),
     "a header that is not ASCII": lambda r: r.request("X-Name: caf\u00e9 \u65e5\u672c\r\n".encode()),
     "a long header": lambda r: r.request(b"X-Long: " + b"a" * 60_000 + b"\r\n"),
     "an empty line before it": lambda r: b"\r\n" + r.request(),
@@ -231,6 +232,12 @@ REFUSED: dict[str, tuple[int, Callable[[Asked], bytes]]] = {
     "a length beyond all": (400, lambda r: r.request(b"Content-Length: " + b"9" * 30 + b"\r\n", has_length=False)),
     "no host": (400, lambda r: r.request(base=b"Content-Type: application/json\r\n")),
     "two hosts": (400, lambda r: r.request(b"Host: y\r\n")),
+    "an unknown host": (421, lambda r: r.request(base=b"Host: evil.example\r\nContent-Type: application/json\r\n")),
+    "an empty host": (421, lambda r: r.request(base=b"Host:\r\nContent-Type: application/json\r\n")),
+    "HTTP/1.0 without a host": (
+        421, lambda r: r.request(line="{method} {path} HTTP/1.0", base=b"Content-Type: application/json\r\n")
+    ),
+    "an absolute target elsewhere": (421, lambda r: r.request(line="{method} http://evil.example{path} HTTP/1.1")),
     "a host that is none": (400, lambda r: r.request(base=b"Host: a b/c\r\n")),
     "a folded header": (400, lambda r: r.request(b"X-Folded: a\r\n b\r\n")),
     "a space before the colon": (400, lambda r: r.request(b"X-Name : b\r\n")),
@@ -330,7 +337,9 @@ def test_a_compressed_body_is_415_and_says_what_is_taken(connect: Connect, asked
 def test_a_form_is_415(connect: Connect) -> None:
     for asked in ROUTES[:3]:
         for kind in (b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=x", b"text/plain"):
-            answer = said(connect, asked.service, asked.request(base=b"Host: x\r\nContent-Type: " + kind + b"\r\n"))
+            answer = said(
+                connect, asked.service, asked.request(base=b"Host: localhost\r\nContent-Type: " + kind + b"\r\n")
+            )
             assert (answer.status, b"application/json" in answer.body) == (415, True)
 
 
@@ -350,7 +359,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", 
 
 def bare(method: str, path: str) -> bytes:
     """A request without a body."""
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {{token}}\r\n\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {{token}}\r\n\r\n".encode()
 
 
 @pytest.mark.parametrize(("service", "path"), EVERYWHERE)

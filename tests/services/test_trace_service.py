@@ -57,6 +57,23 @@ def test_an_unknown_decision_is_not_found(pricing: Served) -> None:
     assert "there is no price decision" in response.json()["detail"]
 
 
+def test_a_caller_leaves_places_to_others(served_home: Home, decision_id: str) -> None:
+    desk = TraceDesk(Environment(name="test", home=served_home, lake=Lake.at(served_home.lake)), waiting=3)
+    with desk._one_at_a_time:
+        waiting = [threading.Thread(target=desk.trace, args=(decision_id, False, "greedy")) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        assert eventually(lambda: desk._of_callers["greedy"] == 2, within=20)
+        with pytest.raises(TooManyTraces):
+            desk.trace(decision_id, False, "greedy")
+        waiting.append(threading.Thread(target=desk.trace, args=(decision_id, False, "other")))
+        waiting[-1].start()
+        assert eventually(lambda: desk._of_callers["other"] == 1, within=20)
+    for thread in waiting:
+        thread.join()
+    assert not desk._of_callers
+
+
 def test_no_more_traces_wait_than_may(served_home: Home, decision_id: str) -> None:
     desk = TraceDesk(Environment(name="test", home=served_home, lake=Lake.at(served_home.lake)), waiting=1)
     with desk._one_at_a_time:

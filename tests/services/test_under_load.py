@@ -138,7 +138,7 @@ class Crowd:
         return answers
 
 
-REQUEST = b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+REQUEST = b"POST /work HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -316,7 +316,9 @@ def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
 
         async def stall(head: bytes) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
-            writer.write(b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + head + b"\r\n\r\n")
+            writer.write(
+                b"POST /work HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + head + b"\r\n\r\n"
+            )
             answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)
             writer.close()
             return answer

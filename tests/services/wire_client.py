@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 WITHIN_S = 20.0
-LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @dataclass(frozen=True)

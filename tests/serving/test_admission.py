@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from retail_assets.serving.admission import LATELY, Line, is_whole
 
-HEAD = b"POST /price HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /price HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 
 

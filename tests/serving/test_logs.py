@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retail_assets.serving.log_rate import AT_ONCE, Sparing, spare
 from retail_assets.serving.logs import JsonLines
+from tests.services.harness import eventually
 
 LINES = JsonLines(lambda: {"product": "pricing", "version": "v1", "target": "store-238"})
 
@@ -43,3 +48,53 @@ def test_an_exception_is_part_of_its_line() -> None:
     printed = LINES.format(made)
     assert "\n" not in printed
     assert "ValueError: what went wrong" in json.loads(printed)["exception"]
+
+
+class Kept(logging.Handler):
+    """Keeps the text of every record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def kept() -> Iterator[tuple[logging.Logger, Kept, Sparing]]:
+    """A logger whose lines are kept, through a handler that is sparing with them."""
+    logger, kept = logging.getLogger("test.sparing"), Kept()
+    logger.propagate, logger.handlers = False, [kept]
+    spare("test.sparing")
+    (sparing,) = logger.handlers
+    assert isinstance(sparing, Sparing)
+    yield logger, kept, sparing
+    logger.handlers = []
+
+
+def test_the_same_line_a_thousand_times_is_a_few_lines_and_a_count(kept: tuple[logging.Logger, Kept, Sparing]) -> None:
+    logger, written, sparing = kept
+    for number in range(1000):
+        logger.warning("garbage %d", number)
+    assert written.lines[: int(AT_ONCE)] == [f"garbage {number}" for number in range(int(AT_ONCE))]
+    sparing.close()
+    counted = [int(found.group(1)) for line in written.lines if (found := re.search(r"\((\d+) more like it\)", line))]
+    assert len(written.lines) + sum(counted) == 1000
+    assert len(written.lines) < 20
+
+
+def test_the_count_is_said_though_nothing_more_comes(kept: tuple[logging.Logger, Kept, Sparing]) -> None:
+    logger, written, _ = kept
+    for number in range(100):
+        logger.warning("garbage %d", number)
+    assert eventually(lambda: "more like it" in written.lines[-1], within=30)
+
+
+def test_other_lines_are_not_held_back(kept: tuple[logging.Logger, Kept, Sparing]) -> None:
+    logger, written, _ = kept
+    for _ in range(100):
+        logger.warning("garbage")
+    logger.error("something else")
+    logger.warning("garbage of another place")
+    assert {"something else", "garbage of another place"} <= set(written.lines)
