@@ -19,6 +19,7 @@ from rich.text import Text
 from retail_assets.core.errors import RetailError
 from retail_assets.core.plain_text import printable
 from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.damage import damage
 from retail_assets.standard_streams import NobodyReads, NotWritten
 from retail_assets.terminal import errors, marked, print_json
 from retail_assets.unforeseen import refusal, report, sentence
@@ -69,7 +70,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         _print("wrong_arguments", _said(error), None, f"see `{_path(error)} --help`")
         return WRONG_ARGUMENTS
     except Exception as error:  # noqa: BLE001 - the last one to see it: nobody is shown a traceback
-        refused = refusal(error)
+        refused = refusal(error) or damage(error)
         return _failed(refused, as_json) if refused else _unforeseen(error, given, as_json)
 
 

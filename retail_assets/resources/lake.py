@@ -4,6 +4,7 @@ A plain class, so that services and the command line open tables without importi
 """
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources import duck
+from retail_assets.resources.damage import DOCTOR
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,6 +27,7 @@ KEPT_DAYS = 400  # how long a replaced file and an old version of a table can st
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
 DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
 MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
+COMMIT = re.compile(r"\d{20}\.json")  # the name of a commit in the log of a Delta table
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
 
 
@@ -37,6 +40,13 @@ def properties(layer: str) -> dict[str, str]:
 
 class LakeError(RetailError):
     """A layer or a table that does not exist, or an Arrow table that does not fit it."""
+
+
+class DamagedTable(LakeError):
+    """A table whose log a disk or a power cut has damaged."""
+
+    def __init__(self, layer: str, name: str, where: str, said: str) -> None:
+        super().__init__(f"the log of {layer}/{name} is damaged: {said}", where=where, todo=DOCTOR)
 
 
 class Lake(BaseModel):
@@ -70,10 +80,15 @@ class Lake(BaseModel):
         return DeltaTable.is_deltatable(self.table_uri(layer, name), storage_options=self.storage_options or None)
 
     def open(self, layer: str, name: str, version: int | None = None) -> "DeltaTable":
-        """The Delta table at its newest version, or at `version`; raises LakeError when it is not there."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        """The Delta table at its newest version, or at `version`.
 
+        Raises LakeError when it is not there, and DamagedTable where its log cannot be read to the end.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        if version is None:
+            self.refuse_torn(layer, name)
         try:
             return DeltaTable(
                 self.table_uri(layer, name), version=version, storage_options=self.storage_options or None
@@ -84,6 +99,24 @@ class Lake(BaseModel):
                 where=self.table_uri(layer, name),
                 todo="run the stage that writes it: `retail run`",
             ) from error
+        except DeltaError as error:
+            if version is not None:  # a version may be gone because nobody keeps it any more
+                raise
+            said = str(error).splitlines()[0][:300]
+            raise DamagedTable(layer, name, self.table_uri(layer, name), said) from error
+
+    def refuse_torn(self, layer: str, name: str) -> None:
+        """Raises DamagedTable where the newest commit of `layer/name` is an empty file: a power cut left its name only.
+
+        Delta readers pass over such a commit and show the table without its rows; whoever wrote the next one would
+        make that final.
+        """
+        log = Path(self.table_uri(layer, name), "_delta_log")
+        if "://" in self.uri or not log.is_dir():
+            return
+        newest = max((entry for entry in log.iterdir() if COMMIT.fullmatch(entry.name)), default=None)
+        if newest is not None and not newest.stat().st_size:
+            raise DamagedTable(layer, name, str(newest), "the newest commit is an empty file")
 
     def read(self, layer: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A small table as it is now, for commands: read in this thread, because a command that ends while threads of
@@ -209,6 +242,8 @@ class Lake(BaseModel):
 
     def scan(self, layer: str, name: str, version: int | None = None) -> str:
         """The SQL table expression that reads `layer/name`, at `version` if given."""
+        if version is None:
+            self.refuse_torn(layer, name)
         self.table_uri(layer, name)  # refuses a layer there is not
         url = f"{self.url}/{layer}/{name}".replace("'", "''")
         return f"delta_scan('{url}', version => {version})" if version is not None else f"delta_scan('{url}')"
