@@ -115,8 +115,12 @@ def _csv(prices: pa.Table) -> bytes:
     return text.getvalue().encode()
 
 
-def _recorded(path: Path) -> str:
-    return str(json.loads(path.with_suffix(".json").read_bytes())["sha256"])
+def _recorded(path: Path) -> str | None:
+    """The checksum that the JSON beside a price file names; None where that JSON is not whole."""
+    try:
+        return str(json.loads(path.with_suffix(".json").read_bytes())["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _sha256(path: Path) -> str:

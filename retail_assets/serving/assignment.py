@@ -42,9 +42,7 @@ class Assignment:
 
         Raises ReleasesLost where the ledger is older than it was: a version that was replaced must not decide again.
         """
-        ledger = Ledger(lake)
-        log = ledger.log()
-        ledger.journal.refuse_lost(log)
+        log = Ledger(lake).whole_log()
         targets = Targets.of(lake, ReleaseConfig.load().segments)
         return cls(product, routes(log, product, (CLOUD,), targets))
 

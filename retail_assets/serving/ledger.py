@@ -91,9 +91,10 @@ class Ledger:
         for _ in range(ATTEMPTS):
             try:
                 self.lake.ensure("ops", "releases", releases_schema())
+                known = self.journal.releases()
                 table = self.lake.open("ops", "releases")
                 log = self._releases(table)
-                self.journal.refuse_lost(log)
+                self.journal.refuse_lost(known, log)
                 _check_follows(release, log)
                 alone = CommitProperties(max_commit_retries=0)
                 write_deltalake(table, row, mode="append", schema_mode="merge", commit_properties=alone)
@@ -288,6 +289,12 @@ class Ledger:
     def log(self) -> list[Release]:
         """Every row, oldest first; empty before the first release."""
         return self.newest()[1]
+
+    def whole_log(self) -> list[Release]:
+        """Every row, oldest first, for those who decide by them; raises ReleasesLost where rows are gone."""
+        known, log = self.journal.releases(), self.log()
+        self.journal.refuse_lost(known, log)
+        return log
 
     def newest(self) -> tuple[int | None, list[Release]]:
         """The ledger's Delta version (None before the first release) and every row, oldest first."""

@@ -33,6 +33,12 @@ class ReleasesLost(RetailError):
         )
 
 
+def lost(known: "Sequence[Release]", log: "Sequence[Release]") -> "list[Release]":
+    """Those of the releases `known` that the rows `log` of a ledger do not have."""
+    held = {release.release_id for release in log}
+    return [release for release in known if release.release_id not in held]
+
+
 class Journal:
     """The file of one lake; a lake that is no local folder has none, as its store keeps what it has answered for."""
 
@@ -43,15 +49,13 @@ class Journal:
         """Every release that was written, oldest first; a last line that a power cut has torn is left out."""
         return list(self._known().values())
 
-    def lost(self, log: "Sequence[Release]") -> "list[Release]":
-        """The releases that the ledger, whose rows are `log`, held once and does not hold any more."""
-        held = {release.release_id for release in log}
-        return [release for release in self.releases() if release.release_id not in held]
+    def refuse_lost(self, known: "Sequence[Release]", log: "Sequence[Release]") -> None:
+        """Raises ReleasesLost where the ledger, whose rows are `log`, is older than it was.
 
-    def refuse_lost(self, log: "Sequence[Release]") -> None:
-        """Raises ReleasesLost where the ledger, whose rows are `log`, is older than it was."""
-        if lost := self.lost(log):
-            raise ReleasesLost(lost, str(self.path))
+        `known` are the releases of this file, read before the ledger was: somebody may release at the same time.
+        """
+        if gone := lost(known, log):
+            raise ReleasesLost(gone, str(self.path))
 
     def add(self, log: "Sequence[Release]") -> None:
         """Writes those of the rows `log` that are not in the file yet, and waits until the disk has them."""

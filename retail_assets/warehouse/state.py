@@ -4,14 +4,16 @@ The record lies beside the DuckDB file and is replaced in one step, always last:
 Whoever deletes either file gets a full build.
 """
 
+import logging
 import os
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retail_assets.environments import Home
 
+logger = logging.getLogger(__name__)
 NAME = "build.json"
 
 
@@ -60,10 +62,14 @@ def path(home: Home) -> Path:
 
 
 def read(home: Home) -> BuildState | None:
-    """The record, or None where there is none or no DuckDB file it could describe."""
+    """The record, or None where there is none, none that can be read, or no DuckDB file it could describe."""
     if not (path(home).exists() and home.warehouse.exists()):
         return None
-    return BuildState.model_validate_json(path(home).read_bytes())
+    try:
+        return BuildState.model_validate_json(path(home).read_bytes())
+    except ValidationError as error:
+        logger.warning("%s cannot be read, so everything is built: %s", path(home), str(error).splitlines()[0])
+        return None
 
 
 def write(home: Home, state: BuildState) -> None:

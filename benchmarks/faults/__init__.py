@@ -1,0 +1,1 @@
+"""Faults on purpose, each from a seed so that it can be made again."""
