@@ -32,15 +32,24 @@ def databases(home: Home) -> Iterator[Finding]:
 
 
 def _sqlite(file: Path) -> str | None:
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
-            made = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    if said != ["ok"]:
-        return "; ".join(said)[:200]
-    return None if made else "it is empty"
+    """Why the file is no whole SQLite database; None where it is one, also on a disk that is full or read-only.
+
+    There SQLite cannot make the files that it wants beside the database, which says nothing of the database.
+    """
+    for how in ("mode=ro", "immutable=1"):
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as connection:
+                said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+                made = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            why = str(error)
+            continue
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        if said != ["ok"]:
+            return "; ".join(said)[:200]
+        return None if made else "it is empty"
+    return None if "locked" in why else why
 
 
 def _register(file: Path) -> str | None:

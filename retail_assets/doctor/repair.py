@@ -48,7 +48,12 @@ class _Repair:
         self.aside = _aside(environment.home)
 
     def all(self, findings: Sequence[Finding]) -> Iterator[Done]:
-        """Does what each finding says; a table is made anew, or loses days, once."""
+        """Does what each finding says; a table is made anew, or loses days, once.
+
+        First of all the record of the warehouse goes, or a repair that is killed would leave gold short and believed.
+        """
+        if any(f.table is not None and f.table.startswith("gold/") for f in findings):
+            yield from self._build_again()
         for finding in findings:
             if finding.remedy == "set_aside":
                 yield from self._set_aside(self.home.root / finding.where)
@@ -60,8 +65,6 @@ class _Repair:
             yield from self._empty_days(table, [f for f in findings if (f.table, f.remedy) == (table, "empty_days")])
         for table in sorted({f.table for f in findings if f.remedy == "make_anew" and f.table is not None}):
             yield from self._make_anew(table)
-        if any(f.table is not None and f.table.startswith("gold/") for f in findings):
-            yield from self._build_again()
 
     def _set_aside(self, path: Path) -> Iterator[Done]:
         for one in [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))]:

@@ -17,7 +17,14 @@ MADE_AGAIN = {
     "reports": "`retail run` makes it again (the proof of a forecasting model with its next training: `--retrain`)",
 }
 REMADE_OPS = ("feature_materialisations", "publishes")  # what they say is found again by doing it again
-WHOLE_AGAIN = "what it held is done again by the next `retail run`, or was answered for by nobody"
+AFTER_TORN = {
+    "bronze": "the files that its rows came from are then loaded again",
+    "ops": "what runs note is noted again by the next `retail run`; what a person did then (an approval, a stop) has "
+    "to be done again",
+    "decisions": "prices of a run are decided again by the next `retail run`; answers that services gave in these "
+    "moments are in no other place",
+}
+MADE_BY_RUN = "`retail run` makes it again"
 
 
 class TableExamination:
@@ -49,7 +56,7 @@ class TableExamination:
             path = log.commits[log.newest]
             before = f"version {log.newest - 1}" if log.newest else "nothing: the table had just been made"
             what = f"the newest commit of {self.table} was never whole ({log.torn[log.newest]}); before it was {before}"
-            yield self._finding("torn_commit", path, what, WHOLE_AGAIN, "set_aside")
+            yield self._finding("torn_commit", path, what, AFTER_TORN.get(self.layer, MADE_BY_RUN), "set_aside")
         last = log.folder / LAST
         if last.is_file() and not _is_document(last):
             what = f"the name of the newest summary of {self.table} is damaged"
@@ -103,9 +110,7 @@ class TableExamination:
     def _lost(self, kind: Kind, path: Path, what: str) -> Finding:
         """What is beyond repair: the table is made again where that is possible."""
         if self.is_made_again:
-            return self._finding(
-                kind, path, what, MADE_AGAIN.get(self.layer, "`retail run` makes it again"), "make_anew"
-            )
+            return self._finding(kind, path, what, MADE_AGAIN.get(self.layer, MADE_BY_RUN), "make_anew")
         return self._finding(kind, path, what, BACKUP.format(path.relative_to(self.root)), None)
 
     def _orphans(self) -> Iterator[Finding]:
