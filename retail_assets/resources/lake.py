@@ -3,6 +3,7 @@
 A plain class, so that services and the command line open tables without importing Dagster.
 """
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionD
 DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
 MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
 COMMIT = re.compile(r"\d{20}\.json")  # the name of a commit in the log of a Delta table
+TAIL = 1_000_000  # bytes at the end of a commit that are looked at
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
 
 
@@ -106,17 +108,17 @@ class Lake(BaseModel):
             raise DamagedTable(layer, name, self.table_uri(layer, name), said) from error
 
     def refuse_torn(self, layer: str, name: str) -> None:
-        """Raises DamagedTable where the newest commit of `layer/name` is an empty file: a power cut left its name only.
+        """Raises DamagedTable where the newest commit of `layer/name` is no whole one: a power cut left a part of it.
 
-        Delta readers pass over such a commit and show the table without its rows; whoever wrote the next one would
+        Delta readers pass over an empty commit and show the table without its rows; whoever wrote the next one would
         make that final.
         """
         log = Path(self.table_uri(layer, name), "_delta_log")
         if "://" in self.uri or not log.is_dir():
             return
         newest = max((entry for entry in log.iterdir() if COMMIT.fullmatch(entry.name)), default=None)
-        if newest is not None and not newest.stat().st_size:
-            raise DamagedTable(layer, name, str(newest), "the newest commit is an empty file")
+        if newest is not None and (why := _torn(newest)):
+            raise DamagedTable(layer, name, str(newest), f"the newest commit {why}")
 
     def read(self, layer: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A small table as it is now, for commands: read in this thread, because a command that ends while threads of
@@ -220,6 +222,7 @@ class Lake(BaseModel):
     ) -> int:
         from deltalake import CommitProperties, WriterProperties, write_deltalake
 
+        self.refuse_torn(layer, name)
         write_deltalake(
             self.table_uri(layer, name),
             data,
@@ -252,6 +255,22 @@ class Lake(BaseModel):
         """Runs one statement on a connection of its own and returns an Arrow table."""
         with self.connect() as connection:
             return connection.execute(sql).to_arrow_table()
+
+
+def _torn(commit: Path) -> str | None:
+    """Why a commit of a log is not whole, as far as its end says it; None where it ends as it should."""
+    with commit.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL))
+        lines = file.read().rstrip(b"\r\n ").split(b"\n")
+    if not size:
+        return "is an empty file"
+    if len(lines) == 1 and size > TAIL:  # one line longer than what was read
+        return None if lines[0].endswith(b"}") else "ends within a line"
+    try:
+        return None if isinstance(json.loads(lines[-1]), dict) else "ends in what is no action"
+    except ValueError:
+        return "ends within a line"
 
 
 def _duckdb_with_delta() -> "duckdb.DuckDBPyConnection":
