@@ -15,7 +15,8 @@ DOCTOR = (
 FOREIGN = {"duckdb", "_duckdb", "deltalake", "_internal", "pyarrow", "sqlite3", "sqlalchemy", "builtins", "google"}
 SAID = {
     "a file of rows is damaged (Parquet)": r"no magic bytes|parquet magic bytes|corrupt|thrift|TProtocolException"
-    r"|too small to be a Parquet|Requested range was invalid|ZSTD Decompression|Snappy|Parquet file size is|invalid parquet|metadata length",
+    r"|too small to be a Parquet|Requested range was invalid"
+    r"|ZSTD Decompression|Snappy|Parquet file size is|invalid parquet|metadata length",
     "a file of rows is missing (Parquet)": r"(?:cannot open file|no such file)[^\n]*\.parquet"
     r"|\.parquet[^\n]*(?:no such file|not found)",
     "the log of a table is damaged (Delta)": r"DeltaKernel|Kernel error|contiguous commit files|delta log|log segment",
