@@ -99,7 +99,10 @@ def _promises(home: Home) -> dict[str, str | None]:
     file = home.dagster / PROMISES
     if not file.is_file():
         return {}
-    found: dict[str, str | None] = json.loads(file.read_text())
+    try:
+        found: dict[str, str | None] = json.loads(file.read_bytes())
+    except ValueError:  # torn by a power cut; the next run writes it anew
+        return {}
     return found
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retail_assets import command_line, key_commands, quarantine_commands, release_commands, store_commands
+from retail_assets import (
+    command_line,
+    doctor_commands,
+    key_commands,
+    quarantine_commands,
+    release_commands,
+    store_commands,
+)
 from retail_assets.core.errors import RetailError
 from retail_assets.environments import PROJECT_ROOT, Environment, current
 from retail_assets.forecast_commands import forecasts
@@ -304,6 +311,7 @@ def clean(yes: Yes = False) -> None:
 app.add_typer(quarantine_commands.app)
 app.add_typer(release_commands.app)
 app.add_typer(store_commands.app)
+app.add_typer(doctor_commands.app)
 app.add_typer(key_commands.app, name="keys")
 
 

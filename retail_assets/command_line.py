@@ -19,6 +19,7 @@ from rich.text import Text
 from retail_assets.core.errors import RetailError
 from retail_assets.core.plain_text import printable
 from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.damage import damage
 from retail_assets.standard_streams import NobodyReads, NotWritten
 from retail_assets.terminal import errors, marked, print_json
 from retail_assets.unforeseen import refusal, report, sentence
@@ -26,7 +27,8 @@ from retail_assets.unforeseen import refusal, report, sentence
 DONE, FAILED, WRONG_ARGUMENTS, CHECK_FAILED, UNFORESEEN, STOPPED, UNREAD = 0, 1, 2, 3, 70, 130, 141
 CODES = {
     DONE: "done",
-    FAILED: "a named error: what was wrong, where, and what to do; also `trace price --replay` where the price differs",
+    FAILED: "a named error: what was wrong, where, and what to do; also `trace price --replay` where the price differs "
+    "and `doctor` where something is wrong",
     WRONG_ARGUMENTS: "wrong arguments",
     CHECK_FAILED: "`run --strict`: everything was done, and a check failed that is more than a warning",
     UNFORESEEN: "a fault of ours: one sentence, and a file with everything we need to know of it",
@@ -69,7 +71,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         _print("wrong_arguments", _said(error), None, f"see `{_path(error)} --help`")
         return WRONG_ARGUMENTS
     except Exception as error:  # noqa: BLE001 - the last one to see it: nobody is shown a traceback
-        refused = refusal(error)
+        refused = damage(error) or refusal(error)
         return _failed(refused, as_json) if refused else _unforeseen(error, given, as_json)
 
 

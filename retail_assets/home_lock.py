@@ -23,7 +23,7 @@ class RefreshBusy(RetailError):
     def __init__(self, home: Home) -> None:
         super().__init__(
             "another command writes into this home: `retail run`, `demo`, `sample`, `import`, `replay`, `rebuild`, "
-            "`trace tidy` or `clean`",
+            "`doctor --repair`, `trace tidy` or `clean`",
             where=str(home.root),
             todo="wait until it has ended, or stop it; nothing was started",
         )

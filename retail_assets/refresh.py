@@ -26,8 +26,10 @@ from retail_assets.environments import Environment, Home
 from retail_assets.home_lock import LOCK, RefreshBusy
 from retail_assets.jobs import REFRESH_JOB_NAME
 from retail_assets.left_behind import CONTINUES, STARTED_HERE, left_behind, rest_of
+from retail_assets.resources.damage import DOCTOR, damaged
 
 POLL_SECONDS = 0.25
+GO_ON = "nothing was half written: correct the cause and run the same command again"
 BUSY = 75  # the exit code of a child that found another one at work (EX_TEMPFAIL of sysexits.h)
 
 
@@ -149,15 +151,17 @@ def _raise_unless_successful(instance: dg.DagsterInstance, run_id: str, log: Pat
         return
     if run is None:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise RefreshFailed(f"the run never started:\n{tail}", where=str(log), todo="read the log, then run again")
+        todo = DOCTOR if damaged(tail) else "read the log, then run again"
+        raise RefreshFailed(f"the run never started:\n{tail}", where=str(log), todo=todo)
     failed = [run_id] if rest is None else [run_id, rest.run_id]
     reasons = [_reason(event) for one in failed for event in _failures(instance, one)]
+    todo = f"{DOCTOR}; nothing was half written"
     raise RefreshFailed(
         "the refresh failed:\n"
         + ("\n".join(reasons) or f"run {run_id} ended as {run.status.value}")
         + ("" if rest is None else f"\n{_went_through(observer)}"),
         where=str(log),
-        todo="nothing was half written: correct the cause and run the same command again",
+        todo=todo if any(damaged(reason) for reason in reasons) else GO_ON,
     )
 
 
@@ -177,7 +181,9 @@ def _reason(event: dg.DagsterEvent | None) -> str:
     assert event is not None
     error = event.step_failure_data.error
     cause = error.cause or error if error else None
-    return f"  {event.step_key}: {cause.message.strip() if cause else 'no error recorded'}"
+    said = cause.message.strip() if cause else "no error recorded"
+    what = damaged(said)  # a library's own words go on with its backtrace
+    return f"  {event.step_key}: {what}: {said.splitlines()[0][:300]}" if what else f"  {event.step_key}: {said}"
 
 
 def main(run_id: str) -> int:

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from errno import EACCES, EDQUOT, EEXIST, EISDIR, EMFILE, ENAMETOOLONG, ENOENT, 
 from pathlib import Path
 
 from retail_assets.core.errors import RetailError
+from retail_assets.environments import PROJECT_ROOT
 
 KEPT = "what was there before is as it was"
 REFUSED = {
@@ -27,6 +29,8 @@ REFUSED = {
     ENAMETOOLONG: ("the name is longer than this disk allows", "name a shorter one"),
     EMFILE: ("too many files are open at once", "raise the limit: `ulimit -n 4096`"),
 }
+DATABASE = "disk I/O error|unable to open database|readonly database|disk is full"
+LEAST_FREE = 100_000  # bytes; SQLite wants 32 kB at once beside a database
 SECRETS = ("--key", "--token")
 NUMBER = re.compile(r"os error (\d+)|Os \{ code: (\d+)")  # how libraries in Rust say what the system refused
 
@@ -38,11 +42,22 @@ class SystemRefusal(RetailError):
 def refusal(error: BaseException) -> SystemRefusal | None:
     """What the system refused, if that is why `error` came about."""
     for one in _causes(error):
-        number = one.errno if isinstance(one, OSError) else _number(str(one))
+        number = one.errno if isinstance(one, OSError) else _number(str(one)) or _of_database(str(one))
         if number in REFUSED:
             what, todo = REFUSED[number]
             return SystemRefusal(what, where=_place(one), todo=todo)
     return None
+
+
+def _of_database(said: str) -> int | None:
+    """What lies behind the words of SQLite, which has the same ones for a full disk, a read-only one and no right."""
+    if "sqlite3.OperationalError" not in said or not re.search(DATABASE, said):
+        return None
+    home = Path(os.environ.get("RETAIL_HOME") or PROJECT_ROOT / ".retail")
+    home = next(place for place in (home, *home.absolute().parents) if place.exists())
+    if os.statvfs(home).f_flag & os.ST_RDONLY:
+        return EROFS
+    return ENOSPC if shutil.disk_usage(home).free < LEAST_FREE else EACCES
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -100,7 +100,8 @@ def _without_times(content: Any) -> Any:
 def _is_registered(store: "feast.FeatureStore", folder: Path) -> bool:
     """Whether the registry is there, and the SQLite tables that registering makes (Redis needs none)."""
     online = store.config.online_store
-    return (folder / "registry.db").exists() and (online.type != "sqlite" or Path(online.path).exists())
+    registry = folder / "registry.db"
+    return registry.exists() and registry.stat().st_size > 0 and (online.type != "sqlite" or Path(online.path).exists())
 
 
 def _gone(store: "feast.FeatureStore", wanted: Repository) -> list:

@@ -16,6 +16,7 @@ from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.pricing.price_files import write_price_files
 from retail_assets.pricing.publication import state_to_record
 from retail_assets.pricing.publishing import Published, publish
+from retail_assets.pricing.repeated import is_noted
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.training import newest_day
 from retail_assets.resources.lake import Lake
@@ -57,7 +58,7 @@ def price_publications(
     if not is_decided(lake, decided):
         return dg.MaterializeResult(metadata={"status": "the newest inputs are not decided yet"})
     state = state_to_record(lake, decided)
-    if state is None:
+    if state is None or is_noted(lake, state):
         return unchanged(model_version=", ".join(assigned.versions))
     models = assigned.load(model_store, PriceModel.load)
     inputs = read_inputs(lake, gold)
@@ -149,7 +150,11 @@ def _metadata(done: Published) -> dict[str, Any]:
         for n in done.numbers
     )  # fmt: skip
     return {
-        "status": "withheld by the circuit breaker" if done.findings else ", ".join(done.counts) or "no store",
+        "status": "the same prices as before"
+        if done.repeats
+        else "withheld by the circuit breaker"
+        if done.findings
+        else ", ".join(done.counts) or "no store",
         "batch": done.batch_id,
         "stores": done.counts,
         "rows": done.rows,

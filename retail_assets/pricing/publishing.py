@@ -26,6 +26,7 @@ from retail_assets.pricing.publication import (
     publications,
     record_batch,
 )
+from retail_assets.pricing.repeated import note_repeat, repeats_newest
 from retail_assets.pricing.rulebook import Rulebook
 from retail_assets.pricing.shared_targets import with_shared_targets
 from retail_assets.resources.lake import Lake
@@ -54,7 +55,7 @@ class Published:
     """What publishing a batch did: its id, its numbers, what tripped, and what became of it in each store.
 
     `held_back` counts those of its `rows` whose price stays in the house by the reason, `near` says how near the others
-    are to what customers paid.
+    are to what customers paid. `repeats`: its prices are those of the batch before, which stands.
     """
 
     batch_id: str
@@ -64,6 +65,7 @@ class Published:
     near: NearPaid
     held_back: dict[str, int]
     rows: int
+    repeats: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -108,12 +110,15 @@ def publish(
         "at": datetime.now(UTC),
     }
     proposals = _with_decision_ids(lake, prices, batch)
+    held = {row["values"]: row["counts"] for row in prices["held_back"].drop_null().value_counts().to_pylist()}
+    if (same := repeats_newest(lake, proposals, business_date)) is not None:
+        note_repeat(lake, state, same)
+        return Published(same, numbers, findings, (), near, held, prices.num_rows, repeats=True)
     log, kinds = publications(lake), _kinds(shares, manifests)
     modes = {store_id: config.mode_of(store_id) for store_id in kinds}
     found = {store_id: waits_for_a_person(store_id, kind, log) for store_id, kind in kinds.items()}
     waits = {store_id: why for store_id, why in found.items() if why is not None}
     made = record_batch(lake, state, batch, numbers, findings, proposals, modes, waits, kinds)
-    held = {row["values"]: row["counts"] for row in prices["held_back"].drop_null().value_counts().to_pylist()}
     return Published(batch_id, numbers, findings, made, near, held, prices.num_rows)
 
 

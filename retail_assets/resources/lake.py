@@ -3,7 +3,9 @@
 A plain class, so that services and the command line open tables without importing Dagster.
 """
 
+import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -15,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources import duck
+from retail_assets.resources.damage import DOCTOR
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,6 +28,8 @@ KEPT_DAYS = 400  # how long a replaced file and an old version of a table can st
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
 DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
 MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
+COMMIT = re.compile(r"\d{20}\.json")  # the name of a commit in the log of a Delta table
+TAIL = 1_000_000  # bytes at the end of a commit that are looked at
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
 
 
@@ -37,6 +42,13 @@ def properties(layer: str) -> dict[str, str]:
 
 class LakeError(RetailError):
     """A layer or a table that does not exist, or an Arrow table that does not fit it."""
+
+
+class DamagedTable(LakeError):
+    """A table whose log a disk or a power cut has damaged."""
+
+    def __init__(self, layer: str, name: str, where: str, said: str) -> None:
+        super().__init__(f"the log of {layer}/{name} is damaged: {said}", where=where, todo=DOCTOR)
 
 
 class Lake(BaseModel):
@@ -70,10 +82,15 @@ class Lake(BaseModel):
         return DeltaTable.is_deltatable(self.table_uri(layer, name), storage_options=self.storage_options or None)
 
     def open(self, layer: str, name: str, version: int | None = None) -> "DeltaTable":
-        """The Delta table at its newest version, or at `version`; raises LakeError when it is not there."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        """The Delta table at its newest version, or at `version`.
 
+        Raises LakeError when it is not there, and DamagedTable where its log cannot be read to the end.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        if version is None:
+            self.refuse_torn(layer, name)
         try:
             return DeltaTable(
                 self.table_uri(layer, name), version=version, storage_options=self.storage_options or None
@@ -84,6 +101,24 @@ class Lake(BaseModel):
                 where=self.table_uri(layer, name),
                 todo="run the stage that writes it: `retail run`",
             ) from error
+        except DeltaError as error:
+            if version is not None:  # a version may be gone because nobody keeps it any more
+                raise
+            said = str(error).splitlines()[0][:300]
+            raise DamagedTable(layer, name, self.table_uri(layer, name), said) from error
+
+    def refuse_torn(self, layer: str, name: str) -> None:
+        """Raises DamagedTable where the newest commit of `layer/name` is no whole one: a power cut left a part of it.
+
+        Delta readers pass over an empty commit and show the table without its rows; whoever wrote the next one would
+        make that final.
+        """
+        log = Path(self.table_uri(layer, name), "_delta_log")
+        if "://" in self.uri or not log.is_dir():
+            return
+        newest = max((entry for entry in log.iterdir() if COMMIT.fullmatch(entry.name)), default=None)
+        if newest is not None and (why := _torn(newest)):
+            raise DamagedTable(layer, name, str(newest), f"the newest commit {why}")
 
     def read(self, layer: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A small table as it is now, for commands: read in this thread, because a command that ends while threads of
@@ -187,6 +222,7 @@ class Lake(BaseModel):
     ) -> int:
         from deltalake import CommitProperties, WriterProperties, write_deltalake
 
+        self.refuse_torn(layer, name)
         write_deltalake(
             self.table_uri(layer, name),
             data,
@@ -209,6 +245,8 @@ class Lake(BaseModel):
 
     def scan(self, layer: str, name: str, version: int | None = None) -> str:
         """The SQL table expression that reads `layer/name`, at `version` if given."""
+        if version is None:
+            self.refuse_torn(layer, name)
         self.table_uri(layer, name)  # refuses a layer there is not
         url = f"{self.url}/{layer}/{name}".replace("'", "''")
         return f"delta_scan('{url}', version => {version})" if version is not None else f"delta_scan('{url}')"
@@ -217,6 +255,22 @@ class Lake(BaseModel):
         """Runs one statement on a connection of its own and returns an Arrow table."""
         with self.connect() as connection:
             return connection.execute(sql).to_arrow_table()
+
+
+def _torn(commit: Path) -> str | None:
+    """Why a commit of a log is not whole, as far as its end says it; None where it ends as it should."""
+    with commit.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL))
+        lines = file.read().rstrip(b"\r\n ").split(b"\n")
+    if not size:
+        return "is an empty file"
+    if len(lines) == 1 and size > TAIL:  # one line longer than what was read
+        return None if lines[0].endswith(b"}") else "ends within a line"
+    try:
+        return None if isinstance(json.loads(lines[-1]), dict) else "ends in what is no action"
+    except ValueError:
+        return "ends within a line"
 
 
 def _duckdb_with_delta() -> "duckdb.DuckDBPyConnection":

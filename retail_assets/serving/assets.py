@@ -146,6 +146,7 @@ def newest_decisions(
 ) -> list[ReleaseDecision]:
     """Decides on, and where it passed releases, the newest version of each of `products` that has one."""
     config, ledger = ReleaseConfig.load(), Ledger(lake)
+    ledger.journal.add(ledger.whole_log())  # a ledger from before it had a copy gets one
     return [
         release_if_passed(product, version, model_store, ledger, config.gates(product), by=BY, run_id=run_id)
         for product, version in _newest(model_store, products)

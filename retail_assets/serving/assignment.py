@@ -71,9 +71,13 @@ class Assignment:
 
     @classmethod
     def now(cls, lake: Lake, product: str) -> "Assignment":
-        """From the ledger as it is; what answers in a store that gold does not know is what the cloud answers."""
+        """From the ledger as it is; what answers in a store that gold does not know is what the cloud answers.
+
+        Raises ReleasesLost where the ledger is older than it was: a version that was replaced must not decide again.
+        """
+        log = Ledger(lake).whole_log()
         targets = Targets.of(lake, ReleaseConfig.load().segments)
-        return cls(product, routes(Ledger(lake).log(), product, (CLOUD,), targets))
+        return cls(product, routes(log, product, (CLOUD,), targets))
 
     def of(self, store_id: str) -> Release | None:
         """The release that answers in a store, None where nothing does."""

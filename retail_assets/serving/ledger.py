@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
+from retail_assets.serving.ledger_journal import Journal
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -85,13 +86,15 @@ class Ledger:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
+        self.journal = Journal(lake)
         self._files: dict[str, list[Release]] = {}
 
     def append(self, release: Release) -> Release:
         """Adds one row and returns it.
 
         The row is committed only onto the ledger it was checked against. Raises LedgerConflict when `previous` is not
-        what is live (somebody was faster), and LedgerError when `at` lies before the newest row of its target.
+        what is live (somebody was faster), LedgerError when `at` lies before the newest row of its target, and
+        ReleasesLost where the ledger is older than it was.
         """
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
@@ -102,12 +105,16 @@ class Ledger:
         for _ in range(ATTEMPTS):
             try:
                 self.lake.ensure("ops", "releases", releases_schema())
+                known = self.journal.releases()
                 table = self.lake.open("ops", "releases")
-                _check_follows(release, self._releases(table))
+                log = self._releases(table)
+                self.journal.refuse_lost(known, log)
+                _check_follows(release, log)
                 alone = CommitProperties(max_commit_retries=0)
                 write_deltalake(table, row, mode="append", schema_mode="merge", commit_properties=alone)
             except CommitFailedError:  # somebody wrote, or made the table, in this moment: look again
                 continue
+            self.journal.add([*log, release])
             return release
         raise LedgerConflict(f"the ledger was written {ATTEMPTS} times while {release.product} was being released")
 
@@ -296,6 +303,12 @@ class Ledger:
     def log(self) -> list[Release]:
         """Every row, oldest first; empty before the first release."""
         return self.newest()[1]
+
+    def whole_log(self) -> list[Release]:
+        """Every row, oldest first, for those who decide by them; raises ReleasesLost where rows are gone."""
+        known, log = self.journal.releases(), self.log()
+        self.journal.refuse_lost(known, log)
+        return log
 
     def newest(self) -> tuple[int | None, list[Release]]:
         """The ledger's Delta version (None before the first release) and every row, oldest first."""

@@ -4,6 +4,7 @@ A Delta writer keeps buffers for every partition it has seen: 400 days of 50 col
 sorted before they are written. A whole mart is therefore written in several commits; each day is complete in each.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from retail_assets.resources.lake import Lake
 if TYPE_CHECKING:
     import duckdb
 
+logger = logging.getLogger(__name__)
 BATCH_ROWS = 65_536
 DAYS_AT_ONCE, ROWS_AT_ONCE = 100, 1_500_000
 KEYS = ("business_date", "store_id", "sku", "receipt_id", "session_id", "payment_id", "customer_id")
@@ -53,6 +55,25 @@ class GoldTable:
             return self.write_table(["business_date"])
         rows = dict.fromkeys(self._published_days(), 0) | built
         return sum(self.write_days(days) for days in chunks(rows))
+
+    def is_published(self) -> bool:
+        """Whether gold holds exactly these rows, whatever their order; false where its files cannot be read.
+
+        What is in gold is asked of gold: the record of what was published lies in scratch, and may have been deleted.
+        """
+        import duckdb
+
+        if not self.lake.exists("gold", self.mart) or not self._fits():
+            return False
+        names = ", ".join(self.columns)
+        sql = f"SELECT count(*), bit_xor(hash({names})), sum(hash({names})) FROM"
+        built = self.connection.execute(f"{sql} (SELECT {self._select()} FROM marts.{self.mart})").fetchone()
+        try:
+            with self.lake.connect() as connection:
+                return connection.execute(f"{sql} {self.lake.scan('gold', self.mart)}").fetchone() == built
+        except duckdb.Error as error:
+            logger.warning("gold/%s cannot be read and is written anew: %s", self.mart, str(error).splitlines()[0])
+            return False
 
     def write_days(self, days: Sequence[date]) -> int:
         """Replaces these days in one commit; returns the rows written."""

@@ -44,9 +44,9 @@ class Publish(BaseModel):
 def publish_mart(lake: Lake, home: Home, mart: str) -> Publish:
     """Writes what was built of `mart` and is not yet in gold: its touched days, or all of it.
 
-    Status is `unchanged` when nothing waits or a mart that is built whole holds the same rows as before, else `days` or
-    `whole`. A publish that dies can be repeated: what waits is struck off last. Raises WarehouseError when the mart was
-    never built or the last build did not end.
+    Status is `unchanged` when nothing waits, or gold holds just these rows already, else `days` or `whole`. A publish
+    that dies can be repeated: what waits is struck off last. Raises WarehouseError when the mart was never built or the
+    last build did not end.
     """
     built = state.read(home)
     if built is None or not built.complete:
@@ -73,10 +73,13 @@ def _write(
         table = GoldTable(lake, connection, mart, mart_columns(manifest, mart), metadata)
         if not is_by_day(manifest, mart):
             digest = table.digest()
-            if lake.exists("gold", mart) and digest == built.digests.get(mart):
+            same = lake.exists("gold", mart) and digest == built.digests.get(mart)
+            if same or table.is_published():
                 return _done(lake, mart, "unchanged"), digest
             return _done(lake, mart, "whole", table.write_table()), digest
         if waiting.whole:
+            if table.is_published():
+                return _done(lake, mart, "unchanged"), None
             return _done(lake, mart, "whole", table.write_all_days()), None
         return _done(lake, mart, "days", table.write_days(waiting.days), list(waiting.days)), None
 

@@ -21,7 +21,10 @@ Metadata = dict[str, Any]
 
 
 def read(home: Home, code_hash: str) -> dict[str, Metadata]:
-    """Metadata by asset key (`warehouse/<model>`) as it was kept for this code; empty for other code."""
+    """Metadata by asset key (`warehouse/<model>`) as it was kept for this code; empty for other code.
+
+    A file that a power cut tore is as good as none: dbt says everything once more.
+    """
     path = home.warehouse.parent / NAME
     if not path.exists():
         return {}

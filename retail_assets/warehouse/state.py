@@ -4,6 +4,7 @@ The record lies beside the DuckDB file and is replaced in one step, always last:
 Whoever deletes either file gets a full build.
 """
 
+import logging
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from retail_assets.environments import Home
 from retail_assets.resources import durable
 
+logger = logging.getLogger(__name__)
 NAME = "build.json"
 
 
@@ -65,7 +67,8 @@ def read(home: Home) -> BuildState | None:
         return None
     try:
         return BuildState.model_validate_json(path(home).read_bytes())
-    except ValidationError:  # torn by a power cut, or of other code: what is built anew is right in any case
+    except ValidationError as error:
+        logger.warning("%s cannot be read, so everything is built: %s", path(home), str(error).splitlines()[0])
         return None
 
 

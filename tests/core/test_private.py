@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.core.private import private_folder, write_private
+from retail_assets.core.private import private_folder
 from retail_assets.environments import Home
 from retail_assets.home_lock import alone
 from retail_assets.instance import prepare
@@ -79,12 +79,3 @@ def test_files_with_secrets_are_their_owners_alone(home: Home, lake: Lake) -> No
         assert not path.is_file() or mode(path) == 0o600 or path.name in ("writer.json", "shipped", "keys.json.lock"), (
             path
         )
-
-
-def test_what_a_crash_left_does_not_open_the_next_file(tmp_path: Path) -> None:
-    left = tmp_path / "keys.json.partial"
-    left.write_text("half")
-    left.chmod(0o666)
-    write_private(tmp_path / "keys.json", "whole")
-    assert (mode(tmp_path / "keys.json"), (tmp_path / "keys.json").read_text()) == (0o600, "whole")
-    assert not left.exists()

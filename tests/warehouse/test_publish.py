@@ -1,8 +1,10 @@
 """Gold gets what was built, once, however often somebody pulls the plug."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -145,9 +147,38 @@ def test_a_publish_that_died_before_it_was_noted_is_repeated(
         patched.setattr(state, "published", die)
         with pytest.raises(KeyboardInterrupt):
             publish.publish_mart(lake, home, FACT)
-    assert publish.publish_mart(lake, home, FACT).status == "whole"
+    there = lake.version("gold", FACT)
+    assert publish.publish_mart(lake, home, FACT).status == "unchanged"
+    assert lake.version("gold", FACT) == there, "what was written is in gold, and is not written a second time"
     assert amounts(lake) == {0: "1.00", 1: "2.00"}
     assert publish.publish_mart(lake, home, FACT).status == "unchanged"
+
+
+@pytest.mark.parametrize("mart", [FACT, DIMENSION])
+def test_what_gold_holds_is_not_written_again_after_scratch_was_deleted(
+    build: Build, lake: Lake, home: Home, mart: str
+) -> None:
+    build({0: "1", 1: "2"}, WHOLE, mart=mart)
+    publish.publish_mart(lake, home, mart)
+    shutil.rmtree(home.warehouse.parent)
+    build({0: "1", 1: "2"}, WHOLE, mart=mart)
+    assert publish.publish_mart(lake, home, mart).status == "unchanged"
+    assert lake.version("gold", mart) == 0
+    build({0: "1", 1: "3"}, WHOLE, mart=mart)
+    assert publish.publish_mart(lake, home, mart).status == "whole"
+    assert amounts(lake, mart) == {0: "1.00", 1: "3.00"}
+
+
+@pytest.mark.parametrize("mart", [FACT, DIMENSION])
+def test_gold_with_an_unreadable_file_is_written_anew(build: Build, lake: Lake, home: Home, mart: str) -> None:
+    build({0: "1", 1: "2"}, WHOLE, mart=mart)
+    publish.publish_mart(lake, home, mart)
+    shutil.rmtree(home.warehouse.parent)
+    file = next(Path(lake.table_uri("gold", mart)).rglob("*.parquet"))
+    file.write_bytes(bytes(file.stat().st_size))
+    build({0: "1", 1: "2"}, WHOLE, mart=mart)
+    assert publish.publish_mart(lake, home, mart).status == "whole"
+    assert amounts(lake, mart) == {0: "1.00", 1: "2.00"}
 
 
 def test_gold_that_was_deleted_is_written_again(build: Build, lake: Lake, home: Home) -> None:
