@@ -129,7 +129,7 @@ class CentreKeys:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self._file.with_suffix(".lock")):
+        with FileLock(self._file.with_suffix(".lock"), mode=0o600):
             yield
 
 

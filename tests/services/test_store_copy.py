@@ -231,11 +231,11 @@ def test_a_segment_that_comes_again_adds_nothing(place: Place) -> None:
         sql = f"select count(*) as n from {lake.scan('decisions', 'pricing')} where decision_id in ({listed})"
         return int(lake.query(sql)["n"][0].as_py())
 
-    link = place.link()
+    link, rows = place.link(), segment(place.store_id, ids)
     for number in (1, 2, 1, 2):
-        link.send("pricing", segment(place.store_id, ids[:3] if number == 1 else ids[3:]), writer, number)
+        link.send("pricing", rows[:3] if number == 1 else rows[3:], writer, number)
     assert eventually(lambda: logged() == 5, within=WITHIN_S, every=0.5)
-    link.send("pricing", segment(place.store_id, ids[3:]), writer, 2)
+    link.send("pricing", rows[3:], writer, 2)
     link.send("pricing", segment(place.store_id, [new_decision_id()]), writer, 3)
     landed = place.centre.root / "spool" / "stores" / "pricing"
     assert eventually(lambda: not list(landed.rglob("*.parquet")), within=WITHIN_S)
