@@ -42,7 +42,17 @@ def ui(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     shutil.copyfile(SETTINGS, home.dagster / "dagster.yaml")
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "retail_assets.serving.dagster_ui", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "retail_assets.serving.dagster_ui",
+            "-w",
+            "workspace.yaml",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+        ],
         cwd=PROJECT_ROOT,
         env=os.environ | {"DAGSTER_HOME": str(home.dagster), "RETAIL_HOME": str(home.root)},
         stdout=subprocess.DEVNULL,
