@@ -8,7 +8,6 @@ sent a byte every few seconds held its connection for ever, and some hundred of 
 
 import re
 from asyncio import AbstractEventLoop, Transport
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar, cast
 
 import httptools
@@ -38,6 +37,7 @@ from retail_assets.serving.refusals import (
     on_the_wire,
     unreadable,
 )
+from retail_assets.serving.wire_answers import options_of_server, without_waiting
 from retail_assets.serving.wire_limits import PROBES, Manners
 from retail_assets.serving.wire_line import WireLine
 
@@ -49,9 +49,7 @@ SPARE_S = 1.0
 
 HOST = re.compile(rb"[^\s/?#@,\\\x00-\x20\x7f-\xff]*")
 _PROBES = frozenset(path.encode() for path in PROBES)
-ANY_METHODS = b"GET, HEAD, OPTIONS, POST, PUT"
 CROWD = "retail.crowd"
-ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class _Unreadable(Exception):
@@ -294,9 +292,9 @@ class Wire(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
         if cycle.waiting_for_100_continue:
-            app = _without_waiting(app, cycle)
+            app = without_waiting(app, cycle)
         if cast(dict[str, Any], cycle.scope)["path"] == "*":
-            app = _options
+            app = options_of_server
         super()._start_asgi_task(cycle, app)
 
     def _wait(self) -> None:
@@ -398,23 +396,3 @@ def _coding_refusal(codings: bytes, version: str) -> Refusal | None:
     if named[-1:] != [b"chunked"] or named.count(b"chunked") > 1:
         return NOT_CHUNKED
     return NO_CODING if len(named) > 1 else None
-
-
-def _without_waiting(app: ASGI, cycle: RequestResponseCycle) -> ASGI:
-    """Ends the connection after an answer that came before the body was asked for: it may come or not."""
-
-    async def asked(scope: Any, receive: Any, send: Any) -> None:
-        async def reply(message: Any) -> None:
-            if cycle.waiting_for_100_continue and cycle.more_body:
-                cycle.keep_alive = False
-            await send(message)
-
-        await app(scope, receive, reply)
-
-    return asked
-
-
-async def _options(_scope: Any, _receive: Any, send: Any) -> None:
-    """Answers `OPTIONS *`, which asks for the server and not for a route."""
-    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", ANY_METHODS)]})
-    await send({"type": "http.response.body", "body": b""})
