@@ -23,11 +23,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.faults import kills, stores, works
+from benchmarks.faults import home_trial, kills, model_trial, stores, works
 from benchmarks.faults.trial import BROKEN, DOUBLED, EXECUTED, LOST, STUCK, Trial
 
 FAILURES = (LOST, DOUBLED, EXECUTED, STUCK, BROKEN)
 HOME = "RETAIL_HOME"
+DISKS = 5
 
 
 class Campaign:
@@ -38,6 +39,8 @@ class Campaign:
         self._undisturbed: dict[str, tuple[Path, tuple[kills.Found, int, float]]] = {}
         self.sorts: dict[str, Callable[[int], list[Trial]]] = {
             "kills": self._kills,
+            "disks": self._disks,
+            "models": self._models,
             "centre": self._centre,
             "bundles": self._bundles,
         }
@@ -64,6 +67,13 @@ class Campaign:
             prepared, undisturbed = self._undisturbed[work.name]
             trials.append(kills.killed(work, prepared, self._folder / "killed", seed, undisturbed))
         return trials
+
+    def _disks(self, seed: int) -> list[Trial]:
+        """Some faults of the disk, each in a home of its own; a few seeds have every fault."""
+        return [home_trial.tried(self._fresh("disks"), seed, fault) for fault in home_trial.faults_of(seed, DISKS)]
+
+    def _models(self, seed: int) -> list[Trial]:
+        return model_trial.tried(self._fresh("models", with_home=False), seed)
 
     def _centre(self, seed: int) -> list[Trial]:
         return stores.abuse_of_the_centre(self._fresh("centre"), seed)

@@ -151,7 +151,7 @@ class Lake(BaseModel):
     def tables(self, layer: str) -> list[str]:
         """Names of the tables of a layer in a local lake, sorted."""
         folder = Path(self.table_uri(layer, ""))
-        return sorted(p.name for p in folder.iterdir() if self.exists(layer, p.name)) if folder.is_dir() else []
+        return sorted(p.name for p in folder.glob("*/") if self.exists(layer, p.name)) if folder.is_dir() else []
 
     def ensure(self, layer: str, name: str, schema: pa.Schema, partition_by: Sequence[str] = ()) -> None:
         """Creates an empty `layer/name` with `schema` unless it exists."""
