@@ -1,8 +1,7 @@
 """Faults of the disk in a whole home: the doctor finds what is broken, mends what can be made again, and loses nothing.
 
 What must hold: neither examination nor repair raises; a home that is said to be healthy can be read whole; a second
-repair finds nothing to do; and rows that nobody can make again (decisions, releases) are those of before unless they are
-named.
+repair finds nothing to do; rows that nobody can make again (decisions, releases) are those of before, or are named.
 """
 
 import random
