@@ -28,8 +28,7 @@ RELEASES = dg.AssetKey(["serving", "releases"])
         dg.AssetCheckSpec(
             "live_versions_are_intact",
             asset=RELEASES,
-            description="Every byte of every live version is what its manifest says, and it loads and answers soundly "
-            "in a process of its own.",
+            description="Every byte of every live version is what its manifest says.",
         ),
     ]
 )
@@ -91,10 +90,33 @@ def _proof(model_store: ModelStore, product: str, version: str) -> float | None:
 
 def _broken(release: Release, model_store: ModelStore) -> str | None:
     try:
+        model_store.path(release.product, release.version)
+    except ModelStoreError as error:
+        return error.what
+    return None
+
+
+@dg.asset_check(
+    asset=RELEASES,
+    description="Every live version loads and answers soundly in a process of its own. Where one does not, the last "
+    "good version before it answers.",
+)
+def live_versions_answer_soundly(
+    lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
+) -> dg.AssetCheckResult:
+    """Looks at the kept verdict on every live version, or has it prove itself now."""
+    refused = {
+        f"{r.product} {r.version}": reason for r in Ledger(lake).live_all() if (reason := _unfit(r, model_store))
+    }
+    return dg.AssetCheckResult(passed=not refused, metadata={"refused": refused})
+
+
+def _unfit(release: Release, model_store: ModelStore) -> str | None:
+    try:
         proven(model_store, release.product, release.version)
     except ModelStoreError as error:
         return error.what
     return None
 
 
-CHECKS = [release_checks, live_errors_match_the_proof]
+CHECKS = [release_checks, live_versions_answer_soundly, live_errors_match_the_proof]

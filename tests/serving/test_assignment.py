@@ -14,6 +14,7 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.arms import routes
 from retail_assets.serving.assignment import Assignment, share_table
+from retail_assets.serving.checks import live_versions_answer_soundly
 from retail_assets.serving.last_good import with_last_good
 from retail_assets.serving.ledger import CLOUD, Ledger
 from tests.pricing.conftest import model_with
@@ -157,3 +158,13 @@ def test_what_is_not_good_answers_nowhere_and_the_rest_stays(rows: list[tuple[st
         assert after is None or after.version not in bad
         if before is not None and before.version not in bad:
             assert after == before
+
+
+def test_the_check_of_live_versions_names_one_that_may_not_answer(tmp_path: Path, lake: Lake) -> None:
+    store = ModelStore.at(tmp_path / "models")
+    Ledger(lake).promote("pricing", kept(store, 1), by="t", reason="t")
+    assert live_versions_answer_soundly(lake=lake, model_store=store).passed
+    bad = kept(store, 3, sound=False)
+    Ledger(lake).promote("pricing", bad, by="t", reason="t")
+    found = live_versions_answer_soundly(lake=lake, model_store=store)
+    assert not found.passed and "not below zero" in str(found.metadata["refused"].value[f"pricing {bad}"])
