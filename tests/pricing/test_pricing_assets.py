@@ -22,7 +22,7 @@ from retail_assets.pricing.commands import prices
 from retail_assets.pricing.config import PricingConfig
 from retail_assets.pricing.model import PriceModel
 from retail_assets.pricing.price_files import write_price_files
-from retail_assets.pricing.publication import published_prices
+from retail_assets.pricing.publication import publications, published_prices
 from retail_assets.pricing.training import (
     gold_versions,
     is_due,
@@ -123,6 +123,23 @@ def test_what_is_done_is_not_done_again(refreshed: Home) -> None:
         assert metadata(again, "pricing", name)["status"] == "unchanged"
     assert lake.version("decisions", "pricing") == version
     assert len(ModelStore.at(refreshed.models).versions("pricing")) == 1
+
+
+def test_the_same_gold_under_another_version_is_not_published_again(refreshed: Home, decided: Lake) -> None:
+    """Gold that was lost and built again has new versions: whether a day is decided is asked of its decisions."""
+    count = f"select count(*) from {decided.scan('decisions', 'pricing')}"
+    before = decided.query(count).to_pylist()
+    published, batch = publications(decided), batches(decided)
+    files = {path: path.stat().st_mtime_ns for path in refreshed.outbox.rglob("*") if path.is_file()}
+    for name in ("fct_sales_daily", "fct_price_history"):
+        decided.overwrite("gold", name, decided.read("gold", name))
+    again = refresh(refreshed)
+    assert metadata(again, "pricing", "price_decisions")["new_rows"] == 0
+    assert metadata(again, "pricing", "price_publications")["status"] == "the same prices as before"
+    assert (decided.query(count).to_pylist(), publications(decided), batches(decided)) == (before, published, batch)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    once_more = refresh(refreshed)
+    assert metadata(once_more, "pricing", "price_publications")["status"] == "unchanged"
 
 
 def test_decisions_name_the_run_and_the_live_model(first: tuple[Home, dg.ExecuteInProcessResult]) -> None:
