@@ -24,7 +24,8 @@ from typing import Any
 
 from benchmarks.faults.trial import STUCK, Trial, differences
 
-SPAWN = multiprocessing.get_context("spawn")
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload(["benchmarks.faults.preload"])
 TOUCHES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
 STUCK_AFTER_S = 600.0
 Found = dict[str, int]
@@ -32,11 +33,15 @@ Found = dict[str, int]
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work on a home: `do` it, and `look` at what is there afterwards: how often, by name."""
+    """A piece of work on a home: `do` it, and `look` at what is there afterwards: how often, by name.
+
+    `needs` are the folders of the home that it reads or writes.
+    """
 
     name: str
     do: Callable[[Path], None]
     look: Callable[[Path], Found]
+    needs: tuple[str, ...] = ("lake",)
 
 
 def measured(work: Work, home: Path) -> tuple[Found, int, float]:
@@ -54,7 +59,7 @@ def killed(work: Work, prepared: Path, copy: Path, seed: int, undisturbed: tuple
     what = f"{work.name} killed " + (f"after {point:.3f} s" if by_time else f"at touch {int(point)} of {touches}")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(prepared, copy, symlinks=True)
-    child = SPAWN.Process(target=_doomed, args=(work, copy, point, by_time))
+    child = CHILDREN.Process(target=_doomed, args=(work, copy, point, by_time))
     child.start()
     child.join(STUCK_AFTER_S)
     if child.is_alive():
@@ -70,8 +75,8 @@ def killed(work: Work, prepared: Path, copy: Path, seed: int, undisturbed: tuple
 
 
 def _in_child(target: Callable[..., None], work: Work, home: Path) -> Any:
-    receiver, sender = SPAWN.Pipe(duplex=False)
-    child = SPAWN.Process(target=target, args=(work, home, sender))
+    receiver, sender = CHILDREN.Pipe(duplex=False)
+    child = CHILDREN.Process(target=target, args=(work, home, sender))
     child.start()
     sender.close()
     try:

@@ -266,13 +266,13 @@ def as_it_is(_: Path) -> None:
 
 PREPARED = {"load": deliver_a_day}
 WORKS = [
-    Work("load", load, look_at_rows),
+    Work("load", load, look_at_rows, ("lake", "landing")),
     Work("quarantine", take_out_and_put_back, look_at_rows),
-    Work("models", save_models, look_at_models),
+    Work("models", save_models, look_at_models, ("lake", "models")),
     Work("price files", write_prices, look_at_prices),
     Work("answers", answer, look_at_answers),
     Work("segments", send_segments, look_at_segments),
-    Work("store copy", take_copy, look_at_copy),
+    Work("store copy", take_copy, look_at_copy, ("lake", "models", "features")),
 ]
 
 
@@ -282,4 +282,7 @@ def prepare(work: Work, tiny: Path, folder: Path) -> Path:
     shutil.rmtree(prepared, ignore_errors=True)
     shutil.copytree(tiny, prepared, symlinks=True)
     PREPARED.get(work.name, as_it_is)(prepared)
+    for path in prepared.iterdir():
+        if path.name not in work.needs:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     return prepared
