@@ -16,6 +16,7 @@ import duckdb
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.chosen import Judged
+from retail_assets.sources.closed import closed_lake
 from retail_assets.sources.discover import raw_file
 from retail_assets.sources.imports import remember
 from retail_assets.sources.names import PROBLEM
@@ -48,7 +49,7 @@ def read_again(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged
     if judged.file is not None and judged.root is not None:
         remember(lake, judged.prefix[:-1], judged.file, judged.root)  # before the load, whose mapping it is
     _withdraw(lake, source, [load for load, _ in ready])
-    with lake.connect(private=True) as loading:
+    with closed_lake(lake) as loading:
         state = read_state(loading, lake, [source])[source]
         loader = BatchLoader(loading, lake, judged.contract, state, judged.prefix, lambda _: None)
         loader.load([file for _, file in ready])
