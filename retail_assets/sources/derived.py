@@ -20,10 +20,12 @@ from retail_assets.resources import duck
 from retail_assets.sources.arrow_types import plain
 from retail_assets.sources.closed import TookTooLong, closed_memory, in_time
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.discover import Fence
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.headers import header_of
 from retail_assets.sources.json_structure import structure
 from retail_assets.sources.names import LINE, PROBLEM, RAW, printed, unique_names
+from retail_assets.sources.parquet_batches import UNREADABLE
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
     Layout,
@@ -116,6 +118,9 @@ def _beside(file: RawFile) -> dict[str, RawFile]:
         if len(found) != 1:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
+        if (outside := Fence(root).outside(found[0])) is not None:
+            what = f"feed {feed.name!r} reads {found[0].name} beside its own; it is a link that leads out of the folder"
+            raise NotBeside(f"{what}, to {outside}", where=str(root), todo="copy what it leads to")
         kind = KINDS.get(found[0].suffix.lower())
         if kind is None:
             endings = ", ".join(KINDS)
@@ -223,7 +228,7 @@ def _is_plain(path: Path) -> bool:
     """Whether DuckDB reads every column of a Parquet file by itself; not so where the file is none."""
     try:
         return all(plain(kind) == kind for kind in pq.read_schema(path).types)
-    except (pa.ArrowException, OSError):
+    except UNREADABLE:
         return False
 
 

@@ -60,7 +60,7 @@ class Part:
         self._pieces: list[Slice] = []
         self._files: list[RawFile] = []
         self._good = ALL_GOOD
-        self.rows = 0
+        self.rows = self.bytes = 0
 
     def register(self, files: Sequence[RawFile]) -> None:
         """Makes `files`, whose indices follow each other, known under their index."""
@@ -89,7 +89,7 @@ class Part:
         """Forgets the rows of the part before."""
         for view in self._views:
             release(self._connection, view)
-        self._views, self._pieces, self.rows = [], [], 0
+        self._views, self._pieces, self.rows, self.bytes = [], [], 0, 0
         self._connection.execute(START)
 
     def add(self, piece: Slice) -> Slice:
@@ -110,6 +110,7 @@ class Part:
         self._views.append(view)
         self._pieces.append(piece)
         self.rows += piece.rows.num_rows
+        self.bytes += piece.rows.nbytes
         return piece
 
     def _names(self, piece: Slice) -> str:
