@@ -5,7 +5,7 @@
     python benchmarks/landing_memory.py --only "only NULs"
 
 A line without an end, nothing but NULs, a JSON array of millions of elements, a Parquet file that stands for far more
-than it takes. The good files beside it must load whole, and no file may take more memory than docs/landing.md says.
+than it takes. The good files beside it must load whole, and none may take more memory than docs/add-a-source.md says.
 """
 
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.faults import landing_trial
 from benchmarks.faults.landing import hostile_files
 
-ALLOWED_GIB = 4.0
+ALLOWED_GIB = 5.0
 LARGE = (
     "csv: one line", "csv: one line with commas", "csv: one long line below the header", "csv: only NULs",
     "csv: NULs below the header", "csv: lines of NULs", "csv: only line ends", "csv: only carriage returns",

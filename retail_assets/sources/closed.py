@@ -8,6 +8,7 @@ back.
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ TABLES_OUT_OF_VALUES = frozenset(
     )
 )  # fmt: skip
 """Table functions that make rows of what they are given or of what DuckDB knows of the world, and read nothing else."""
+PIVOT = re.compile(r"\b(un)?pivot\b", re.IGNORECASE)
 STEADY = "join_order,build_side_probe_side"
 AGAIN_S = 0.2
 
@@ -46,6 +48,8 @@ def reads_outside(sql: str) -> str | None:
     statement = "SELECT json_serialize_sql(?, skip_null := true, skip_empty := true)"
     with _parser(os.getpid()).cursor() as connection:
         found = json.loads(connection.execute(statement, [sql]).fetchall()[0][0])
+    if found.get("error") and not PIVOT.search(sql):
+        return "more than a SELECT does"
     for node in _nodes(found):
         function = node.get("function", {}).get("function_name") if node.get("type") == "TABLE_FUNCTION" else None
         if function is not None and function not in TABLES_OUT_OF_VALUES:
