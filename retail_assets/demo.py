@@ -198,6 +198,8 @@ def _show_sources(sources: list[SourceStatus], console: Console) -> None:
     for s in sources:
         for file, reason in s.refused_files.items():
             console.print(marked("[red]Refused:[/] {} ({}): {}", file, s.source, reason))
+        for file, reason in s.passed_over.items():
+            console.print(marked("[yellow]Passed over:[/] {} ({}): {}", file, s.source, reason))
 
 
 def _show_marts(marts: list[MartStatus], console: Console) -> None:

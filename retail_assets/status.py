@@ -1,5 +1,7 @@
 """What a home holds right now, as data: the same figures the demo's summary prints."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,9 +14,11 @@ from retail_assets.resources.model_proof import why_refused
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.refused import RefusedVersion, standing
+from retail_assets.sources.config import load_contracts
+from retail_assets.sources.discover import listing
 from retail_assets.sources.held_days import held_days
 from retail_assets.sources.requarantined import WHOLE
-from retail_assets.sources.state import MOVES
+from retail_assets.sources.state import MOVES, State
 
 
 class _Frozen(BaseModel):
@@ -24,7 +28,8 @@ class _Frozen(BaseModel):
 class SourceStatus(_Frozen):
     """Rows of one source since the home exists; `read = bronze + quarantined + duplicate`.
 
-    `refused_files` are those of which no row could be read, with the reason.
+    `refused_files` are those of which no row could be read, `passed_over` what lies in landing and is no file that may
+    be read (a pipe, a link out of the folder, a file of somebody else), each with the reason.
     """
 
     source: str
@@ -35,6 +40,10 @@ class SourceStatus(_Frozen):
     duplicate: int
     reasons: dict[str, int]
     refused_files: dict[str, str] = {}
+    passed_over: dict[str, str] = {}
+
+
+_NOTHING = dict.fromkeys(("files", "read", "bronze", "quarantined", "duplicate"), 0)
 
 
 class MartStatus(_Frozen):
@@ -96,7 +105,7 @@ def status(environment: Environment) -> Status:
     return Status(
         environment=environment.name,
         home=str(environment.home.root),
-        sources=source_status(lake),
+        sources=source_status(lake, environment.home.landing),
         held=[str(day) for day in held_days(lake) if day.is_ahead],
         marts=mart_status(lake),
         models=model_status(lake, ModelStore.at(environment.home.models)),
@@ -107,8 +116,11 @@ def status(environment: Environment) -> Status:
     )
 
 
-def source_status(lake: Lake) -> list[SourceStatus]:
-    """Counts per source from the ledger of loads and the quarantine, in the order of their size."""
+def source_status(lake: Lake, landing: Path | None = None) -> list[SourceStatus]:
+    """Counts per source from the ledger of loads and the quarantine, in the order of their size.
+
+    With `landing` also what lies there now and is passed over.
+    """
     if not lake.exists("ops", "loads"):
         return []
     rows = lake.query(
@@ -117,14 +129,30 @@ def source_status(lake: Lake) -> list[SourceStatus]:
                    sum(rows_quarantined)::bigint quarantined, sum(rows_duplicate)::bigint duplicate
             from {lake.scan("ops", "loads")} group by source order by "read" desc, source"""
     ).to_pylist()
+    over = {} if landing is None or not landing.is_dir() else _passed_over(landing)
     return [
         SourceStatus(
             **row,
+            passed_over=over.pop(row["source"], {}),
             reasons=_quarantine_reasons(lake, row["source"]),
             refused_files=_refused_files(lake, row["source"]),
         )
-        for row in rows
+        for row in [*rows, *(_NOTHING | {"source": source} for source in over if source not in _loaded(rows))]
     ]
+
+
+def _loaded(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {row["source"] for row in rows}
+
+
+def _passed_over(landing: Path) -> dict[str, dict[str, str]]:
+    """By source what stands where its files should and cannot be read; the sources that have such."""
+    found = {}
+    for name, contract in load_contracts().items():
+        there = listing(landing, name, contract.feeds, State())
+        if said := there.no_files | there.not_read:
+            found[name] = said
+    return found
 
 
 def _refused_files(lake: Lake, source: str) -> dict[str, str]:

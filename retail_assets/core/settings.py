@@ -33,6 +33,7 @@ __all__ = [
 SHOWN = 5  # mistakes of a file
 MOST_LEVELS = 50
 MOST_BYTES = 8 << 20
+MOST_DIGITS = 1_000  # of a number; reading one takes the square of them
 MOST_VALUES = 100_000  # of a file: aliases of aliases can stand for billions
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -54,6 +55,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 def _number(kind: type[WrittenInt] | type[WrittenFloat]) -> Any:
     def construct(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
+        if len(text) > MOST_DIGITS:
+            what = f"a number of {len(text):,} digits (a code is written in quotes)"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
         value = kind(int(text, 0) if kind is WrittenInt else text.replace(".inf", "inf").replace(".nan", "nan"))
         value.written = text
         return value
@@ -130,13 +134,17 @@ def parse_yaml(written: bytes, file: Path, error: type[RetailError] = SettingsEr
 
 
 def _refuse_depth(text: str, lines: Lines, error: type[RetailError]) -> None:
-    """Looks at the events of the parser, which come one by one: the tree they make is built by recursion in C."""
-    depth = 0
+    """Looks at the events of the parser, which come one by one: the tree they make is built as a whole, by recursion in
+    C. More nodes than are read with a key each are too many however they hang together.
+    """
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_LEVELS:
+        nodes += isinstance(event, yaml.NodeEvent)
+        if depth > MOST_LEVELS or nodes > 2 * MOST_VALUES:
             line = event.start_mark.line + 1 if event.start_mark else 1
-            raise error(f"more than {MOST_LEVELS} levels in each other", where=f"{lines.file}:{line}")
+            many = f"{MOST_LEVELS} levels in each other" if depth > MOST_LEVELS else f"{MOST_VALUES:,} values"
+            raise error(f"more than {many}", where=f"{lines.file}:{line}")
 
 
 class _Reading:

@@ -7,10 +7,12 @@ have none, and spills into the folder it was started in.
 `make setup` does that.
 """
 
+import math
 import os
 import re
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,16 @@ INSTALL = (
     "con=duckdb.connect(config={'extension_directory': sys.prefix + '/share/duckdb'}))"
 )
 """What puts the extension into any Python environment; a container image runs it before our package is there."""
+
+
+SQL_SECONDS = "RETAIL_SQL_SECONDS"  # how long the SQL of a mapping may take over one file, or over a part of many
+SQL_SECONDS_DEFAULT = 300.0
+MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
+MEMORY_DEFAULT = "3GB"
+
+
+class BadLimit(RetailError):
+    """A limit in the environment that says nothing."""
 
 
 class NoExtension(RetailError):
@@ -51,6 +63,23 @@ def connect(
                 "DuckDB's Delta extension is missing", where=str(EXTENSIONS), todo="`make setup`"
             ) from error
     return connection
+
+
+def memory_limit() -> str:
+    """How much memory DuckDB may take, in its own words; without a limit it takes four fifths of the machine."""
+    return os.environ.get(MEMORY, MEMORY_DEFAULT)
+
+
+def sql_seconds() -> float:
+    """How many seconds the SQL of a mapping may take. Raises BadLimit for what is no such number."""
+    said = os.environ.get(SQL_SECONDS, str(SQL_SECONDS_DEFAULT))
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise BadLimit(f"{SQL_SECONDS}={said} is no number of seconds", todo=f"{SQL_SECONDS}=300 is five minutes")
+    return seconds
 
 
 def exact(path: str | Path) -> str:

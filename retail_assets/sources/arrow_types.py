@@ -1,8 +1,11 @@
 """Arrow types of Parquet files that DuckDB does not read, as others that hold the same values."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 DECIMAL_DIGITS = 38  # that a decimal of DuckDB may have
+PER_SECOND = {"s": 1, "ms": 1_000}
+FOREVER = 2**63 - 1  # microseconds that DuckDB calls infinity
 
 
 class UnreadableColumn(Exception):
@@ -37,6 +40,8 @@ def plain(kind: pa.DataType) -> pa.DataType:
         return pa.string()  # one type for all files of a feed, whoever wrote them
     if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or kind == pa.binary_view():
         return pa.binary()
+    if pa.types.is_timestamp(kind) and kind.unit in PER_SECOND:
+        return pa.timestamp("us", kind.tz)  # DuckDB fails on those of other units that are beyond its calendar
     return pa.list_(plain(kind.value_type)) if pa.types.is_large_list(kind) else kind
 
 
@@ -46,4 +51,16 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(chunk.to_pylist(), wanted) for chunk in chunks], wanted)
     if pa.types.is_binary(wanted) and column.type == pa.binary_view():
         return pa.chunked_array([pa.array(chunk.to_pylist(), wanted) for chunk in chunks], wanted)
+    if pa.types.is_timestamp(wanted) and pa.types.is_timestamp(column.type):
+        return _microseconds(column, wanted)
     return pa.chunked_array(chunks, plain(column.type) if not chunks else chunks[0].type).cast(wanted)
+
+
+def _microseconds(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Instants of another unit; what no microseconds can hold is infinity, as DuckDB says it."""
+    factor = 10**6 // PER_SECOND[column.type.unit]
+    most = FOREVER // factor
+    values = column.cast(pa.int64())
+    within = pc.min_element_wise(pc.max_element_wise(values, -most, skip_nulls=False), most, skip_nulls=False)
+    beyond = pc.if_else(pc.greater(values, 0), FOREVER, -FOREVER)
+    return pc.if_else(pc.equal(within, values), pc.multiply(within, factor), beyond).cast(wanted)

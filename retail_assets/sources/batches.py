@@ -24,7 +24,7 @@ from retail_assets.sources.report import SchemaChange, SourceReport
 from retail_assets.sources.state import State
 from retail_assets.sources.tables import BATCHES, LOADS, RowsDoNotAddUp, append_rows, delete_loads
 
-PART_ROWS = 1_000_000
+PART_ROWS, PART_BYTES = 1_000_000, 512 << 20
 
 
 class BatchLoader:
@@ -89,7 +89,7 @@ class BatchLoader:
                     layouts[index] |= layout
                 for index, told_of in judged.told.items():
                     told[index] |= told_of
-                if part.rows >= PART_ROWS:
+                if part.rows >= PART_ROWS or part.bytes >= PART_BYTES:
                     self._write(part, files, tallies, loaded_at)
                     part.start()
             not_read = {file.index: why for file in files if (why := changed(file)) is not None}

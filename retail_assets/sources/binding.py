@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from retail_assets.core.settings import Lines, Location, did_you_mean
-from retail_assets.resources import duck
+from retail_assets.sources.closed import closed_memory
 from retail_assets.sources.contract import Contract, Feed, Mapping
 from retail_assets.sources.discover import listing
 from retail_assets.sources.errors import SourceConfigError
@@ -105,7 +105,7 @@ def check_mapping(
 ) -> None:
     """Raises SourceConfigError naming file, line and nearest column for what no file of a feed below `root` has."""
     by_source = {contract.source: contract for contract in mapped}
-    with duck.connect() as connection:
+    with closed_memory() as connection:
         for i, feed in enumerate(mapping.feeds):
             files = [path for path, *_ in listing(root, str(feed.source), (feed,), State()).unknown]
             claims = Claims.of(by_source[str(feed.source)], feed, contracts)

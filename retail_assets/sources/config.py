@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 
 from retail_assets.core.settings import Lines, Location, did_you_mean, read_model
+from retail_assets.sources.closed import reads_outside
 from retail_assets.sources.contract import (
     COMMON_COLUMNS,
     IMPLAUSIBLE_DATE,
@@ -216,6 +217,8 @@ def _expression_problems(at: Location, sql: str) -> Iterator[tuple[Location, str
     # `(a, b)` is valid, as a row of two; after THEN stands one value. A whole SELECT is one only in parentheses.
     elif isinstance(_statements(f"SELECT CASE WHEN true THEN {sql}\nEND"), str) and isinstance(_statements(sql), str):
         yield at, f"more than one value: {sql!r}"
+    elif outside := reads_outside(f"SELECT ({sql}\n)"):
+        yield at, f"reads {outside}: a value is computed from its own row, and from what it refers to"
 
 
 def _derive_problems(at: Location, sql: str) -> Iterator[tuple[Location, str]]:
@@ -229,6 +232,8 @@ def _derive_problems(at: Location, sql: str) -> Iterator[tuple[Location, str]]:
         yield at, f"{'more than one' if written else 'no'} SQL statement: {sql!r}"
     elif written[0].type != duckdb.StatementType.SELECT:
         yield at, f"not a SELECT: {sql!r}"
+    elif outside := reads_outside(sql):
+        yield at, f"reads {outside}: `derive` sees the file as `rows`, and files beside it that `also` names"
 
 
 def _statements(sql: str) -> list[duckdb.Statement] | str:

@@ -18,11 +18,14 @@ import pyarrow.parquet as pq
 
 from retail_assets.resources import duck
 from retail_assets.sources.arrow_types import plain
+from retail_assets.sources.closed import TookTooLong, closed_memory, in_time
 from retail_assets.sources.contract import Feed
+from retail_assets.sources.discover import Fence
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.headers import header_of
 from retail_assets.sources.json_structure import structure
 from retail_assets.sources.names import LINE, PROBLEM, RAW, printed, unique_names
+from retail_assets.sources.parquet_batches import UNREADABLE
 from retail_assets.sources.raw import (
     ROWS_PER_SLICE,
     Layout,
@@ -63,10 +66,13 @@ def read_derived(file: RawFile, reader: Reader) -> Iterator[Slice]:
     try:
         with opened(file, reader) as (connection, told):
             # As a table first, so that a value that fails does so before any row is passed on.
-            connection.execute(f"CREATE TEMP TABLE derived AS {file.feed.derive}")
+            with in_time(connection, f"the SQL of feed {file.feed.name!r}", file.name):
+                connection.execute(f"CREATE TEMP TABLE derived AS {file.feed.derive}")
             yield from _slices(file, connection.execute("FROM derived").to_arrow_reader(ROWS_PER_SLICE), told)
     except Unusable as error:
         yield unreadable(file, error.reason, beginning(file))
+    except TookTooLong as error:
+        yield unreadable(file, f"unreadable: {error.what}", beginning(file))
     except MISTAKES as error:
         what = f"feed {file.feed.name!r} cannot be derived: {str(error).splitlines()[0]}"
         raise SourceConfigError(what, where=file.name) from error
@@ -83,8 +89,10 @@ def opened(file: RawFile, reader: Reader) -> Iterator[tuple[duckdb.DuckDBPyConne
     Unusable, and NotBeside for a file that is not there.
     """
     told: Told = {}
-    with tempfile.TemporaryDirectory() as folder, duck.connect() as connection:
-        for name, one in {"rows": _cut_nowhere(file), **_beside(file)}.items():
+    files = {"rows": _cut_nowhere(file), **_beside(file)}
+    own = [one.path for one in files.values() if one.feed.format == "parquet"]
+    with tempfile.TemporaryDirectory() as folder, closed_memory([Path(folder)], own) as connection:
+        for name, one in files.items():
             try:
                 said = _view(connection, name, one, reader, Path(folder, f"{name}.parquet"))
             except Unusable as error:
@@ -110,6 +118,9 @@ def _beside(file: RawFile) -> dict[str, RawFile]:
         if len(found) != 1:
             many = f"{len(found)} files" if found else "no file"
             raise NotBeside(f"feed {feed.name!r} reads {name} beside its own; {pattern!r} is {many}", where=str(root))
+        if (outside := Fence(root).outside(found[0])) is not None:
+            what = f"feed {feed.name!r} reads {found[0].name} beside its own; it is a link that leads out of the folder"
+            raise NotBeside(f"{what}, to {outside}", where=str(root), todo="copy what it leads to")
         kind = KINDS.get(found[0].suffix.lower())
         if kind is None:
             endings = ", ".join(KINDS)
@@ -136,7 +147,7 @@ def _without_titles(feed: Feed, kind: str) -> Feed:
 def _view(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reader: Reader, place: Path) -> Told:
     """Creates the view `name` over `file`; returns what is to be said of its columns."""
     if file.feed.format == "csv" and not file.feed.text:
-        return _guessed(connection, name, file, reader)
+        return _guessed(connection, name, file, reader, place)
     if file.feed.format == "parquet" and _is_plain(file.path):
         return _parquet(connection, name, file)
     told, written = _written(file, reader, place)
@@ -217,22 +228,21 @@ def _is_plain(path: Path) -> bool:
     """Whether DuckDB reads every column of a Parquet file by itself; not so where the file is none."""
     try:
         return all(plain(kind) == kind for kind in pq.read_schema(path).types)
-    except (pa.ArrowException, OSError):
+    except UNREADABLE:
         return False
 
 
-def _guessed(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reader: Reader) -> Told:
+def _guessed(connection: duckdb.DuckDBPyConnection, name: str, file: RawFile, reader: Reader, place: Path) -> Told:
     """A CSV file whose types DuckDB may guess (`text: false`), out of what the reader made of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder, "text.parquet")
-        told, _ = _written(file, reader, text)
-        plain_csv = Path(folder, "plain.csv")
-        there = literal(str(plain_csv))
-        connection.execute(f"COPY (FROM {_parquet_rows(text)}) TO {there} (HEADER, DELIMITER ',', QUOTE '\"')")
-        connection.execute(
-            f"CREATE TEMP TABLE {quoted(name)} AS FROM read_csv({literal(duck.exact(plain_csv))}, header = true, "
-            "delim = ',', quote = '\"', escape = '\"', comment = '', sample_size = -1, hive_partitioning = false)"
-        )
+    text, plain_csv = place, place.with_suffix(".csv")
+    told, _ = _written(file, reader, text)
+    there = literal(str(plain_csv))
+    connection.execute(f"COPY (FROM {_parquet_rows(text)}) TO {there} (HEADER, DELIMITER ',', QUOTE '\"')")
+    connection.execute(
+        f"CREATE TEMP TABLE {quoted(name)} AS FROM read_csv({literal(duck.exact(plain_csv))}, header = true, "
+        "delim = ',', quote = '\"', escape = '\"', comment = '', sample_size = -1, hive_partitioning = false)"
+    )
+    plain_csv.unlink()
     return told
 
 

@@ -37,8 +37,8 @@ class Discovery:
 class Listing:
     """What the feeds of a source find, said without opening a file: by name, each with its reason where it has one.
 
-    `unknown` are the files that have not been seen, `no_files` folders, pipes and links to nothing in their place,
-    `not_read` what this user may not look at.
+    `unknown` are the files that have not been seen, `no_files` folders, pipes and links to nothing or out of the folder
+    in their place, `not_read` what this user may not look at.
     """
 
     unknown: list[tuple[Path, str, Feed]] = field(default_factory=list)
@@ -61,6 +61,7 @@ def listing(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Lis
     """What lies below `root` where the feeds of `source` look for files."""
     found = Listing()
     owners: dict[Path, str] = {}
+    fence = Fence(root)
     for feed in feeds:
         for path in sorted(root.glob(feed.files)):
             if owners.setdefault(path, feed.name) != feed.name:
@@ -75,13 +76,31 @@ def listing(root: Path, source: str, feeds: Sequence[Feed], state: State) -> Lis
                 said = found.no_files if nowhere else found.not_read
                 said[name] = f"{'a link that leads nowhere: ' if nowhere else ''}{why_not_read(error)}"
                 continue
-            if not stat.S_ISREG(status.st_mode):
+            if (outside := fence.outside(path)) is not None:
+                found.no_files[name] = f"a link that leads out of the folder, to {shown(outside)}"
+            elif not stat.S_ISREG(status.st_mode):
                 if not (stat.S_ISDIR(status.st_mode) and _names_folders(feed.files)):
                     found.no_files[name] = _kind(status.st_mode)
             elif (name, status.st_size, status.st_mtime_ns // 1000) not in state.files:
                 found.unknown.append((path, name, feed))
         found.not_read |= {shown(f.relative_to(root).as_posix()): FORBIDDEN for f in _closed(root, feed.files)}
     return found
+
+
+class Fence:
+    """What is below a folder, once links are followed: whoever may put a link there may not read by it what we may."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._folders: dict[str, str] = {}
+
+    def outside(self, path: Path) -> str | None:
+        """Where `path` leads if that is not below the folder."""
+        folder = str(path.parent)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if path.is_symlink() else f"{self._folders[folder].rstrip('/')}/{path.name}"
+        return None if real.startswith(f"{self._root.rstrip('/')}/") else real
 
 
 def _names_folders(pattern: str) -> bool:

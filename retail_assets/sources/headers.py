@@ -10,6 +10,7 @@ from retail_assets.sources.contract import Dialect, Feed
 from retail_assets.sources.names import cleaned, unique_names
 
 NAME_LIMIT = 1_000
+COLUMN_LIMIT = 10_000
 SEARCHED = 1 << 20
 SEPARATOR = re.compile(rb"sep=(.)", re.IGNORECASE)
 UNPACK = "it is packed by {}: unpack it"
@@ -102,6 +103,8 @@ def read_header(line: bytes, feed: Feed) -> Header:
     text = first_text(line, feed)
     if feed.dialect.header is not None:
         return header_of(feed.dialect.header, feed)
+    if (marks := text.count(feed.dialect.delimiter)) >= COLUMN_LIMIT:
+        raise NoHeader(f"its first line would name {marks + 1:,} columns, at most {COLUMN_LIMIT:,} are read")
     try:
         cells = next(csv.reader([text], delimiter=feed.dialect.delimiter), [])
     except csv.Error as error:

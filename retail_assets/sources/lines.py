@@ -11,8 +11,21 @@ import pyarrow as pa
 
 BLOCK_BYTES = 64 << 20
 LINE_LIMIT = 1 << 20
+JSON_LIMIT = 16 << 20  # of one JSON value, which DuckDB would not read either if it were longer
 BOM = b"\xef\xbb\xbf"
+MOST_BAD_LINES = 1_000_000  # of a block, each of which gets a reason of its own
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+
+
+class NoText(Exception):
+    """From line `line` on a file is no text: nearly every line of the block that begins there has bytes that are none.
+
+    `what` is the reason of one of them.
+    """
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line, self.what = line, what
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,16 @@ class Block:
         return self.first_line + self.data.count(b"\n", self.start) - 1
 
 
-def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -> Iterator[Block]:
-    """The lines of `path` in blocks of about `limit` bytes. Bytes that are no text of `encoding` become `\\xNN`."""
+def read_blocks(
+    path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES, longest: int = LINE_LIMIT
+) -> Iterator[Block]:
+    """The lines of `path` in blocks of about `limit` bytes. Bytes that are no text of `encoding` become `\\xNN`.
+
+    Of a line over `longest` bytes that many come, and one more: enough to refuse it, whatever its length. Raises
+    NoText.
+    """
     line, before = 1, b""
-    for data in _whole_lines(path, limit):
+    for data in _whole_lines(path, limit, longest):
         line += before.count(b"\n")
         if line == 1 and data.startswith(BOM):
             data, encoding = data.removeprefix(BOM), "utf-8"  # the file says so itself
@@ -53,20 +72,34 @@ def read_blocks(path: Path, encoding: str = "utf-8", limit: int = BLOCK_BYTES) -
         before = data
 
 
-def _whole_lines(path: Path, limit: int) -> Iterator[bytes]:
+def _whole_lines(path: Path, limit: int, longest: int) -> Iterator[bytes]:
     """Blocks of whole lines; what follows the last line end of the file comes with the last block."""
     block = rest = b""
     with path.open("rb") as file:
         while read := file.read(limit):
             end = read.rfind(b"\n") + 1
             if end == 0:
-                rest = (rest + read)[: max(LINE_LIMIT + 1, limit)]
+                rest = (rest + read)[: longest + 1]
                 continue
             if block:
                 yield block
-            block, rest = rest + read[:end], read[end:]
+            block, rest = _shortened(rest + read[:end], longest), read[end:]
     if block or rest:
-        yield block + rest
+        yield block + rest[: longest + 1]
+
+
+def _shortened(data: bytes, longest: int) -> bytes:
+    """`data`, whose lines over `longest` bytes end one byte behind that."""
+    pieces, start = [], 0  # what is before `start` is in `pieces`, or fits
+    kept = 0
+    while start + longest < len(data):
+        end = data.rfind(b"\n", start, start + longest + 1)
+        if end < 0:
+            pieces.append(data[kept : start + longest + 1])
+            end = data.find(b"\n", start + longest)
+            kept = end
+        start = end + 1
+    return b"".join([*pieces, data[kept:]]) if pieces else data
 
 
 def _decoded(data: bytes, encoding: str, first_line: int, cut: bool) -> Block:
@@ -88,11 +121,13 @@ def _with_nul(data: bytes, first_line: int) -> dict[int, str]:
     """Line number -> reason, for the lines that hold a NUL, which no text does."""
     if b"\0" not in data:
         return {}
-    return {
-        number: "not_text: it holds a NUL byte"
-        for number, line in enumerate(data.split(b"\n"), start=first_line)
-        if b"\0" in line
-    }
+    zeros = np.frombuffer(data, np.uint8) == 0
+    starts = np.flatnonzero(np.frombuffer(data, np.uint8) == 10) + 1
+    lines = np.flatnonzero(np.logical_or.reduceat(zeros, np.concatenate([[0], starts[:-1]])))
+    what = "not_text: it holds a NUL byte"
+    if len(lines) > MOST_BAD_LINES:
+        raise NoText(first_line, what)
+    return dict.fromkeys((lines + first_line).tolist(), what)
 
 
 def _undecodable(data: bytes, first_line: int) -> dict[int, str]:
@@ -104,6 +139,8 @@ def _undecodable(data: bytes, first_line: int) -> dict[int, str]:
         line += text.count("\n", position, match.start())
         position = match.start()
         problems.setdefault(line, f"not_utf8: byte 0x{ord(match.group()) - 0xDC00:02X}")
+        if len(problems) > MOST_BAD_LINES:
+            raise NoText(first_line, problems[line])
     return problems
 
 

@@ -10,6 +10,7 @@ from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.binding import check_mapping
+from retail_assets.sources.closed import closed_lake
 from retail_assets.sources.config import load_contracts, read_mapping
 from retail_assets.sources.contract import Contract, Expression, Feed, Mapping
 from retail_assets.sources.discover import Discovery, Listing, discover, listing
@@ -44,7 +45,7 @@ def load_landing(
 def _load_all(
     lake: Lake, root: Path, contracts: list[Contract], progress: Progress | None, prefix: str
 ) -> tuple[SourceReport, ...]:
-    with lake.connect(private=True) as connection:
+    with closed_lake(lake) as connection:
         states = read_state(connection, lake, [contract.source for contract in contracts])
         return tuple(
             _load_new(connection, lake, root, contract, progress, prefix, states[contract.source])
@@ -155,7 +156,7 @@ def load_source(
     found = listing(root, contract.source, contract.feeds, state)
     if not (state.unfinished or found.unknown):
         return _nothing_new(lake, contract, found)
-    with lake.connect(private=True) as connection:
+    with closed_lake(lake) as connection:
         return _load(connection, lake, root, contract, progress, prefix, fault_point or (lambda _: None))
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.resources.lake import Lake
+from retail_assets.sources.closed import in_time
 from retail_assets.sources.contract import Contract
 from retail_assets.sources.discover import last_instant
 from retail_assets.sources.duplicates import Keys
@@ -49,19 +50,17 @@ class Tally:
 
 
 class Part:
-    """Judges slices of one source on one connection; `start` begins the next part."""
+    """Judges slices of one source on one connection, which `closed_lake` gives; `start` begins the next part."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract) -> None:
         self._connection, self._lake, self._contract = connection, lake, contract
-        # Arrow input has no statistics, so the optimizer would build hash tables over it instead of over the lookups.
-        connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         create_lookups(connection, lake, contract)
         self._keys = Keys(connection, lake, contract)
         self._views: list[str] = []
         self._pieces: list[Slice] = []
         self._files: list[RawFile] = []
         self._good = ALL_GOOD
-        self.rows = 0
+        self.rows = self.bytes = 0
 
     def register(self, files: Sequence[RawFile]) -> None:
         """Makes `files`, whose indices follow each other, known under their index."""
@@ -90,7 +89,7 @@ class Part:
         """Forgets the rows of the part before."""
         for view in self._views:
             release(self._connection, view)
-        self._views, self._pieces, self.rows = [], [], 0
+        self._views, self._pieces, self.rows, self.bytes = [], [], 0, 0
         self._connection.execute(START)
 
     def add(self, piece: Slice) -> Slice:
@@ -100,17 +99,23 @@ class Part:
         piece = stage(self._connection, self._numbered(piece), view, texts)
         judge = Judge(self._contract.for_feed(piece.feed), piece.feed, piece.layout, piece.parse_json)
         try:
-            self._judge_or_refuse(judge.usable_in(self._connection, view), view, piece)
+            with in_time(self._connection, f"the SQL of feed {piece.feed.name!r}", self._names(piece)):
+                self._judge_or_refuse(judge.usable_in(self._connection, view), view, piece)
         except duckdb.Error as error:
             raise SourceConfigError(
                 f"the SQL of feed {piece.feed.name!r} failed: {str(error).splitlines()[0]}",
-                where=", ".join(file.name for file in self._files if file.index in piece.read)[:500],
+                where=self._names(piece),
                 todo="correct the expression in the mapping; TRY_CAST lets a bad value become a reason",
             ) from error
         self._views.append(view)
         self._pieces.append(piece)
         self.rows += piece.rows.num_rows
+        self.bytes += piece.rows.nbytes
         return piece
+
+    def _names(self, piece: Slice) -> str:
+        """The files of `piece`, for people."""
+        return ", ".join(file.name for file in self._files if file.index in piece.read)[:500]
 
     def _judge_or_refuse(self, judge: Judge, view: str, piece: Slice) -> None:
         """Judges `piece`; where the feed's SQL fails on some of its rows, those are refused."""

@@ -127,19 +127,21 @@ def why_not_read(error: OSError, path: Path | None = None) -> str:
     return f"{(error.strerror or str(error)).lower()}{other}"
 
 
-def beginning(file: RawFile) -> str:
+def beginning(file: RawFile, count: int = SHOWN_BYTES) -> str:
     """What a person sees of a file that cannot be read."""
-    return first_bytes(file).decode(errors="backslashreplace").replace("\0", "\\0")
+    return first_bytes(file, count).decode(errors="backslashreplace").replace("\0", "\\0")
 
 
-def first_bytes(file: RawFile) -> bytes:
+def first_bytes(file: RawFile, count: int = SHOWN_BYTES) -> bytes:
     """The bytes that tell what a file is."""
     with file.path.open("rb") as content:
-        return content.read(SHOWN_BYTES)
+        return content.read(count)
 
 
 def arrow_layout(schema: pa.Schema) -> Layout:
     """The DuckDB types of the columns of `schema`."""
+    if not schema.names:
+        return {}
     with duck.connect() as connection:
         connection.register("sample", schema.empty_table())
         return {row[0]: row[1] for row in connection.execute("DESCRIBE sample").fetchall()}

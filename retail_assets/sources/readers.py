@@ -4,7 +4,6 @@ Small files of one feed and layout come together in one slice; a large file come
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +13,12 @@ import pyarrow.parquet as pq
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import read_derived
-from retail_assets.sources.headers import Header, NoHeader, header_of, other_kind
-from retail_assets.sources.lines import BOM, Block, read_blocks
+from retail_assets.sources.headers import COLUMN_LIMIT, Header, NoHeader, header_of, other_kind
+from retail_assets.sources.json_arrays import DECODER, NotInEncoding, elements_of, is_array, refuse_cut, texts
+from retail_assets.sources.lines import JSON_LIMIT, LINE_LIMIT, MOST_BAD_LINES, Block, NoText, read_blocks
 from retail_assets.sources.names import PROBLEM, RAW, unique_names
+from retail_assets.sources.parquet_batches import UNREADABLE, TooWide, batches, opened
 from retail_assets.sources.raw import (
-    ROWS_PER_SLICE,
     SHOWN_BYTES,
     Layout,
     NotRead,
@@ -35,6 +35,10 @@ from retail_assets.sources.raw import (
 )
 from retail_assets.sources.records import read_records
 from retail_assets.sources.text_files import csv_slice, json_slice
+
+ELEMENTS_PER_SLICE, LETTERS_PER_SLICE = 200_000, 32 << 20
+NO_OBJECTS = 10_000  # elements of an array, after which no row is looked for any more
+WAITING_BYTES = 16 << 20  # a piece that is larger does not wait for others
 
 
 @dataclass
@@ -96,8 +100,8 @@ def _as_written(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         yield from _csv(file, waiting)
     elif file.feed.format == "parquet":
         yield from _parquet(file, waiting)
-    elif file.feed.format == "json" and _is_array(file):
-        waiting.add_table(_json_array(file))
+    elif file.feed.format == "json" and is_array(file.path):
+        yield from _all_but_last(_json_array(file), waiting)
     else:
         yield from _json_lines(file, waiting)
 
@@ -108,15 +112,19 @@ def _all_but_last(pieces: Iterator[Slice], waiting: Waiting) -> Iterator[Slice]:
         if last is not None:
             yield last
         last = piece
-    if last is not None:
+    if last is not None and last.rows.nbytes > WAITING_BYTES:
+        yield last
+    elif last is not None:
         waiting.add_table(last)
 
 
 def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     header = Header(())
     last: Block | None = None
+    cut = False
     try:
         for header, block in read_records(read_blocks(file.path, file.feed.dialect.encoding), file.feed):
+            cut = block.cut
             if not block.body:
                 continue
             if last is not None:
@@ -125,8 +133,16 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     except NoHeader as error:
         waiting.add_table(unreadable(file, f"unreadable: {error.what}", beginning(file)))
         return
+    except NoText as error:
+        if last is not None:
+            yield csv_slice([(file, last)], header)
+        waiting.add_table(_no_text(file, error))
+        return
     if last is None and header.names and not any(map(file.feed.knows, header.names)):
         why = "unreadable: its only line names no column that the feed reads"
+        waiting.add_table(unreadable(file, why, beginning(file)))
+    elif last is None and cut and _ends_in_a_name(header, file.feed):
+        why = f"truncated: its only line, the header, is cut at {header.headings[-1]!r}"
         waiting.add_table(unreadable(file, why, beginning(file)))
     elif last is None:
         waiting.add_table(_without_rows(file, dict.fromkeys(header.names, "VARCHAR"), header.told()))
@@ -134,62 +150,81 @@ def _csv(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         waiting.csv.setdefault((file.feed.name, header), []).append((file, last))
 
 
+def _ends_in_a_name(header: Header, feed: Feed) -> bool:
+    """Whether the header of a file that ends there may be cut: the last name in it is none that the feed knows."""
+    return feed.dialect.header is None and bool(header.headings) and not feed.knows(header.headings[-1])
+
+
 def _json_lines(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     last: Block | None = None
-    for block in read_blocks(file.path, file.feed.dialect.encoding):
-        if block.first_line == 1 and (what := other_kind(block.data[:SHOWN_BYTES], file.feed)):
-            waiting.add_table(unreadable(file, f"unreadable: {what}", beginning(file)))
-            return
+    try:
+        for block in read_blocks(file.path, file.feed.dialect.encoding, longest=JSON_LIMIT):
+            if block.first_line == 1 and (what := other_kind(block.data[:SHOWN_BYTES], file.feed)):
+                waiting.add_table(unreadable(file, f"unreadable: {what}", beginning(file)))
+                return
+            if last is not None:
+                yield json_slice([(file, last)])
+            last = block
+    except NoText as error:
         if last is not None:
             yield json_slice([(file, last)])
-        last = block
+        waiting.add_table(_no_text(file, error))
+        return
     if last is None:
         waiting.add_table(_without_rows(file, {}))
     else:
         waiting.json.setdefault(file.feed.name, []).append((file, last))
 
 
-def _is_array(file: RawFile) -> bool:
-    with file.path.open("rb") as content:
-        return content.read(1024).removeprefix(BOM).lstrip()[:1] == b"["
+def _no_text(file: RawFile, error: NoText) -> Slice:
+    why = f"unreadable from line {error.line:,} on: it is no text; more than {MOST_BAD_LINES:,} lines are {error.what}"
+    return unreadable(file, why, beginning(file), error.line)
 
 
-def _json_array(file: RawFile) -> Slice:
-    content = file.path.read_bytes()
-    found = json.detect_encoding(content)
-    encoding = file.feed.dialect.encoding if found == "utf-8" else found
+def _json_array(file: RawFile) -> Iterator[Slice]:
+    """The elements of an array, which is looked at as a whole before any of them is passed on."""
+    problem = None
     try:
-        elements = [_json_text(text) for text in elements_of(content.decode(encoding))]
-    except UnicodeDecodeError as error:
-        what = f"its byte {error.start + 1:,} is 0x{content[error.start]:02X}, which is no {encoding}"
-        return unreadable(file, f"unreadable: {what}: say `dialect: {{encoding: ...}}`", beginning(file))
+        refuse_cut(file.path)
+        problem = _no_objects(_elements(file))
+    except NotInEncoding as error:
+        problem = f"unreadable: {error}: say `dialect: {{encoding: ...}}`"
     except ValueError as error:
-        return unreadable(file, f"truncated: not a whole JSON array ({error})", content.decode(errors="replace"))
+        problem = f"truncated: not a whole JSON array ({error})"
     except RecursionError:
-        return unreadable(file, "unreadable: its values are nested too deeply", beginning(file))
-    rows = raw_rows(file, len(elements)).set_column(2, RAW, pa.array([text for text, _ in elements], pa.string()))
+        problem = "unreadable: its values are nested too deeply"
+    if problem is not None:
+        yield unreadable(file, problem, beginning(file, LINE_LIMIT))
+        return
+    first, waiting, letters = 1, [], 0
+    for element in _elements(file):
+        waiting.append(_json_text(element))
+        letters += len(element)
+        if len(waiting) >= ELEMENTS_PER_SLICE or letters >= LETTERS_PER_SLICE:
+            yield _json_elements(file, waiting, first)
+            first, waiting, letters = first + len(waiting), [], 0
+    yield _json_elements(file, waiting, first)
+
+
+def _no_objects(elements: Iterator[str]) -> str | None:
+    """Why none of `elements` can be a row, if so; all of them are looked at. Raises what they raise."""
+    objects = 0
+    for count, element in enumerate(elements, start=1):
+        objects += element[0] == "{"
+        if not objects and count == NO_OBJECTS:
+            return f"unreadable: the first {NO_OBJECTS:,} elements of its array are no objects"
+    return None
+
+
+def _elements(file: RawFile) -> Iterator[str]:
+    return elements_of(texts(file.path, file.feed.dialect.encoding))
+
+
+def _json_elements(file: RawFile, elements: Sequence[tuple[str, str | None]], first: int) -> Slice:
+    rows = raw_rows(file, len(elements), first)
+    rows = rows.set_column(2, RAW, pa.array([text for text, _ in elements], pa.string()))
     rows = rows.set_column(3, PROBLEM, pa.array([problem for _, problem in elements], pa.string()))
     return Slice(file.feed, {}, rows, {file.index: len(elements)}, parse_json=True)
-
-
-def elements_of(text: str) -> Iterator[str]:
-    """The elements of a JSON array as they are written. Raises ValueError for what is none."""
-    decoder, space = json.JSONDecoder(), re.compile(r"[ \t\n\r]*")
-    at = space.match(text).end()  # type: ignore[union-attr]
-    if text[at : at + 1] != "[":
-        raise ValueError("it does not begin with [")
-    at = space.match(text, at + 1).end()  # type: ignore[union-attr]
-    ended = text[at : at + 1] == "]"
-    while not ended:
-        _, end = decoder.raw_decode(text, at)
-        yield text[at:end]
-        at = space.match(text, end).end()  # type: ignore[union-attr]
-        if text[at : at + 1] not in (",", "]"):
-            raise ValueError(f"there is no comma or ] after character {end}")
-        ended = text[at] == "]"
-        at = at if ended else space.match(text, at + 1).end()  # type: ignore[union-attr]
-    if rest := text[at + 1 :].strip():
-        raise ValueError(f"there is more after its end: {rest[:20]}")
 
 
 def _json_text(text: str) -> tuple[str, str | None]:
@@ -197,7 +232,7 @@ def _json_text(text: str) -> tuple[str, str | None]:
     if "\\ud" not in text.lower():
         return text, None
     try:
-        json.dumps(json.loads(text), ensure_ascii=False).encode()
+        json.dumps(DECODER.decode(text), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return text, "not_utf8: half of a surrogate pair (a character that was cut in two)"
     return text, None
@@ -205,8 +240,9 @@ def _json_text(text: str) -> tuple[str, str | None]:
 
 def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
     try:
-        parquet = pq.ParquetFile(file.path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        parquet = opened(file.path)
+        names = parquet.schema_arrow.names
+    except UNREADABLE as error:
         _raise_of_system(error)
         start = first_bytes(file)
         what = other_kind(start, file.feed)
@@ -215,8 +251,11 @@ def _parquet(file: RawFile, waiting: Waiting) -> Iterator[Slice]:
         why = f"unreadable: {what}" if what else f"truncated: not a whole Parquet file ({_first_line(error)})"
         waiting.add_table(unreadable(file, why, file.name))
         return
-    names = parquet.schema_arrow.names
     header = header_of(names, file.feed)
+    if len(names) > COLUMN_LIMIT:
+        why = f"unreadable: it has {len(names):,} columns, at most {COLUMN_LIMIT:,} are read"
+        waiting.add_table(unreadable(file, why, file.name))
+        return
     if header.problem:
         waiting.add_table(unreadable(file, header.problem, ", ".join(names)))
         return
@@ -232,11 +271,11 @@ def _batches(file: RawFile, parquet: pq.ParquetFile, told: Told) -> Iterator[Sli
     try:
         empty = readable(parquet.schema_arrow.empty_table().select(kept).rename_columns(titles))
         layout = arrow_layout(empty.schema)
-        for batch in parquet.iter_batches(batch_size=ROWS_PER_SLICE):
+        for batch in batches(parquet):
             table = pa.Table.from_batches([batch]).select(kept).rename_columns(titles)
             yield typed_slice(file, readable(table), layout, first, told)
             first += batch.num_rows
-    except (UnreadableColumn, pa.ArrowException, OSError) as error:
+    except (UnreadableColumn, TooWide, *UNREADABLE) as error:
         _raise_of_system(error)
         since = f" from row {first:,} on" if first > 1 else ""
         yield unreadable(file, f"unreadable{since}: {_first_line(error)}", file.name, first)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.headers import Header, above_header, read_header
-from retail_assets.sources.lines import LINE_LIMIT, Block
+from retail_assets.sources.lines import LINE_LIMIT, Block, NoText
 
 MAX_LINES, MAX_BYTES = 1_000, LINE_LIMIT
 Offsets = npt.NDArray[np.int64]
@@ -42,18 +42,23 @@ class _Lines:
 def read_records(blocks: Iterable[Block], feed: Feed) -> Iterator[tuple[Header, Block]]:
     """The header and, block for block, whole records below it; `Block.inner` names the lines that continue a record.
 
-    A block may be empty. Raises NoHeader where the first line is none.
+    A block may be empty. Raises NoHeader where the first line is none, and NoText after what is before it.
     """
     header = Header(())
     waiting: Block | None = None
-    for read in blocks:
-        block = read
-        if read.first_line == 1:
-            header, block = without_header(read, feed)
-        elif waiting is not None:
-            block = _joined(waiting, read)
-        block, waiting = _whole(block, len(header.names), feed.dialect.delimiter)
-        yield header, block
+    try:
+        for read in blocks:
+            block = read
+            if read.first_line == 1:
+                header, block = without_header(read, feed)
+            elif waiting is not None:
+                block = _joined(waiting, read)
+            block, waiting = _whole(block, len(header.names), feed.dialect.delimiter)
+            yield header, block
+    except NoText:
+        if waiting is not None:
+            yield header, _whole(waiting, len(header.names), feed.dialect.delimiter, final=True)[0]
+        raise
     if waiting is not None:
         yield header, _whole(waiting, len(header.names), feed.dialect.delimiter, final=True)[0]
 

@@ -17,6 +17,7 @@ from retail_assets.core.errors import RetailError
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.chosen import Judged, MappingNeeded, judges
+from retail_assets.sources.closed import closed_lake
 from retail_assets.sources.config import load_contracts
 from retail_assets.sources.imports import remember
 from retail_assets.sources.load import FaultPoint
@@ -72,7 +73,7 @@ def replay(
     ensure_bronze(lake, contracts)
     fault = fault_point or (lambda _: None)
     finish_moves(lake, contracts[source])
-    with only_one(lake, source), lake.connect(private=True) as connection:
+    with only_one(lake, source), closed_lake(lake) as connection:
         found, notes = judges(connection, lake, contracts, source, home.landing, mappings or ())
         if notes and not found:
             raise MappingNeeded(f"no row of {source} can be judged: " + "; ".join(notes), where=f"quarantine/{source}")

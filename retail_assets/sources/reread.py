@@ -16,7 +16,8 @@ import duckdb
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.chosen import Judged
-from retail_assets.sources.discover import raw_file
+from retail_assets.sources.closed import closed_lake
+from retail_assets.sources.discover import Fence, raw_file
 from retail_assets.sources.imports import remember
 from retail_assets.sources.names import PROBLEM
 from retail_assets.sources.raw import RawFile
@@ -48,7 +49,7 @@ def read_again(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged
     if judged.file is not None and judged.root is not None:
         remember(lake, judged.prefix[:-1], judged.file, judged.root)  # before the load, whose mapping it is
     _withdraw(lake, source, [load for load, _ in ready])
-    with lake.connect(private=True) as loading:
+    with closed_lake(lake) as loading:
         state = read_state(loading, lake, [source])[source]
         loader = BatchLoader(loading, lake, judged.contract, state, judged.prefix, lambda _: None)
         loader.load([file for _, file in ready])
@@ -94,7 +95,7 @@ def _derived_otherwise(load: dict[str, Any], judged: Judged) -> bool:
 def _found(load: dict[str, Any], judged: Judged) -> RawFile | None:
     """The file of a load, if it lies where it lay and holds what it held."""
     path = None if judged.root is None else Path(judged.root, load["file"])
-    if path is None or not path.is_file():
+    if path is None or not path.is_file() or Fence(Path(str(judged.root))).outside(path) is not None:
         return None
     try:
         file = raw_file(path, load["file"], judged.labels[load["feed"]])

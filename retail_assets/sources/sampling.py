@@ -1,25 +1,26 @@
 """The columns of a retailer's files, read from as little of each file as shows them."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_assets.sources.arrow_types import UnreadableColumn, readable
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.derived import MISTAKES, Unusable, opened, raw_of
-from retail_assets.sources.headers import Header, NoHeader
-from retail_assets.sources.lines import BOM, LINE_LIMIT, read_blocks
+from retail_assets.sources.headers import COLUMN_LIMIT, Header, NoHeader
+from retail_assets.sources.json_arrays import DECODER, NotInEncoding, elements_of, is_array, texts
+from retail_assets.sources.lines import LINE_LIMIT, NoText, read_blocks
 from retail_assets.sources.names import printed, unique_names
+from retail_assets.sources.parquet_batches import UNREADABLE
 from retail_assets.sources.raw import Layout, RawFile, Slice, arrow_layout, raw_rows
 from retail_assets.sources.readers import as_written
 from retail_assets.sources.records import without_header
 
-TITLE_LINES, SHOWN = 20, 80
+TITLE_LINES, SHOWN, SAMPLED = 20, 80, 10_000
 VALUE = re.compile(r"[-+]?\d[-\d.,:/TZ ]*")
 
 
@@ -52,7 +53,7 @@ def csv_header(file: Path, feed: Feed) -> Header:
     try:
         block = next(read_blocks(file, feed.dialect.encoding, LINE_LIMIT), None)
         return Header(()) if block is None else without_header(block, feed)[0]
-    except (NoHeader, OSError):
+    except (NoHeader, NoText, OSError):
         return Header(())
 
 
@@ -82,35 +83,34 @@ def _parquet(file: Path) -> Layout:
     try:
         table = pq.read_schema(file).empty_table()
         return arrow_layout(readable(table.rename_columns(unique_names(table.column_names))).schema)
-    except (UnreadableColumn, pa.ArrowException, OSError):
+    except (UnreadableColumn, *UNREADABLE):
         return {}
 
 
 def _json(file: Path, feed: Feed, whole: bool) -> Layout:
     """The keys of the objects in `file`, or in its first lines."""
     keys: dict[str, None] = {}
-    for line in _json_texts(file, feed, whole):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        for element in found if isinstance(found, list) else [found]:
-            keys |= dict.fromkeys(element) if isinstance(element, dict) else {}
+    try:
+        for text in _json_texts(file, feed, whole):
+            try:
+                found = DECODER.decode(text if isinstance(text, str) else text.decode(errors="replace"))
+            except (ValueError, RecursionError):
+                continue
+            keys |= dict.fromkeys(found) if isinstance(found, dict) and len(keys) < COLUMN_LIMIT else {}
+    except (OSError, ValueError, RecursionError, NotInEncoding, NoText):
+        pass  # what was found until there counts; the rest is said when the file is loaded
     return dict.fromkeys(filter(None, map(printed, keys)), "VARCHAR")
 
 
-def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[bytes]:
-    try:
-        with file.open("rb") as content:
-            if feed.format == "json" and content.read(LINE_LIMIT).removeprefix(BOM).lstrip()[:1] == b"[":
-                yield file.read_bytes()
-                return
-        for block in read_blocks(file, feed.dialect.encoding, LINE_LIMIT):
-            yield from bytes(block.body).splitlines()
-            if not whole:
-                return
-    except OSError:
-        return  # said when it is loaded
+def _json_texts(file: Path, feed: Feed, whole: bool) -> Iterator[str | bytes]:
+    if feed.format == "json" and is_array(file):
+        found = elements_of(texts(file, feed.dialect.encoding))
+        yield from found if whole else islice(found, SAMPLED)
+        return
+    for block in read_blocks(file, feed.dialect.encoding, LINE_LIMIT):
+        yield from bytes(block.body).splitlines()
+        if not whole:
+            return
 
 
 def _derived(files: Sequence[Path], feed: Feed, root: Path) -> Iterator[Layout]:

@@ -31,6 +31,7 @@ class Own:
     ALL = f"{FILE}, {LINE}, {RAW}, {PROBLEM}"
 
 
+MOST_KEYS = 1_000  # of the objects of a slice: ids that were made keys (`{"A17": 3}`) can be millions
 HOLDS_NUL = rf"regexp_matches({Own.RAW}, '(^|[^\\])(\\\\)*\\u0000')"
 
 
@@ -85,7 +86,8 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str, 
     keys: dict[int, set[str]] = {file: set() for file in piece.read}
     for file, of_row in found:
         keys[file] |= set(of_row or ())
-    by_name = nameable({key for each in keys.values() for key in each}, piece.feed)
+    keys = {file: _few(of_file, piece.feed) for file, of_file in keys.items()}
+    by_name = nameable(_few({key for each in keys.values() for key in each}, piece.feed), piece.feed)
     layout: Layout = dict.fromkeys(by_name, "VARCHAR")
     doubtful = _doubtful(piece.feed, [of_row for _, of_row in found if of_row])
     structure = literal(json.dumps(dict.fromkeys(by_name.values(), "VARCHAR") or {"nothing": "VARCHAR"}))
@@ -112,6 +114,16 @@ def _stage_json(connection: duckdb.DuckDBPyConnection, piece: Slice, view: str, 
     for file, of_row in found:
         told[file] |= {names.printed(key): f"column {key} stands twice" for key in _twice(of_row or [])}
     return Slice(piece.feed, layout, piece.rows, piece.read, layouts, parse_json=True, told=told)
+
+
+def _few(keys: set[str], feed: Feed) -> set[str]:
+    """`keys`, or where they are no names of columns, being so many, those that the feed may read and some others."""
+    if len(keys) <= MOST_KEYS:
+        return keys
+    texts = " ".join(feed.texts).lower()
+    known = {name for column in feed.columns for name in feed.names(column)}
+    read = {key for key in keys if names.printed(key) in known or (key and key.lower() in texts)}
+    return read | set(sorted(keys - read)[:MOST_KEYS])
 
 
 def nameable(keys: Iterable[str], feed: Feed) -> dict[str, str]:

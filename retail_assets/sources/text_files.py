@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from retail_assets.sources.csv_lines import Offsets, Parsed, parse_records
 from retail_assets.sources.headers import Header
-from retail_assets.sources.lines import LINE_LIMIT, Block, blank_lines, line_array, text_of
+from retail_assets.sources.lines import JSON_LIMIT, LINE_LIMIT, Block, blank_lines, line_array, text_of
 from retail_assets.sources.names import FILE, LINE, PROBLEM, RAW
 from retail_assets.sources.raw import RawFile, Slice
 from retail_assets.sources.records import first_line_of
@@ -40,15 +40,29 @@ def json_slice(blocks: Blocks) -> Slice:
     """The lines of `blocks`, each one JSON object, as text: DuckDB parses them."""
     _, _, rows, read = _numbered(blocks)
     known = _known_problems(blocks)
-    cut = {line for line, is_cut in _last_lines(blocks).items() if is_cut}
+    cut = [key for key, is_cut in _last_lines(blocks).items() if is_cut and key not in known]
+    longest = pc.max(pc.binary_length(rows[RAW])).as_py() or 0
     problems = pa.nulls(rows.num_rows, pa.string())
-    if known or cut:
-        keys = _keys(rows)
-        problems = pa.array([known.get(key) for key in keys], pa.string())
-        for i in (i for i, key in enumerate(keys) if key in cut and key not in known):
-            what = _cut_json(rows[RAW][i].as_py())
-            problems = pa.concat_arrays([problems[:i], pa.array([what], pa.string()), problems[i + 1 :]])
+    if known or cut or longest > JSON_LIMIT:
+        found: list[str | None] = [None] * rows.num_rows
+        for i, what in zip(_positions(rows, list(known)), known.values(), strict=True):
+            if i >= 0:
+                found[i] = what
+        for i in _positions(rows, cut):
+            if i >= 0:
+                found[i] = _cut_json(rows[RAW][i].as_py())
+        problems = _with_long_lines(rows, found, JSON_LIMIT)
+        rows = rows.set_column(2, RAW, _without_long_lines(rows[RAW]))
     return Slice(blocks[0][0].feed, {}, rows.append_column(PROBLEM, problems), read, parse_json=True)
+
+
+def _without_long_lines(raw: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`raw`, of whose refused lines a person sees no more than of one of CSV."""
+    long = pc.greater(pc.binary_length(raw), JSON_LIMIT + 1)
+    if not pc.any(long).as_py():
+        return raw
+    shown = pa.array([text[:LINE_LIMIT] for text in raw.filter(long).to_pylist()], pa.string())
+    return pa.chunked_array([pc.replace_with_mask(raw.combine_chunks(), long.combine_chunks(), shown)])
 
 
 def _numbered(blocks: Blocks) -> tuple[bytes, Offsets, pa.Table, dict[int, int]]:
@@ -92,8 +106,15 @@ def _known_problems(blocks: Blocks) -> dict[tuple[int, int], str]:
     }
 
 
-def _keys(rows: pa.Table) -> list[tuple[int, int]]:
-    return list(zip(rows[FILE].to_pylist(), rows[LINE].to_pylist(), strict=True))
+def _positions(rows: pa.Table, keys: Sequence[tuple[int, int]]) -> list[int]:
+    """Where in `rows` each of `keys`, which are files and numbers of lines, is; -1 for one that is no row."""
+    if not keys or not rows.num_rows:
+        return [-1] * len(keys)
+    there = (rows[FILE].to_numpy().astype(np.int64) << 32) | rows[LINE].to_numpy()
+    order = np.argsort(there, kind="stable")
+    wanted = np.array([(file << 32) | line for file, line in keys], np.int64)
+    at = order[np.minimum(np.searchsorted(there, wanted, sorter=order), len(order) - 1)]
+    return np.where(there[at] == wanted, at, -1).tolist()
 
 
 def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Blocks, needs_end: bool) -> pa.Array:
@@ -102,16 +123,21 @@ def _csv_problems(rows: pa.Table, parsed: list[str | None] | None, blocks: Block
     longest = pc.max(pc.binary_length(rows[RAW])).as_py() or 0
     if parsed is None and not known and not cut and longest <= LINE_LIMIT:
         return pa.nulls(rows.num_rows, pa.string())
-    last = _last_lines(blocks)
+    last = {key: is_cut for key, is_cut in _last_lines(blocks).items() if key not in known}
     problems = parsed or [None] * rows.num_rows
-    for i, key in enumerate(_keys(rows)):
-        if key in known:
-            problems[i] = known[key]
-        elif key in last and (_is_short(problems[i]) or (needs_end and last[key])):
+    for i, what in zip(_positions(rows, list(known)), known.values(), strict=True):
+        if i >= 0:
+            problems[i] = what
+    for i, is_cut in zip(_positions(rows, list(last)), last.values(), strict=True):
+        if i >= 0 and (_is_short(problems[i]) or (needs_end and is_cut)):
             problems[i] = f"truncated: the last line is cut ({problems[i] or 'it has no line end'})"
+    return _with_long_lines(rows, problems, LINE_LIMIT)
+
+
+def _with_long_lines(rows: pa.Table, problems: list[str | None], limit: int) -> pa.Array:
     lengths = pc.binary_length(rows[RAW]).to_numpy()
-    for i in np.flatnonzero(lengths > LINE_LIMIT).tolist():
-        problems[i] = f"line_too_long: {lengths[i]} bytes or more, at most {LINE_LIMIT} are allowed"
+    for i in np.flatnonzero(lengths > limit + 1).tolist():
+        problems[i] = f"line_too_long: {lengths[i] - 1} bytes or more, at most {limit} are allowed"
     return pa.array(problems, pa.string())
 
 
@@ -143,4 +169,6 @@ def _cut_json(line: str) -> str | None:
         json.loads(line)
     except ValueError as error:
         return f"truncated: the last line is cut ({error})"
+    except RecursionError:
+        return "truncated: the last line is cut, or its values are nested too deeply"
     return None

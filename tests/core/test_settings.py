@@ -164,3 +164,18 @@ def read(folder: Path, text: str) -> Any:
     file = folder / "x.yaml"
     file.write_text(text)
     return read_yaml(file)[0]
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("a: " + "9" * 5_000 + "\n", "a number of 5,000 digits"),
+    ("a: " + "9" * 5_000_000 + "\n", "a number of 5,000,000 digits"),
+    ("a: 1." + "0" * 5_000 + "\n", "a number of 5,002 digits"),
+    ("- a\n" * 2_000_000, "more than 100,000 values"),
+    ("".join(f"k{n}: 1\n" for n in range(700_000)), "more than 100,000 values"),
+    ("---\n" * 1_000_000, "more than 100,000 values"),
+    ("{a: " * 100_000, "more than 50 levels in each other"),
+])  # fmt: skip
+def test_files_that_would_take_for_ever_are_refused_at_once(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=said):
+        read_yaml(tmp_path / "s.yaml")

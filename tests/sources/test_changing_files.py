@@ -77,14 +77,42 @@ def test_what_a_batch_wrote_before_a_file_changed_is_taken_back(
 
 
 def test_a_file_that_gives_an_error_is_tried_again(retailer: Retailer) -> None:
+    contract = load_contracts()["pos_lines"]
+    memory = contract.feeds[0].model_copy(
+        update={"files": "mem"}
+    )  # a regular file that gives an I/O error, even to root
+    for _ in range(2):
+        report = load_source(retailer.lake, Path("/proc/self"), contract.model_copy(update={"feeds": (memory,)}))
+        assert (report.files, report.not_read) == (0, {"mem": "input/output error"})
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../../../etc/passwd", "/proc/self/mem", "/dev/zero"])
+def test_a_link_out_of_landing_is_not_followed(retailer: Retailer, target: str) -> None:
     path = retailer.put_pos([us_line()])
     path.unlink()
-    path.symlink_to("/proc/self/mem")
-    for _ in range(2):
-        report = retailer.load_pos()
-        assert (report.files, report.not_read) == (0, {name(path, retailer): "input/output error"})
+    path.symlink_to(target)
+    report = retailer.load_pos()
+    assert (report.files, retailer.quarantine()) == (0, [])
+    assert report.no_files[name(path, retailer)].startswith("a link that leads out of the folder, to /")
     path.unlink()
     assert retailer.put_pos([us_line()]) == path
+    assert retailer.load_pos().rows_bronze == 1
+
+
+def test_a_folder_that_is_a_link_out_of_landing_is_not_followed(retailer: Retailer, tmp_path: Path) -> None:
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    (there / "secret.csv").write_text("name,word\na,b\n")
+    (retailer.home.landing / "pos").mkdir()
+    (retailer.home.landing / "pos" / "US-009").symlink_to(there)
+    report = retailer.load_pos()
+    assert (report.files, list(report.no_files)) == (0, ["pos/US-009/secret.csv"])
+
+
+def test_a_link_within_landing_is_a_file_as_before(retailer: Retailer) -> None:
+    path = retailer.put_pos([us_line()])
+    kept = path.rename(retailer.home.landing / "kept.csv")
+    path.symlink_to(kept)
     assert retailer.load_pos().rows_bronze == 1
 
 

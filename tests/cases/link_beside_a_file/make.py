@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("other.csv").symlink_to("/etc/passwd")
