@@ -23,12 +23,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.faults import home_trial, kills, model_trial, stores, works
+from benchmarks.faults import home_trial, kills, landing, landing_trial, model_trial, stores, works
 from benchmarks.faults.trial import BROKEN, DOUBLED, EXECUTED, LOST, STUCK, Trial
 
 FAILURES = (LOST, DOUBLED, EXECUTED, STUCK, BROKEN)
 HOME = "RETAIL_HOME"
 DISKS = 5
+HOSTILE_BYTES = 2 << 20
 
 
 class Campaign:
@@ -40,6 +41,7 @@ class Campaign:
         self.sorts: dict[str, Callable[[int], list[Trial]]] = {
             "kills": self._kills,
             "disks": self._disks,
+            "landing": self._landing,
             "models": self._models,
             "centre": self._centre,
             "bundles": self._bundles,
@@ -71,6 +73,22 @@ class Campaign:
     def _disks(self, seed: int) -> list[Trial]:
         """Some faults of the disk, each in a home of its own; a few seeds have every fault."""
         return [home_trial.tried(self._fresh("disks"), seed, fault) for fault in home_trial.faults_of(seed, DISKS)]
+
+    def _landing(self, seed: int) -> list[Trial]:
+        """Every hostile file of the seed beside good ones; then a second load, with nothing new."""
+        root = self._fresh("landing", with_home=False)
+        kinds = landing_trial.deliver(root / "landing", landing.hostile_files(seed, HOSTILE_BYTES))
+        try:
+            found = landing_trial.outcomes(root, landing_trial.load(root), kinds)
+            wrong = [*landing_trial.broken(root, found)]
+            landing_trial.load(root)
+            wrong += [f"loaded again: {one}" for one in landing_trial.broken(root, found)]
+        except Exception as error:  # noqa: BLE001 - whatever it is, a landing zone must not stop a load
+            return [Trial("landing", seed, f"{len(kinds)} files", STUCK, f"{type(error).__name__}: {error}")]
+        named = {one.kind: next((why for why in wrong if why.startswith(f"{one.kind}:")), "") for one in found}
+        trials = [Trial("landing", seed, kind, BROKEN if why else "", why) for kind, why in named.items()]
+        others = [why for why in wrong if why not in named.values()]
+        return trials + [Trial("landing", seed, "good files", LOST, why) for why in others]
 
     def _models(self, seed: int) -> list[Trial]:
         return model_trial.tried(self._fresh("models", with_home=False), seed)
