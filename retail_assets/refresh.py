@@ -22,6 +22,7 @@ from retail_assets import instance as dagster_instance
 from retail_assets.check_status import keep_promises
 from retail_assets.core.errors import RetailError
 from retail_assets.core.private import private_folder
+from retail_assets.doctor.quick import refuse_damaged_gold
 from retail_assets.environments import Environment, Home
 from retail_assets.home_lock import LOCK, RefreshBusy
 from retail_assets.jobs import REFRESH_JOB_NAME
@@ -90,7 +91,8 @@ class Observer:
 def refresh(environment: Environment, on_progress: Callable[[Progress], None] | None = None) -> RefreshSummary:
     """Materialises the whole graph of `environment`.
 
-    Raises RefreshFailed when a step fails and RefreshBusy while another refresh of the same home goes on.
+    Raises RefreshFailed when a step fails, RefreshBusy while another refresh of the same home goes on, and DamagedGold
+    where every step went well and a file of gold is not what was written.
     """
     dagster_instance.prepare(environment.home)
     private_folder(environment.home.logs)
@@ -103,6 +105,7 @@ def refresh(environment: Environment, on_progress: Callable[[Progress], None] | 
             if progress and on_progress:
                 on_progress(progress)
         _raise_unless_successful(instance, run_id, log, observer)
+    refuse_damaged_gold(environment.lake)
     return RefreshSummary(
         run_id=run_id,
         seconds=round(time.monotonic() - started, 1),

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 KEPT_DAYS = 400  # how long a replaced file and an old version of a table can still be read: a price can be disputed
 KEPT = dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), f"interval {KEPT_DAYS} days")
 DECISIONS_KEPT_DAYS = 7  # decisions are only ever added: what an old version says, the newest one says too
-MEMORY = "RETAIL_DUCKDB_MEMORY"  # of a process that reads the lake, in DuckDB's words: 3GB
 COMMIT = re.compile(r"\d{20}\.json")  # the name of a commit in the log of a Delta table
 TAIL = 1_000_000  # bytes at the end of a commit that are looked at
 LAYERS = ("bronze", "quarantine", "gold", "ops", "decisions", "reports")
@@ -278,7 +277,7 @@ def _duckdb_with_delta() -> "duckdb.DuckDBPyConnection":
         delta=True,
         enable_external_file_cache=False,  # memory is for the work at hand
         allocator_background_threads=True,  # what was freed goes back to the system within seconds
-        memory_limit=os.environ.get(MEMORY, "3GB"),  # its default, most of the machine, is never given back
+        memory_limit=duck.memory_limit(),  # its default, most of the machine, is never given back
     )
 
 

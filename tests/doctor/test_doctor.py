@@ -10,6 +10,7 @@ import pytest
 from benchmarks.faults import disks
 from retail_assets.doctor.examine import examine
 from retail_assets.doctor.findings import Done, Examination
+from retail_assets.doctor.quick import DamagedGold, refuse_damaged_gold
 from retail_assets.doctor.repair import repair
 from retail_assets.environments import Environment
 from retail_assets.home_lock import RefreshBusy, alone
@@ -223,12 +224,24 @@ def test_exit_codes_and_json(environment: Environment) -> None:
     assert "retail run" in mended.stdout
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_whatever_breaks_is_found_and_has_a_way_out(environment: Environment, seed: int) -> None:
+@pytest.mark.parametrize("damage", [*BREAKS, disks.lost])
+@pytest.mark.parametrize("mart", ["fct_test", "dim_test"])
+def test_a_run_that_read_no_damaged_file_still_names_it(environment: Environment, mart: str, damage: Damage) -> None:
+    refuse_damaged_gold(environment.lake)
+    damage(max(Path(environment.lake.uri, "gold", mart).rglob("*.parquet")), random.Random(3))
+    with pytest.raises(DamagedGold, match=f"gold/{mart}") as raised:
+        refuse_damaged_gold(environment.lake)
+    assert raised.value.todo is not None and "--repair" in raised.value.todo
+
+
+APPLY = sorted(name for name, (kind, _) in disks.FAULTS.items() if kind in ("commits", "data", "sqlite", "models"))
+
+
+@pytest.mark.parametrize("fault", APPLY)
+def test_whatever_breaks_is_found_and_has_a_way_out(environment: Environment, fault: str) -> None:
     """But for a flipped bit that still decodes, and a file of a version that is not the newest."""
-    done = disks.corrupt(environment.home.root, seed)
-    if done is None or done.fault.startswith(("prices", "scratch", "documents")):
-        pytest.skip("this home has no such file")
+    done = disks.corrupt(environment.home.root, 7, fault)
+    assert done is not None
     found = examine(environment)
     if done.fault.endswith(("_torn", "_zeroed", "_garbage")) and "models" not in done.path:
         assert not found.healthy or "checkpoint" in done.path, done
