@@ -33,8 +33,9 @@ def main(name: str, folder: Path, cpu_s: int, memory_mb: int, answers: TextIO) -
     if hasattr(probe, "warm"):
         probe.warm()
     _limit(cpu_s, memory_mb)
-    print(READY, file=answers, flush=True)
-    print(json.dumps(asked(probe, folder)), file=answers, flush=True)
+    for line in (lambda: READY, lambda: json.dumps(asked(probe, folder))):
+        answers.write(f"{line()}\n")
+        answers.flush()
 
 
 def asked(probe: ModuleType, folder: Path) -> dict[str, Any]:
