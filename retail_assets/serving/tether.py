@@ -43,8 +43,11 @@ class StartedBy:
     """What a service does not outlive: BentoML's process that started it and, where there is one, its Supervisor."""
 
     def __init__(self) -> None:
-        parent, server = os.getppid(), int(os.environ.get(SERVER, os.getppid()))
-        self._parent = parent if psutil.pid_exists(server) else server  # that ended while this process was starting
+        parent = os.getppid()
+        server = int(os.environ.get(SERVER, parent))
+        # Process 1 adopts what is left behind, also before the one that was left is gone from the table of processes.
+        orphaned = server != parent and (parent == 1 or not psutil.pid_exists(server))
+        self._parent = server if orphaned else parent
         number = int(os.environ.get(SUPERVISOR, self._parent))
         self._supervisor = psutil.Process(number) if psutil.pid_exists(number) else None
 

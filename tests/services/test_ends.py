@@ -98,7 +98,7 @@ def test_it_ends_while_a_process_hangs(served_home: Home, ends: signal.Signals, 
         for process in stopped:
             process.suspend()
         made.process.send_signal(ends)
-        assert made.left_nothing(), made.children()
+        assert made.left_nothing(), [process.cmdline() for process in made.children()]
         assert eventually(lambda: is_free(made.port), within=10), "a thread of theirs may end a little later"
 
 
@@ -116,7 +116,7 @@ def test_it_ends_while_it_starts(served_home: Home, ends: signal.Signals, moment
         begun = made.children if moment == "a child" else made.workers
         assert eventually(lambda: bool(begun()), within=60, every=0.01)
         made.process.send_signal(ends)
-        assert made.left_nothing(), made.children()
+        assert made.left_nothing(), [process.cmdline() for process in made.children()]
         assert eventually(lambda: is_free(made.port), within=10), "a thread of theirs may end a little later"
         assert ends == signal.SIGKILL or made.process.returncode == 0
 
@@ -126,7 +126,7 @@ def test_asked_again_and_again_it_ends_once(served_home: Home) -> None:
         assert eventually(made.is_up, within=120, every=0.2)
         for _ in range(3):
             made.process.send_signal(signal.SIGTERM)
-        assert made.left_nothing(), made.children()
+        assert made.left_nothing(), [process.cmdline() for process in made.children()]
         assert made.process.returncode == 0
 
 
@@ -140,7 +140,7 @@ def test_a_worker_that_is_replaced_is_tied_too(served_home: Home) -> None:
         server = psutil.Process(second.ppid())
         second.suspend()
         server.kill()
-        assert made.left_nothing(), made.children()
+        assert made.left_nothing(), [process.cmdline() for process in made.children()]
 
 
 def test_what_starts_after_its_starter_has_ended_does_not_run() -> None:

@@ -214,6 +214,7 @@ def test_a_corrupted_version_is_refused_and_the_old_one_answers(released: Served
 def test_before_the_first_release_it_stays_up_and_says_why(tiny_copy: Home, question: dict[str, str]) -> None:
     version = live_version(tiny_copy, "pricing")
     shutil.rmtree(tiny_copy.lake / "ops" / "releases")
+    (tiny_copy.lake / "ops" / "releases.journal.jsonl").unlink()  # not lost: there never was one
     with serving("pricing", tiny_copy) as served:
         assert served.client.get("/readyz").status_code == 503
         response = served.client.post("/price", json=question)
