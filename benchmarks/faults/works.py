@@ -129,8 +129,8 @@ def write_prices(root: Path) -> None:
 
 
 def look_at_prices(root: Path) -> Found:
-    """The files in the outbox, by their length."""
-    files = sorted(path for path in (root / "outbox").rglob("*") if path.is_file())
+    """The files in the outbox, by their length. Hidden ones are half-written; nobody reads them."""
+    files = sorted(path for path in (root / "outbox").rglob("[!.]*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.stat().st_size for path in files}
 
 

@@ -83,8 +83,12 @@ class Move:
 
 
 def matched(lake: Lake, source: str, where: str, config_dir: Path | None = None) -> Matched:
-    """What `where`, SQL over the columns of bronze, finds. Raises QuarantineError where it is no such condition."""
+    """What `where`, SQL over the columns of bronze, finds. Raises QuarantineError where it is no such condition.
+
+    First of all it ends the moves that another process began: a command that was killed is given once more only.
+    """
     contract = _contract(lake, source, config_dir)
+    finish_moves(lake, contract)
     version = lake.open("bronze", source).version()
     found = f"(SELECT * FROM {lake.scan('bronze', source, version)} WHERE ({where}))"
     with lake.connect() as connection:
