@@ -16,7 +16,7 @@ from retail_assets.terminal import By, Json, Yes, as_instant, console, errors, m
 
 if TYPE_CHECKING:
     from retail_assets.serving.changes import Change, Desk, Difference
-    from retail_assets.serving.ledger import Release
+    from retail_assets.serving.release_rows import Release
 
 CLOUD = "cloud"
 SHARE = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)%?")

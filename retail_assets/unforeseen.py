@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, EMFILE, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
-from retail_assets.core.errors import RetailError
+from retail_assets.core.errors import RetailError, causes
 from retail_assets.environments import PROJECT_ROOT
 
 KEPT = "what was there before is as it was"
@@ -41,7 +41,7 @@ class SystemRefusal(RetailError):
 
 def refusal(error: BaseException) -> SystemRefusal | None:
     """What the system refused, if that is why `error` came about."""
-    for one in _causes(error):
+    for one in causes(error):
         number = one.errno if isinstance(one, OSError) else _number(str(one)) or _of_database(str(one))
         if number in REFUSED:
             what, todo = REFUSED[number]
@@ -58,16 +58,6 @@ def _of_database(said: str) -> int | None:
     if os.statvfs(home).f_flag & os.ST_RDONLY:
         return EROFS
     return ENOSPC if shutil.disk_usage(home).free < LEAST_FREE else EACCES
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it came from, nearest first."""
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in seen:
-        seen.append(following)
-        yield following
-        following = following.__cause__ or following.__context__
 
 
 def _number(said: str) -> int | None:

@@ -19,7 +19,8 @@ from retail_assets.release_commands import app
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import Ledger, LedgerError, Release, releases_schema
+from retail_assets.serving.ledger import Ledger, LedgerError
+from retail_assets.serving.release_rows import Release, releases_schema
 from tests.serving.stored import saved
 
 

@@ -74,6 +74,7 @@ def take_out_and_put_back(root: Path) -> None:
     found = taken_out.matched(lake, "pos_lines", where)
     if found.rows:
         taken_out.take_out(lake, found, reason="tried", by="campaign")
+    taken_out.matched(lake, "pos_lines", where)  # ends an undo that was killed, which is not to be given again then
     for move in taken_out.moves(lake, "pos_lines"):
         out = f"select count(*) as n from {lake.scan('bronze', 'pos_lines')} where {where}"
         if move.action == taken_out.TAKEN_OUT and lake.query(out)["n"][0].as_py() == 0:

@@ -1,5 +1,6 @@
 """The base of every error this project raises on purpose."""
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -18,3 +19,13 @@ class RetailError(Exception):
         self.todo = todo
         lines = [what, f"  where: {where}" if where else "", f"  to do: {todo}" if todo else ""]
         super().__init__("\n".join(line for line in lines if line))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it came from, nearest first."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        seen.append(following)
+        yield following
+        following = following.__cause__ or following.__context__

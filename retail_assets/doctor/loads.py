@@ -1,15 +1,13 @@
 """Rows that a load brought and bronze does not have: which loads, and how they are loaded again from landing/."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.sources.reread import COUNTS
-from retail_assets.sources.state import WITHDRAWN
-from retail_assets.sources.tables import LOADS, append_rows, delete_loads
+from retail_assets.sources.reread import COUNTS, withdraw_counts
+from retail_assets.sources.tables import delete_loads
 
 
 def lost_loads(lake: Lake, source: str) -> list[dict[str, Any]]:
@@ -48,16 +46,9 @@ def not_in_landing(home: Home, loads: Sequence[dict[str, Any]]) -> list[str]:
 
 def load_again(lake: Lake, source: str, loads: Sequence[dict[str, Any]]) -> None:
     """Takes back what `loads` counted and the rows that are left of them: to the next load their files are new."""
-    now = datetime.now(UTC)
     with lake.connect(private=True) as connection:
         delete_loads(connection, lake, source, [load["load_id"] for load in loads])
-    taken = [
-        load
-        | {name: -load[name] for name in COUNTS}
-        | {"status": WITHDRAWN, "loaded_at": now, "business_dates": [], "schema_changes": []}
-        for load in loads
-    ]
-    append_rows(lake, "loads", taken, LOADS)
+    withdraw_counts(lake, loads)
 
 
 def _is_there(file: Path, size: int) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from retail_assets.core.manifest import Manifest
 from retail_assets.lineage.snapshots import Snapshots
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, TRIALS, Release, release_of
+from retail_assets.serving.release_rows import CLOUD, LIVE_ACTIONS, TRIALS, Release, release_of
 from retail_assets.serving.targets import REGION, SEGMENT, STORE
 
 

@@ -34,7 +34,7 @@ from retail_assets.pricing.model import PRODUCT, PriceModel
 from retail_assets.resources.lake import Lake, LakeError
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.ledger import Release
+from retail_assets.serving.release_rows import Release
 from retail_assets.sources.state import MOVES
 
 KEYS = ("store_id", "sku", "business_date", "base_demand_source")

@@ -7,7 +7,7 @@ from typing import Any
 from retail_assets.core.markdown import bullets, code, shown, table
 from retail_assets.lineage.document import Feature, Rows, Trace
 from retail_assets.lineage.models import ModelStory
-from retail_assets.serving.ledger import CLOUD
+from retail_assets.serving.release_rows import CLOUD
 
 SHOWN = 5
 CONTENT = {

@@ -28,7 +28,7 @@ from retail_assets.pricing.config import Mode
 from retail_assets.pricing.paid import NEAR_10, NEAR_30
 from retail_assets.pricing.switch import stopped
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import release_id
+from retail_assets.serving.release_rows import release_id
 
 logger = logging.getLogger(__name__)
 

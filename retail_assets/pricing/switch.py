@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import release_id
+from retail_assets.serving.release_rows import release_id
 
 TABLE = "price_switch"
 Scope = Literal["chain", "store", "category"]

@@ -4,9 +4,8 @@ They say it in their own terms and often without the file; a person needs to kno
 """
 
 import re
-from collections.abc import Iterator
 
-from retail_assets.core.errors import RetailError
+from retail_assets.core.errors import RetailError, causes
 
 DOCTOR = (
     "`retail doctor` says what is damaged, `retail doctor --repair` sets aside what can be made again; "
@@ -39,18 +38,9 @@ def damaged(said: str) -> str | None:
 
 def damage(error: BaseException) -> Damaged | None:
     """The damage that `error` came from, nearest cause first; None where no library tells of any."""
-    for one in _causes(error):
+    for one in causes(error):
         if type(one).__module__.split(".")[0] in FOREIGN and (what := damaged(str(one))):
             found = FILE.search(str(one))
             first = (str(one).splitlines() or [""])[0][:300]
             return Damaged(f"{what}: {first}", where=found.group(1) if found else None, todo=DOCTOR)
     return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in seen:
-        seen.append(following)
-        yield following
-        following = following.__cause__ or following.__context__

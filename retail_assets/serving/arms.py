@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from retail_assets.serving.ledger import TRIALS, Release, live_rows, trial_rows
+from retail_assets.serving.release_rows import TRIALS, Release, live_rows, trial_rows
 from retail_assets.serving.targets import STORE, Targets
 
 Trial = Literal["canary", "shadow"]

@@ -10,9 +10,10 @@ from retail_assets.core.markdown import Markdown, passed_word, table
 from retail_assets.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger, Release, live_rows, trial_rows
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
 from retail_assets.serving.policy import ReleaseDecision
+from retail_assets.serving.release_rows import Release, live_rows, trial_rows
 from retail_assets.serving.releases import ReleaseConfig, decide_newest, release_if_passed
 from retail_assets.unchanged import unchanged
 

@@ -16,7 +16,8 @@ from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.arms import Arm, Routes, arm_of, routes
 from retail_assets.serving.last_good import with_last_good
-from retail_assets.serving.ledger import CLOUD, Ledger, Release
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import CLOUD, Release
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.targets import Targets
 

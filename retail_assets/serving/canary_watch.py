@@ -13,7 +13,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from retail_assets.serving.ledger import Ledger, LedgerError, Release
+from retail_assets.serving.ledger import Ledger, LedgerError
+from retail_assets.serving.release_rows import Release
 from retail_assets.serving.verdicts import Evidence, Limits, Pair, Verdict, canary_is_safe
 
 logger = logging.getLogger(__name__)

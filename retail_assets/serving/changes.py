@@ -13,7 +13,8 @@ from retail_assets.resources.model_proof import why_refused
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import routes
 from retail_assets.serving.fitness import evidence
-from retail_assets.serving.ledger import Action, Ledger, LedgerError, Release, answering, versions_of
+from retail_assets.serving.ledger import Ledger, LedgerError
+from retail_assets.serving.release_rows import Action, Release, answering, versions_of
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.targets import Targets
 

@@ -8,8 +8,9 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.assets import PRODUCTS
-from retail_assets.serving.ledger import Ledger, Release
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live_quality import by_arm
+from retail_assets.serving.release_rows import Release
 from retail_assets.serving.releases import ReleaseConfig, decide_newest
 
 PROVEN = {"forecasting": "wape"}

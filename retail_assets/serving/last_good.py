@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from retail_assets.serving.arms import Routes, arm_of
-from retail_assets.serving.ledger import Release, answering, versions_of
+from retail_assets.serving.release_rows import Release, answering, versions_of
 from retail_assets.serving.targets import STORE, Targets
 
 Good = Callable[[Release], bool]

@@ -9,14 +9,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
-
-if TYPE_CHECKING:
-    from retail_assets.serving.ledger import Release
+from retail_assets.serving.release_rows import Release, release_of
 
 NAME = "releases.journal.jsonl"
 
@@ -24,7 +21,7 @@ NAME = "releases.journal.jsonl"
 class ReleasesLost(RetailError):
     """The ledger does not hold releases any more that it held: a disk, a power cut or an older copy took them."""
 
-    def __init__(self, lost: "Sequence[Release]", where: str) -> None:
+    def __init__(self, lost: Sequence[Release], where: str) -> None:
         newest = lost[-1]
         super().__init__(
             f"the ledger has lost {len(lost)} of its releases, the newest: {newest.action} of {newest.product} "
@@ -34,7 +31,7 @@ class ReleasesLost(RetailError):
         )
 
 
-def lost(known: "Sequence[Release]", log: "Sequence[Release]") -> "list[Release]":
+def lost(known: Sequence[Release], log: Sequence[Release]) -> "list[Release]":
     """Those of the releases `known` that the rows `log` of a ledger do not have."""
     held = {release.release_id for release in log}
     return [release for release in known if release.release_id not in held]
@@ -50,7 +47,7 @@ class Journal:
         """Every release that was written, oldest first; a last line that a power cut has torn is left out."""
         return list(self._known().values())
 
-    def refuse_lost(self, known: "Sequence[Release]", log: "Sequence[Release]") -> None:
+    def refuse_lost(self, known: Sequence[Release], log: Sequence[Release]) -> None:
         """Raises ReleasesLost where the ledger, whose rows are `log`, is older than it was.
 
         `known` are the releases of this file, read before the ledger was: somebody may release at the same time.
@@ -58,7 +55,7 @@ class Journal:
         if gone := lost(known, log):
             raise ReleasesLost(gone, str(self.path))
 
-    def add(self, log: "Sequence[Release]") -> None:
+    def add(self, log: Sequence[Release]) -> None:
         """Writes those of the rows `log` that are not in the file yet, and waits until the disk has them."""
         known = self._known()
         new = [release for release in log if release.release_id not in known]
@@ -73,9 +70,7 @@ class Journal:
         if is_new:
             durable.sync(self.path.parent)
 
-    def _known(self) -> "dict[str, Release]":
-        from retail_assets.serving.ledger import release_of
-
+    def _known(self) -> dict[str, Release]:
         lines = self.path.read_bytes().split(b"\n") if self.path is not None and self.path.is_file() else []
         found: dict[str, Release] = {}
         for line in lines:

@@ -24,8 +24,9 @@ from retail_assets.core.manifest import Manifest
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.arms import Routes, routes
 from retail_assets.serving.last_good import earlier
-from retail_assets.serving.ledger import CLOUD, Ledger, LedgerError, Release
+from retail_assets.serving.ledger import Ledger, LedgerError
 from retail_assets.serving.refused import explained
+from retail_assets.serving.release_rows import CLOUD, Release
 from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from retail_assets.core.markdown import table
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.arms import Arm, arm_of
-from retail_assets.serving.ledger import LIVE_ACTIONS, Ledger, Release
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import LIVE_ACTIONS, Release
 from retail_assets.serving.targets import STORE
 
 REPORT = "live_quality"

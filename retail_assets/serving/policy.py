@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retail_assets.core.gates import Gate, GateReport, evaluate
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Release, trial_rows
+from retail_assets.serving.release_rows import CLOUD, LIVE_ACTIONS, Release, trial_rows
 
 Outcome = Literal["promote", "already live", "withheld", "rejected"]
 

@@ -41,8 +41,8 @@ from retail_assets.serving.canary_watch import FAILED
 from retail_assets.serving.catalogue import NotListed, UnknownKey
 from retail_assets.serving.clock import Clock
 from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.ledger import Release
 from retail_assets.serving.live import Live
+from retail_assets.serving.release_rows import Release
 from retail_assets.serving.runtime import LAKE_ERRORS, Runtime
 from retail_assets.serving.service_app import NoAnswer
 from retail_assets.serving.verdicts import Pair

@@ -19,8 +19,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Comparison, GateReport
 from retail_assets.resources.lake import Lake, LakeError
-from retail_assets.serving.ledger import CLOUD, LIVE_ACTIONS, Ledger, Release
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.policy import ReleaseDecision
+from retail_assets.serving.release_rows import CLOUD, LIVE_ACTIONS, Release
 
 logger = logging.getLogger(__name__)
 TABLE = "release_refusals"

@@ -11,9 +11,10 @@ from retail_assets.core.settings import did_you_mean, read_model
 from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving.fitness import evidence
-from retail_assets.serving.ledger import CLOUD, Ledger
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.policy import ReleaseDecision, decide
 from retail_assets.serving.refused import record
+from retail_assets.serving.release_rows import CLOUD
 from retail_assets.serving.verdicts import Limits
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "releases.yaml"

@@ -22,8 +22,9 @@ from retail_assets.serving.canary_watch import WATCH_EVERY_S, CanaryWatch
 from retail_assets.serving.catalogue import Catalogue
 from retail_assets.serving.counts import Siblings
 from retail_assets.serving.decision_log import DecisionLog
-from retail_assets.serving.ledger import CLOUD, Ledger
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
+from retail_assets.serving.release_rows import CLOUD
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.service_metrics import ServiceMetrics
 from retail_assets.serving.store_link import decision_sender

@@ -8,7 +8,8 @@ import dagster as dg
 from retail_assets.core.markdown import passed_word, table
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.canary_watch import BY
-from retail_assets.serving.ledger import Ledger, Release
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import Release
 
 RELEASES = dg.AssetKey(["serving", "releases"])
 AT_ONCE = 100

@@ -8,11 +8,11 @@ import json
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import sha256
-from retail_assets.serving.ledger import Release
+from retail_assets.serving.release_rows import Release, release_of
 
 Sha256 = Field(pattern="^[0-9a-f]{64}$")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=120)]
@@ -66,11 +66,17 @@ class TableName(NamedTuple):
     name: str
 
 
+def _known_columns(row: object) -> object:
+    """A row of the ledger without the columns that newer code added."""
+    return release_of(row) if isinstance(row, dict) else row
+
+
 class Bundle(BaseModel):
     """Everything one store holds. `releases` are the ledger's rows of its target and of those it follows, oldest first.
 
     `models` are the versions that it answers with, asks in the shadow, or can go back to without its line. `number`
-    only ever rises for a store, `made_at` is when the centre first wanted this.
+    only ever rises for a store, `made_at` is when the centre first wanted this, `name` is what the centre calls it: a
+    store of older code, which leaves out what it does not know, would compute another one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -78,14 +84,17 @@ class Bundle(BaseModel):
     target: str
     number: int = Field(default=0, ge=0, lt=2**63)
     made_at: AwareDatetime | None = None
-    releases: tuple[Release, ...]
+    name: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+    releases: tuple[Annotated[Release, BeforeValidator(_known_columns)], ...]
     models: tuple[CarriedModel, ...]
     tables: tuple[CarriedTable, ...]
 
     @cached_property
     def etag(self) -> str:
         """A name for exactly this content, whatever its number."""
-        content = self.model_dump(mode="json", exclude={"number", "made_at"})
+        if self.name is not None:
+            return self.name
+        content = self.model_dump(mode="json", exclude={"number", "made_at", "name"})
         return sha256(json.dumps(content, sort_keys=True).encode())[:32]
 
     @property

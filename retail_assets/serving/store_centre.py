@@ -18,7 +18,8 @@ from retail_assets.resources import durable
 from retail_assets.resources.feature_store import FeatureStore
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving.arms import routes
-from retail_assets.serving.ledger import Ledger, Release, answering, versions_of
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import Release, answering, versions_of
 from retail_assets.serving.releases import ReleaseConfig
 from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError, TableName
 from retail_assets.serving.store_keys import CentreKeys, SignedBundle

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from retail_assets.environments import Environment
 from retail_assets.resources import durable
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import Release, live_rows, releases_schema, trial_rows
+from retail_assets.serving.release_rows import Release, live_rows, releases_schema, trial_rows
 from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError
 from retail_assets.serving.store_disk import changed, file_sha256, missing_bytes, settled
 from retail_assets.serving.store_link import Link

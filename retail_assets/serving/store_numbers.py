@@ -50,12 +50,12 @@ class BundleNumbers:
     def numbered(self, bundle: Bundle) -> Bundle:
         """The bundle with its number: that of the newest where nothing changed, otherwise a higher one.
 
-        Numbers are milliseconds since 1970 or one more than the last, so they rise also where a centre was restored.
+        Numbers are microseconds since 1970 or one more than the last, so they rise also where a centre was restored.
         """
         known = self._newest.get(bundle.target)
         if known is None or known.etag != bundle.etag:
             known = self._newest[bundle.target] = self._next(bundle)
-        return bundle.model_copy(update={"number": known.number, "made_at": known.made_at})
+        return bundle.model_copy(update={"number": known.number, "made_at": known.made_at, "name": known.etag})
 
     def _next(self, bundle: Bundle) -> Wanted:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class BundleNumbers:
             if states and states[-1].etag == bundle.etag:
                 return states[-1]
             last = states[-1].number if states else 0
-            number = max(last + 1, time.time_ns() // 1_000_000)
+            number = max(last + 1, time.time_ns() // 1_000)
             new = Wanted(number=number, etag=bundle.etag, made_at=datetime.now(UTC))
             # Not forced to disk, which would take minutes for thousands of stores that a release wakes at once: where a
             # power cut takes the file, the clock still makes the next number a higher one.

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import CLOUD, LedgerError
+from retail_assets.serving.ledger import LedgerError
+from retail_assets.serving.release_rows import CLOUD
 
 STORE, SEGMENT, REGION = "store-", "segment-", "region-"
 

@@ -112,8 +112,8 @@ def _refused_again(file: RawFile) -> bool:
     return unread or problems <= {*WHOLE, CUT}
 
 
-def _withdraw(lake: Lake, source: str, loads: Sequence[dict[str, Any]]) -> None:
-    """Takes back what `loads` counted, then their rows in quarantine."""
+def withdraw_counts(lake: Lake, loads: Sequence[dict[str, Any]]) -> None:
+    """Takes back what `loads` counted: to the next load their files are new."""
     now = datetime.now(UTC)
     taken = [
         load
@@ -122,5 +122,10 @@ def _withdraw(lake: Lake, source: str, loads: Sequence[dict[str, Any]]) -> None:
         for load in loads
     ]
     append_rows(lake, "loads", taken, LOADS)
+
+
+def _withdraw(lake: Lake, source: str, loads: Sequence[dict[str, Any]]) -> None:
+    """Takes back what `loads` counted, then their rows in quarantine."""
+    withdraw_counts(lake, loads)
     listed = ", ".join(literal(load["load_id"]) for load in loads)
     lake.open("quarantine", source).delete(f"load_id IN ({listed})")

@@ -9,7 +9,7 @@ import pytest
 from retail_assets.lineage.models import ModelStory, Place, model_story
 from retail_assets.lineage.words import live_since
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Release
+from retail_assets.serving.release_rows import Release
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HERE = Place("S1", "DE")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from retail_assets.environments import Home
+from tests.services.centre import centre_of
 from tests.services.harness import Served, serving
+from tests.services.store_place import Place
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,24 @@ def forecasting(served_home: Home) -> Iterator[Served]:
     """The forecasting service, shared by tests that leave the ledger alone."""
     with serving("forecasting", served_home) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def centre_home(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The home of a centre, one for each file of tests."""
+    root = tmp_path_factory.mktemp("centre") / "home"
+    shutil.copytree(tiny_home, root)
+    return Home.at(root)
+
+
+@pytest.fixture(scope="module")
+def place(centre_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A store of that centre, which is running."""
+    with centre_of(centre_home) as url:
+        yield Place(centre_home, url, tmp_path_factory.mktemp("store") / "home")
+
+
+@pytest.fixture
+def fresh(place: Place, tmp_path: Path) -> Place:
+    """The same store with an empty disk."""
+    return Place(place.centre, place.url, tmp_path / "fresh", place.token)

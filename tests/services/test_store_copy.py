@@ -3,8 +3,6 @@
 import io
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,80 +13,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retail_assets.environments import Environment, Home
 from retail_assets.pricing.book import InputBook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.decision_rows import decode, encode, new_decision_id
+from retail_assets.serving.decision_rows import new_decision_id
 from retail_assets.serving.forecast_answers import ForecastDesk
 from retail_assets.serving.price_answers import PriceDesk
-from retail_assets.serving.store_bundle import Blob, Bundle, StoreError
+from retail_assets.serving.store_bundle import Blob, StoreError
 from retail_assets.serving.store_centre import Tokens, folder_of
 from retail_assets.serving.store_copy import StoreCopy, Superseded
 from retail_assets.serving.store_link import LineDown, Link
 from retail_assets.serving.store_status import Statuses, StoreStatus
-from tests.services.centre import centre_of, environment_of
+from tests.services.centre import environment_of
 from tests.services.harness import eventually, free_port
 from tests.services.releases import damage, ledger, live_version, variation
+from tests.services.store_place import Place, segment
 
 WITHIN_S = 60.0
 NO_TIME = ("decision_id", "decided_at", "feature_age_s")
-
-
-class Place:
-    """One store of the tiny retailer beside its centre, in this process."""
-
-    def __init__(self, centre: Home, url: str, root: Path, token: str | None = None) -> None:
-        self.centre, self.url = centre, url
-        self.store_id = Lake.at(centre.lake).open("gold", "dim_store").to_pyarrow_table()["store_id"][0].as_py()
-        self.target = f"store-{self.store_id}"
-        self.token = token or Tokens(folder_of(environment_of(centre))).issue(self.target)
-        self.home = Home.at(root)
-
-    def environment(self) -> Environment:
-        """Of the store."""
-        return environment_of(self.home, self.url)
-
-    def link(self) -> Link:
-        """A line of its own."""
-        return Link(self.url, self.target, self.token, self.home.root / "store")
-
-    def bundle(self, link: Link) -> Bundle:
-        """What the centre wants now."""
-        found = link.bundle(None, wait_s=0)
-        assert found is not None
-        return found
-
-    def copied(self) -> StoreCopy:
-        """The copy, brought up to date."""
-        link = self.link()
-        copy = StoreCopy(self.environment(), link)
-        for _ in range(20):
-            try:
-                copy.take(self.bundle(link))
-            except Superseded:
-                continue
-            return copy
-        raise AssertionError("the centre never came to rest")
-
-
-@pytest.fixture(scope="module")
-def centre_home(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    root = tmp_path_factory.mktemp("centre") / "home"
-    shutil.copytree(tiny_home, root)
-    return Home.at(root)
-
-
-@pytest.fixture(scope="module")
-def place(centre_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with centre_of(centre_home) as url:
-        yield Place(centre_home, url, tmp_path_factory.mktemp("store") / "home")
-
-
-@pytest.fixture
-def fresh(place: Place, tmp_path: Path) -> Place:
-    """The same store with an empty disk."""
-    return Place(place.centre, place.url, tmp_path / "fresh", place.token)
 
 
 def answers(desk: PriceDesk | ForecastDesk, store_id: str, skus: list[str]) -> list[dict[str, Any]]:
@@ -212,14 +154,6 @@ def test_waiting_for_news_ends_with_the_news(place: Place) -> None:
     found = link.bundle(seen, wait_s=30)
     assert found is not None and found.releases[-1].action == "pin"
     ledger(place.centre).unpin("pricing", by="test", reason="test", target=place.target)
-
-
-def segment(store_id: str, ids: list[str]) -> pa.Table:
-    """Decisions of a store as rows."""
-    now = datetime.now(UTC)
-    row = {"at": now, "product": "pricing", "store_id": store_id, "sku": "S", "mode": "service",
-           "business_date": now.date()}  # fmt: skip
-    return decode(b"".join(encode(row | {"decision_id": one}) for one in ids))
 
 
 def test_a_segment_that_comes_again_adds_nothing(place: Place) -> None:

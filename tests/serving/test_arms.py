@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.serving.arms import Routes, in_share, routes
-from retail_assets.serving.ledger import Release, trial_rows
+from retail_assets.serving.release_rows import Release, trial_rows
 from retail_assets.serving.targets import Targets
 
 STORES = {f"{number:03d}": "US" if number % 2 else "DE" for number in range(200)}

@@ -16,7 +16,8 @@ from retail_assets.serving.arms import routes
 from retail_assets.serving.assignment import Assignment, share_table
 from retail_assets.serving.checks import live_versions_answer_soundly
 from retail_assets.serving.last_good import with_last_good
-from retail_assets.serving.ledger import CLOUD, Ledger
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import CLOUD
 from tests.pricing.conftest import model_with
 from tests.serving.stored import saved
 from tests.serving.test_arms import ACTIONS, STORES, TARGETS, log_of
@@ -56,16 +57,18 @@ def test_without_a_release_nothing_is_answered() -> None:
     assert found.name != assigned(("promote", "a", "cloud")).name
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(ACTIONS),
-            st.sampled_from("abc"),
-            st.sampled_from(["cloud", "region-DE", "segment-pilot", "store-001", "store-004"]),
-        ),
-        max_size=8,
-    )
+RELEASED = st.lists(
+    st.tuples(
+        st.sampled_from(ACTIONS),
+        st.sampled_from("abc"),
+        st.sampled_from(["cloud", "region-DE", "segment-pilot", "store-001", "store-004"]),
+    ),
+    max_size=8,
 )
+"""Releases one after the other: action, version and target."""
+
+
+@given(RELEASED)
 def test_every_row_is_answered_once_and_as_a_service_would(rows: list[tuple[str, str, str]]) -> None:
     found, log = assigned(*rows), log_of(*rows)
     shares = found.shares(ROWS)
@@ -139,14 +142,7 @@ def test_without_any_good_version_a_batch_says_why(tmp_path: Path, lake: Lake) -
 
 
 @given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(ACTIONS),
-            st.sampled_from("abc"),
-            st.sampled_from(["cloud", "region-DE", "segment-pilot", "store-001", "store-004"]),
-        ),
-        max_size=8,
-    ),
+    RELEASED,
     st.sets(st.sampled_from("abc")),
 )
 def test_what_is_not_good_answers_nowhere_and_the_rest_stays(rows: list[tuple[str, str, str]], bad: set[str]) -> None:

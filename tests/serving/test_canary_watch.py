@@ -8,7 +8,8 @@ import pytest
 
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.canary_watch import BY, PAIRS_PER_LOOK, CanaryWatch
-from retail_assets.serving.ledger import Ledger, Release
+from retail_assets.serving.ledger import Ledger
+from retail_assets.serving.release_rows import Release
 from retail_assets.serving.verdicts import Limits
 from tests.serving.test_verdicts import pairs
 

@@ -14,16 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import (
-    Ledger,
-    LedgerConflict,
-    LedgerError,
-    Release,
-    answering,
-    release_id,
-    releases_schema,
-    versions_of,
-)
+from retail_assets.serving.ledger import Ledger, LedgerConflict, LedgerError
+from retail_assets.serving.release_rows import Release, answering, release_id, releases_schema, versions_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

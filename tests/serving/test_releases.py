@@ -12,8 +12,9 @@ from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.serving import fitness
 from retail_assets.serving.assets import comparison_table, decision_table, newest_decisions
 from retail_assets.serving.checks import release_checks
-from retail_assets.serving.ledger import Ledger, Release
+from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.policy import decide
+from retail_assets.serving.release_rows import Release
 from retail_assets.serving.releases import ReleaseConfig, ReleaseConfigError, release_if_passed
 from tests.serving.stored import materialise_releases, saved
 
