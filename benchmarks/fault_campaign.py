@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.faults import home_trial, kills, landing, landing_trial, model_trial, stores, works
+from benchmarks.faults import home_trial, kills, landing, landing_trial, model_trial, stores, wire_trial, works
 from benchmarks.faults.trial import BROKEN, DOUBLED, EXECUTED, LOST, STUCK, Trial
 
 FAILURES = (LOST, DOUBLED, EXECUTED, STUCK, BROKEN)
@@ -39,12 +39,14 @@ class Campaign:
         self._tiny, self._folder = tiny, folder
         self._undisturbed: dict[str, tuple[Path, tuple[kills.Found, int, float]]] = {}
         self.sorts: dict[str, Callable[[int], list[Trial]]] = {
-            "kills": self._kills,
+            "kills": lambda seed: self._kills(works.WORKS, seed),
+            "runs": lambda seed: self._kills(works.RUNS, seed),
             "disks": self._disks,
             "landing": self._landing,
             "models": self._models,
             "centre": self._centre,
             "bundles": self._bundles,
+            "wire": self._wire,
         }
 
     def _fresh(self, name: str, with_home: bool = True) -> Path:
@@ -56,10 +58,10 @@ class Campaign:
             folder.mkdir()
         return folder
 
-    def _kills(self, seed: int) -> list[Trial]:
+    def _kills(self, chosen: list[kills.Work], seed: int) -> list[Trial]:
         """One kill in each piece of work."""
         trials = []
-        for work in works.WORKS:
+        for work in chosen:
             if work.name not in self._undisturbed:
                 prepared = works.prepare(work, self._tiny, self._folder / work.name)
                 copy = self._folder / work.name / "undisturbed"
@@ -98,6 +100,11 @@ class Campaign:
 
     def _bundles(self, seed: int) -> list[Trial]:
         return stores.abuse_of_a_store(self._fresh("bundles", with_home=False), seed)
+
+    def _wire(self, seed: int) -> list[Trial]:
+        """One abuse of a centre that serves a copy of the home."""
+        with wire_trial.centre(self._fresh("wire")) as port:
+            return [wire_trial.tried(port, seed)]
 
     def run(self, seeds: Iterator[int], only: list[str], ends_at: float, say: Callable[[str], None]) -> list[Trial]:
         """Seed after seed, every sort of it, until the seeds or the time are used up."""

@@ -35,7 +35,7 @@ Found = dict[str, int]
 class Work:
     """A piece of work on a home: `do` it, and `look` at what is there afterwards: how often, by name.
 
-    `needs` are the folders of the home that it reads or writes.
+    `needs` are the folders of the home that it reads or writes, all of them where there are none.
     """
 
     name: str
@@ -107,6 +107,7 @@ def _undisturbed(work: Work, home: Path, sender: Any) -> None:
 
 
 def _doomed(work: Work, home: Path, point: float, by_time: bool) -> None:
+    os.setsid()  # what the work starts is killed with it
     if by_time:
         threading.Thread(target=lambda: (time.sleep(point), _die()), daemon=True).start()
     else:
@@ -133,4 +134,4 @@ def _touches(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)

@@ -4,14 +4,20 @@ Every piece is what a command or a service does, done twice by a person or a sup
 """
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from benchmarks.faults.disks import corrupt
 from benchmarks.faults.kills import Found, Work
+from retail_assets.doctor.examine import examine
+from retail_assets.doctor.repair import repair
 from retail_assets.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 
@@ -261,11 +267,61 @@ def look_at_models_of(store: object) -> Found:
     return dict(found)
 
 
+# --------------------------------------------------------------------------------------------------- whole runs
+
+
+def run(root: Path) -> None:
+    """`retail run`, to its end."""
+    command = [sys.executable, "-m", "retail_assets.cli", "run", "--json"]
+    environment = os.environ | {"RETAIL_HOME": str(root), "RETAIL_ENV": "test"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"`retail run` -> {done.returncode}: {done.stderr[-500:]}")
+
+
+def look_at_run(root: Path) -> Found:
+    """Rows of bronze by file, of gold by table, decisions, publications, releases and price files."""
+    lake = environment_of(root).lake
+    found = rows_by_file(lake)
+    for name in lake.tables("gold"):
+        found[f"gold/{name}"] = lake.query(f"select count(*) as n from {lake.scan('gold', name)}")["n"][0].as_py()
+    made = f"""select mode || ' ' || business_date || ' ' || store_id || ' ' || sku as what, count(*) as n
+               from {lake.scan("decisions", "pricing")} group by all"""
+    found |= {f"decision {row['what']}": row["n"] for row in lake.query(made).to_pylist()}
+    for name in ("releases", "price_publications"):
+        found[f"ops/{name}"] = lake.open("ops", name).to_pyarrow_table().num_rows
+    return found | dict.fromkeys(look_at_prices(root), 1)
+
+
+# --------------------------------------------------------------------------------------------------- repairs
+
+BROKEN = ("commits_torn", "data_lost", "sqlite_garbage", "models_flipped", "prices_torn", "scratch_zeroed")
+
+
+def break_some_files(root: Path) -> None:
+    """What a bad power cut leaves: one file of each sort is broken."""
+    for number, fault in enumerate(BROKEN):
+        corrupt(root, number, fault)
+
+
+def mend(root: Path) -> None:
+    """`retail doctor --repair`."""
+    repair(environment_of(root), lambda _: None)
+
+
+def look_at_repair(root: Path) -> Found:
+    """What is still to be mended, and what nobody could make again."""
+    environment = environment_of(root)
+    left = [finding for finding in examine(environment).findings if finding.remedy is not None]
+    kept = {name: environment.lake.open(*name.split("/")).to_pyarrow_table().num_rows for name in ("ops/releases",)}
+    return kept | {"to be mended": len(left)}
+
+
 def as_it_is(_: Path) -> None:
     """Nothing is prepared."""
 
 
-PREPARED = {"load": deliver_a_day}
+PREPARED = {"load": deliver_a_day, "a day": deliver_a_day, "repair": break_some_files}
 WORKS = [
     Work("load", load, look_at_rows, ("lake", "landing")),
     Work("quarantine", take_out_and_put_back, look_at_rows),
@@ -274,6 +330,11 @@ WORKS = [
     Work("answers", answer, look_at_answers),
     Work("segments", send_segments, look_at_segments),
     Work("store copy", take_copy, look_at_copy, ("lake", "models", "features")),
+    Work("repair", mend, look_at_repair, ()),
+]
+RUNS = [
+    Work("a day", run, look_at_run, ()),
+    Work("from nothing, training included", run, look_at_run, ("landing", "truth")),
 ]
 
 
@@ -284,6 +345,6 @@ def prepare(work: Work, tiny: Path, folder: Path) -> Path:
     shutil.copytree(tiny, prepared, symlinks=True)
     PREPARED.get(work.name, as_it_is)(prepared)
     for path in prepared.iterdir():
-        if path.name not in work.needs:
+        if work.needs and path.name not in work.needs:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return prepared

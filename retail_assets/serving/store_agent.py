@@ -87,6 +87,8 @@ class StoreAgent:
             self._heard()
             while bundle is not None:
                 bundle = self._take(bundle)
+            if self.copy.tag is None:  # the next question would be answered at once, and so without end
+                self._stopped.wait(AGAIN_AFTER_S)
         except (RetailError, OSError) as error:
             self._failed(error)
             self._stopped.wait(AGAIN_AFTER_S)

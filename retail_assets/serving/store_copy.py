@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from retail_assets.environments import Environment
 from retail_assets.resources import durable
-from retail_assets.resources.lake import Lake
+from retail_assets.resources.damage import Damaged
+from retail_assets.resources.lake import Lake, LakeError
 from retail_assets.serving.release_rows import Release, live_rows, releases_schema, trial_rows
 from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError
 from retail_assets.serving.store_disk import changed, file_sha256, missing_bytes, settled
@@ -57,7 +58,7 @@ class StoreCopy:
         self._incoming = self._folder / "incoming"
         self._state_file = self._folder / "copy.json"
         self._rate = most_bytes_per_s
-        self._broken: set[str] = set()
+        self._broken: frozenset[str] = frozenset()  # replaced, never changed: another thread tells of it
         self._known: dict[str, Any] | None = None
         self._looked_at = 0.0
 
@@ -72,11 +73,6 @@ class StoreCopy:
         return None if self._broken else self._told("tag")
 
     @property
-    def made_at(self) -> str | None:
-        """When the centre first wanted what is in place."""
-        return self._told("made_at")
-
-    @property
     def broken(self) -> tuple[str, ...]:
         """What is not what it was when it was put in place, and is to be fetched anew."""
         return tuple(sorted(self._broken))
@@ -88,7 +84,7 @@ class StoreCopy:
             found = changed(self._place(key), hashes)
             if found is not None and key not in self._broken:
                 logger.error("%s in this store is broken: %s is not what it was", key, found)
-                self._broken.add(key)
+                self._broken |= {key}
         return self.broken
 
     def _place(self, key: str) -> Path:
@@ -116,11 +112,22 @@ class StoreCopy:
             self._put_table(table, files[key])
             applied = applied | {key: table.blob.sha256}
             self._remember(tables=applied)
-        made_at = bundle.made_at.isoformat() if bundle.made_at else None
-        tables = {key: table.blob.sha256 for key, table in wanted.items()}
-        self._remember(etag=bundle.etag, tag=bundle.tag, made_at=made_at, tables=tables)
+        self._remember(
+            etag=bundle.etag,
+            tag=bundle.tag,
+            tables={key: table.blob.sha256 for key, table in wanted.items()},
+            on_disk=self._hashes_of(bundle),
+        )
+        self._broken = frozenset()  # what was, and is in no bundle any more, cannot be mended and answers nothing
         self.fetching = None
         self._tidy(bundle)
+
+    def _hashes_of(self, bundle: Bundle) -> dict[str, Any]:
+        """Those of the hashes on disk that are of something in the bundle."""
+        named = {f"model:{model.product}/{model.version}" for model in bundle.models}
+        named |= {f"table:{table.layer}/{table.name}" for table in bundle.tables} | {f"table:{LEDGER}"}
+        on_disk: dict[str, Any] = self._state().get("on_disk", {})
+        return {key: hashes for key, hashes in on_disk.items() if key in named}
 
     def _require_own_home(self) -> None:
         """A copy replaces tables: in the home of a retailer it would replace what cannot be made again."""
@@ -199,9 +206,9 @@ class StoreCopy:
         if key not in self._broken:
             try:
                 self._overwrite(layer, name, rows, partition_by)
-            except DeltaError as error:
+            except (DeltaError, Damaged, LakeError) as error:
                 logger.error("%s/%s of this store cannot be written, it is made anew: %s", layer, name, error)
-                self._broken.add(key)
+                self._broken |= {key}
         if key in self._broken:
             self._make_anew(layer, name, rows, partition_by)
         self._keep_hashes(key, settled(self._place(key)))
@@ -223,7 +230,7 @@ class StoreCopy:
 
     def _keep_hashes(self, key: str, hashes: Mapping[str, str]) -> None:
         self._remember(on_disk=self._state().get("on_disk", {}) | {key: dict(hashes)})
-        self._broken.discard(key)
+        self._broken -= {key}
 
     def _move_away(self, place: Path) -> None:
         """Out of the way; deleted with the other files of the transfer once everything is in place."""
@@ -293,9 +300,6 @@ class StoreCopy:
         for folder in self._models.glob("models/*/*"):
             if folder.is_dir() and (folder.parent.name, folder.name) not in kept | named:
                 shutil.rmtree(folder)
-        kept_keys = {f"model:{product}/{version}" for product, version in kept | named}
-        on_disk: dict[str, Any] = self._state().get("on_disk", {})
-        self._remember(on_disk={k: v for k, v in on_disk.items() if not k.startswith("model:") or k in kept_keys})
 
     def _told(self, name: str) -> str | None:
         found = self._state().get(name)

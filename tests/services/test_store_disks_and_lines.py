@@ -16,6 +16,7 @@ from retail_assets.serving.decision_rows import new_decision_id
 from retail_assets.serving.decision_spool import SegmentRefused
 from retail_assets.serving.store_agent import StoreAgent
 from retail_assets.serving.store_bundle import Blob
+from retail_assets.serving.store_copy import StoreCopy
 from retail_assets.serving.store_link import LineDown, Link, NotTheCentre
 from retail_assets.serving.store_status import StoreStatus
 from tests.services.harness import eventually, free_port
@@ -90,6 +91,28 @@ def agent_of(place: Place) -> StoreAgent:
 def gold_tables(home: Home) -> list[str]:
     """The gold tables of a store."""
     return Lake.at(home.lake).tables("gold")
+
+
+def test_what_no_bundle_names_any_more_does_not_keep_a_store_asking(fresh: Place) -> None:
+    copy = fresh.copied()
+    copy._remember(on_disk=copy._state()["on_disk"] | {"table:gold/of_old_code": {"gone.parquet": "0" * 64}})
+    again = StoreCopy(fresh.environment(), fresh.link())
+    assert again.look_through() == ("table:gold/of_old_code",)
+    assert again.tag is None
+    again.take(fresh.bundle(fresh.link()))
+    assert again.tag == copy.tag
+    assert StoreCopy(fresh.environment(), fresh.link()).look_through() == ()
+
+
+@pytest.mark.parametrize("table", ["gold/dim_product", "ops/releases", "decisions/pricing"])
+def test_a_copy_that_is_forgotten_beside_a_torn_table_is_made_anew(fresh: Place, table: str) -> None:
+    fresh.copied()
+    lake, (layer, name) = Lake.at(fresh.home.lake), table.split("/")
+    rows = lake.open(layer, name).to_pyarrow_table().num_rows
+    (fresh.home.root / "store" / "copy.json").unlink()
+    harm(sorted((fresh.home.lake / table / "_delta_log").glob("*.json"))[-1], "no bytes")
+    assert fresh.copied().tag is not None
+    assert lake.open(layer, name).to_pyarrow_table().num_rows == rows
 
 
 def test_a_broken_copy_answers_on_while_the_line_is_cut(fresh: Place) -> None:
