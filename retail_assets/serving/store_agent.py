@@ -61,9 +61,9 @@ class StoreAgent:
         """Waits until there is something to answer from: at once where an earlier run has left a copy."""
         self._look_through()
         if self.copy.broken:  # mended before anything answers from it, if the line is up
-            self._follow()
+            self._try_to_follow()
         while self.copy.etag is None and not self._stopped.is_set():
-            self._follow()
+            self._try_to_follow()
 
     def start(self) -> None:
         """Begins to follow the centre and to tell it."""
@@ -72,12 +72,15 @@ class StoreAgent:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
-                self._follow()
-            except Exception:  # what serves goes on whatever is wrong with the copy, and the next look tries again
-                self.failures += 1
-                logger.exception("%s could not follow its centre", self.target)
-                self._stopped.wait(AGAIN_AFTER_S)
+            self._try_to_follow()
+
+    def _try_to_follow(self) -> None:
+        try:
+            self._follow()
+        except Exception:  # what serves goes on whatever is wrong with the copy, and the next look tries again
+            self.failures += 1
+            logger.exception("%s could not follow its centre", self.target)
+            self._stopped.wait(AGAIN_AFTER_S)
 
     def _follow(self) -> None:
         """One question to the centre, held open until there is news; a pause where the line is down."""

@@ -190,7 +190,13 @@ def test_a_segment_that_is_refused_for_good_holds_up_no_other(lake: Lake, tmp_pa
     assert (log.backlog.refused_segments, log.backlog.rows, len(logged(lake))) == (1, 0, 1)
     kept = tmp_path / "spool" / "pricing" / "writer-000" / "refused"
     assert sorted(path.suffix for path in kept.iterdir()) == [".jsonl", ".txt"]
-    assert (kept / f"{refused[0]:012d}.txt").read_text() == "never"
+    file = kept / f"{refused[0]:012d}.jsonl"
+    assert file.with_suffix(".txt").read_text() == "never"
+    file.rename(kept.parent / file.name)  # once the reason is gone
+    again = DecisionLog(lake, "pricing", tmp_path / "spool", send=send)
+    again.start()
+    again.close()
+    assert (again.backlog.refused_segments, again.backlog.rows, len(logged(lake))) == (0, 0, 2)
 
 
 def test_a_table_of_before_a_column_was_added_takes_rows_that_have_it(lake: Lake) -> None:
