@@ -63,7 +63,7 @@ def test_an_elasticity_beyond_all_bounds_is_refused(model: PriceModel, tmp_path:
     table[2, :4] = (-1e6, 0.1, -2e6, -0.1)
     lay(tmp_path, 0, replace(model, table=table).files())
     with pytest.raises(PriceModelError, match="an elasticity of -2e"):
-        assert answers(PROBE, tmp_path, ["the model"])["the model"]["outcome"] == "sound"
+        examine(tmp_path / "0000")
 
 
 @pytest.mark.parametrize("name", ["skus", "categories", "elasticity", "weight"])

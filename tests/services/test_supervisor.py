@@ -38,6 +38,15 @@ SUPERVISE = textwrap.dedent(
 )
 
 
+def is_free(port: int) -> bool:
+    """Whether nothing listens on `port` any more."""
+    try:
+        require_free(port, "a test")
+    except ServerError:
+        return False
+    return True
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.socket() as listener:
@@ -129,7 +138,8 @@ def test_services_end_when_what_started_them_is_killed(served_home: Home) -> Non
     process.kill()
     process.wait()
     assert eventually(lambda: not [c for c in children if c.is_running() and c.status() != "zombie"], within=60)
-    require_free(port, "the service of a supervisor that was killed")
+    # A process of many threads counts as a zombie a moment before the last of them lets go of the port.
+    assert eventually(lambda: is_free(port), within=10)
 
 
 @pytest.mark.parametrize("text", ["pricing", "pricing=", "pricing=x", "pricing=70000", "prices=3002"])
