@@ -41,6 +41,7 @@ class Serve:
             stdout=subprocess.DEVNULL,
             cwd=PROJECT_ROOT,
             env=os.environ | {"RETAIL_HOME": str(home.root), "RETAIL_ENV": "test"},
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup has it ignored
         )
 
     def children(self) -> list[psutil.Process]:
