@@ -119,6 +119,9 @@ class Campaign:
                 failed = sum(bool(one.failure) for one in new)
                 took = time.monotonic() - started
                 say(f"seed {seed} {name}: {len(new)} trials, {failed} failed, {took:.1f} s; {len(trials)} in all")
+                for one in new:
+                    if one.failure:
+                        say(f"  {one.failure}: {one.what}: {one.reason}")
         return trials
 
 

@@ -81,9 +81,10 @@ def take_out_and_put_back(root: Path) -> None:
     if found.rows:
         taken_out.take_out(lake, found, reason="tried", by="campaign")
     taken_out.matched(lake, "pos_lines", where)  # ends an undo that was killed, which is not to be given again then
-    for move in taken_out.moves(lake, "pos_lines"):
-        out = f"select count(*) as n from {lake.scan('bronze', 'pos_lines')} where {where}"
-        if move.action == taken_out.TAKEN_OUT and lake.query(out)["n"][0].as_py() == 0:
+    moves = taken_out.moves(lake, "pos_lines")
+    back = {move.id for move in moves if move.action == taken_out.PUT_BACK}
+    for move in moves:
+        if move.id not in back and move.action == taken_out.TAKEN_OUT:
             taken_out.put_back(lake, "pos_lines", move.id, reason="tried", by="campaign")
 
 
