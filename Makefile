@@ -37,10 +37,11 @@ dev: setup ## Dagster UI and daemon with both services, until Ctrl-C
 test: setup ## Every test; those that need Chromium or real data say so when they skip
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup ## Lint, format, types, SQL
+check: setup ## Lint, format, types, arrows between rooms, SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/sqlfluff lint --config .sqlfluff dbt_project/models
 
 bench: setup ## Every benchmark against its named peer

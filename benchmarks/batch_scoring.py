@@ -20,13 +20,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from retail_assets.environments import current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.assets import feature_span, forecast
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.model import MODEL_FILE, DemandForecaster
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import current
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 
 PEER = Path(__file__).parent / "peers" / "compiled_trees.py"
 ROUNDS = 3

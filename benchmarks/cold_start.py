@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.core import accuracy
-from retail_assets.environments import Environment, current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.cold_start import RAMP_WEEKS, item_attributes, launch_ramp, with_new_items
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import Training
 from retail_assets.forecasting.frames import Gold, crossed
 from retail_assets.forecasting.training import feature_span, features_of, gold_versions, run_training
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import Environment, current
 
 KEYS = ["store_id", "sku", "target_date"]
 

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.core.accuracy import wape
-from retail_assets.forecasting.decomposition import FitTask, decompose
-from retail_assets.forecasting.demand_panel import DemandSeries
+from retail_assets.forecasting.explain.decomposition import FitTask, decompose
+from retail_assets.forecasting.explain.demand_panel import DemandSeries
 from retail_assets.forecasting.views_config import ViewsConfig
 from retail_assets.resources.fanout import Fanout
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retail_assets.environments import Home
 from retail_assets.features.registry import repository
+from retail_assets.features.store import FeatureStore
 from retail_assets.resources.duck import EXTENSIONS
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 
 STORES, PRODUCTS = 15, 300

@@ -17,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from retail_assets.environments import current
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
-from retail_assets.serving.feature_vectors import FeatureVectors
+from retail_assets.features.store import FeatureStore
+from retail_assets.features.vectors import FeatureVectors
+from retail_assets.resources.environments import current
 
 SERVICE, BATCHES, SECONDS = "demand_forecast", (1, 100), 3.0
 TARGETS = {1: 20, 100: 60}

@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 from forecast_peers import run_peer
 
-from retail_assets.environments import Environment, current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import FORECASTS, Training
 from retail_assets.forecasting.panel import engine
 from retail_assets.forecasting.panel.panel import Columns, Panel, Rules, read_panel
 from retail_assets.forecasting.panel.trees import Settings
 from retail_assets.forecasting.training import feature_span, gold_versions, run_training
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import Environment, current
 
 TITLES = {"mean": "retail-assets", "seasonal_naive": "seasonal naive", "weekday_mean": "weekday mean",
           "engine": "panel engine", "mlforecast": "mlforecast", "mlforecast_default": "its default",

@@ -16,15 +16,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.environments import current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import _fit, _training_origins, _window
 from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.tiers import KEYS, drift_velocity
+from retail_assets.forecasting.tiers.tiers import KEYS, drift_velocity
+from retail_assets.forecasting.tiers.warm_start import refreshed
 from retail_assets.forecasting.training import SERVICE, feature_span, features_of
-from retail_assets.forecasting.warm_start import refreshed
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import current
 from retail_assets.resources.lake import Lake
 
 DAYS, LATE = 28, 21

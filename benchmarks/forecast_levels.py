@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.core import accuracy
-from retail_assets.environments import current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.decomposition import FitTask, decompose
-from retail_assets.forecasting.demand_panel import COUNTRY_CATEGORY, STORE_DEPARTMENT, DemandSeries, read_series
 from retail_assets.forecasting.evaluation import _fit, _training_origins, _window, with_segments
+from retail_assets.forecasting.explain.decomposition import FitTask, decompose
+from retail_assets.forecasting.explain.demand_panel import COUNTRY_CATEGORY, STORE_DEPARTMENT, DemandSeries, read_series
 from retail_assets.forecasting.frames import Gold
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.panel.levels import Level
@@ -37,7 +37,7 @@ from retail_assets.forecasting.training import SERVICE, feature_span, features_o
 from retail_assets.forecasting.views_config import ViewsConfig
 from retail_assets.planning.level_tables import BASELINES, PROVEN
 from retail_assets.planning.levels import LEVELS, LOWEST, WEEK, LevelIntervals, at_levels
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import current
 from retail_assets.resources.lake import Lake
 
 DAYS, BEFORE = 28, 56

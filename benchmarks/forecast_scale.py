@@ -24,19 +24,19 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.environments import current
-from retail_assets.forecasting.baseline_days import HISTORY_DAYS
+from retail_assets.features.store import FeatureStore
+from retail_assets.forecasting.baseline.baseline_days import HISTORY_DAYS
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.contributions import contributions
-from retail_assets.forecasting.decomposition import FitTask, decompose
-from retail_assets.forecasting.demand_panel import read_series
+from retail_assets.forecasting.explain.contributions import contributions
+from retail_assets.forecasting.explain.decomposition import FitTask, decompose
+from retail_assets.forecasting.explain.demand_panel import read_series
 from retail_assets.forecasting.forecast_tasks import forecast_stores, store_tasks
 from retail_assets.forecasting.frames import PRICES, TABLES, Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.tiers import drift_velocity
+from retail_assets.forecasting.tiers.tiers import drift_velocity
 from retail_assets.forecasting.training import SERVICE, feature_span, features_of
 from retail_assets.forecasting.views_config import ViewsConfig
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import current
 from retail_assets.resources.lake import Lake
 
 PLANNED = 500_000_000

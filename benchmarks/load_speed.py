@@ -125,7 +125,7 @@ def _copy(folder: Path) -> int:
 
 
 def _load(folder: Path) -> int:
-    from retail_assets.environments import Home
+    from retail_assets.resources.environments import Home
     from retail_assets.resources.lake import Lake
     from retail_assets.sources.load import load_landing
 

@@ -24,8 +24,8 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.lineage.observed import FEWEST_LINES, HALF_LIFE_DAYS, LEAST_CHANCE, WINDOW_DAYS
+from retail_assets.pricing.trace.observed import FEWEST_LINES, HALF_LIFE_DAYS, LEAST_CHANCE, WINDOW_DAYS
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.simulate import simulate
 from retail_assets.sources.load import import_retailer, load_landing

@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from retail_assets.environments import Environment, current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import Training
 from retail_assets.forecasting.frames import Gold, crossed
@@ -28,7 +28,7 @@ from retail_assets.planning.ordering import OrderingConfig
 from retail_assets.planning.orders import held_back_sums, stock
 from retail_assets.planning.simulation import Service, Start, replenish, service
 from retail_assets.planning.sum_quantiles import SERIES, learnt, needed
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import Environment, current
 
 DAYS, EVERY = 28, 7
 LEVELS = (0.8, 0.85, 0.9, 0.95, 0.975, 0.99)

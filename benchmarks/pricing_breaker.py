@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.closed_loop.loop import Start
 from benchmarks.closed_loop.pricers import Engine
-from retail_assets.pricing.breaker import Numbers, RowNumbers, judge, measure
 from retail_assets.pricing.config import PricingConfig, load_config
-from retail_assets.pricing.model import MEASURES, PriceModel
-from retail_assets.pricing.policy import decide_batch
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.breaker import Numbers, RowNumbers, judge, measure
+from retail_assets.pricing.response.model import MEASURES, PriceModel
 from retail_assets.sample.arrays import Bools, Floats, Ints
 from retail_assets.sample.config import Scale
 

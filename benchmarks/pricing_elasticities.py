@@ -21,12 +21,12 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from retail_assets.environments import Home, current
-from retail_assets.pricing.baselines import pooled_ols, sku_ols, within
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.evaluation import elasticity_errors
-from retail_assets.pricing.frames import FEATURES, ResponseFrame
-from retail_assets.pricing.training import gold_versions, newest_day, train
+from retail_assets.pricing.response.baselines import pooled_ols, sku_ols, within
+from retail_assets.pricing.response.evaluation import elasticity_errors
+from retail_assets.pricing.response.training import gold_versions, newest_day, train
+from retail_assets.pricing.response.training_frames import FEATURES, ResponseFrame
+from retail_assets.resources.environments import Home, current
 from retail_assets.resources.lake import Lake
 
 Floats = npt.NDArray[np.float64]

@@ -16,13 +16,13 @@ from resource import RUSAGE_SELF, getrusage
 import numpy as np
 import pyarrow as pa
 
-from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Provenance, decide_one, decision_row
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
-from retail_assets.pricing.log import append_batch
-from retail_assets.pricing.model import MEASURES, PriceModel
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import Provenance, decide_one, decision_row
+from retail_assets.pricing.decide.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.decide.log import append_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import MEASURES, PriceModel
 from retail_assets.resources.lake import Lake
 
 DAY = date(2026, 5, 24)

@@ -24,9 +24,9 @@ from benchmarks.closed_loop.pricers import Engine
 from benchmarks.closed_loop.records import Records
 from benchmarks.pricing_breaker import HISTORY, scale
 from retail_assets.pricing.config import PricingConfig, TargetLevel, load_config
-from retail_assets.pricing.policy import decide_batch
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.shared_targets import with_shared_targets
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.decide.shared_targets import with_shared_targets
 from retail_assets.sample.arrays import Floats, Ints
 
 NEAR = 0.005

@@ -30,16 +30,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.shops import build
 from retail_assets.core.errors import RetailError
 from retail_assets.core.gates import Gate, evaluate
-from retail_assets.environments import Home
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.training import feature_span, gold_versions, run_training
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.training import gold_versions as price_versions
-from retail_assets.pricing.training import train
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.pricing.response.training import gold_versions as price_versions
+from retail_assets.pricing.response.training import train
+from retail_assets.releases.evidence import FACTS
+from retail_assets.releases.gates import ReleaseConfig
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.fitness import FACTS
-from retail_assets.serving.releases import ReleaseConfig
 
 APART = timedelta(days=28)
 CONFIDENCES = (0.95, 0.90, 0.80, 0.65, 0.50, 0.35, 0.20, 0.05)

@@ -26,9 +26,9 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import Load, at_rate, closed_loop, cpu_seconds, post
-from retail_assets.environments import PROJECT_ROOT, Home, current
-from retail_assets.pricing.book import InputBook
-from retail_assets.serving.processes import LOOPBACK, answers, service_spec
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import PROJECT_ROOT, Home, current
+from retail_assets.serving.processes.processes import LOOPBACK, answers, service_spec
 
 PORT = 3990
 CONNECTIONS = 8

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import Connection, post
 from benchmarks.service_speed import PORT, running
-from retail_assets.environments import current
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import current
 
 MOST_CONNECTIONS = 256
 ADMITTED_P99_MS, RECOVERED_WITHIN_S = 50.0, 5.0

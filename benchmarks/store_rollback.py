@@ -25,12 +25,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.swap_load import another
-from retail_assets.environments import PROJECT_ROOT, Environment, Home, current
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import PROJECT_ROOT, Environment, Home, current
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.processes import answers
-from retail_assets.serving.store_centre import Tokens, folder_of
+from retail_assets.serving.processes.processes import answers
+from retail_assets.stores.centre import Tokens, folder_of
 
 CENTRE, PRICING, UP_WITHIN_S, TARGET_S = 3994, 3995, 240, 2.0
 RETAIL = [sys.executable, "-m", "retail_assets.cli"]

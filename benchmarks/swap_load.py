@@ -25,12 +25,12 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import Connection, post
-from retail_assets.environments import PROJECT_ROOT, Home, current
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import PROJECT_ROOT, Home, current
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.processes import answers, service_spec
+from retail_assets.serving.processes.processes import answers, service_spec
 
 PORT, UP_WITHIN_S, NOTICED_WITHIN_S = 3993, 180, 30.0
 MOST_GROWTH = 0.05

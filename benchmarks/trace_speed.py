@@ -27,21 +27,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from retail_assets.environments import PROJECT_ROOT, Environment, Home, current
-from retail_assets.lineage.records import made_from, published_by, record_policy, record_warehouse_code
-from retail_assets.lineage.trace import trace_price
-from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Provenance
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
-from retail_assets.pricing.log import append_batch
-from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.training import gold_versions as training_versions
-from retail_assets.pricing.training import newest_day, save, train
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import Provenance
+from retail_assets.pricing.decide.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.decide.kept_policies import record_policy
+from retail_assets.pricing.decide.log import append_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import PRODUCT, PriceModel
+from retail_assets.pricing.response.training import gold_versions as training_versions
+from retail_assets.pricing.response.training import newest_day, save, train
+from retail_assets.pricing.trace.trace import trace_price
+from retail_assets.provenance.records import made_from, published_by, record_warehouse_code
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import PROJECT_ROOT, Environment, Home, current
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 
 TARGET_P99_S, TARGET_COMMAND_S = 1.0, 3.0
 

@@ -15,15 +15,15 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from retail_assets.environments import Environment, current
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.frames import Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.forecasting.training import features_of
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.what_if import promotion_display
-from retail_assets.pricing.model import PriceModel
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.resources.environments import Environment, current
 from retail_assets.resources.model_store import ModelStore
 
 DISCOUNTS, PRICES, HORIZONS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4), (0.8, 0.9, 1.1, 1.2), (4, 10, 18, 25)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import growth
 from benchmarks.measuring.process_tree import Usage, folder_bytes, watched
-from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 
 
 def main() -> None:
@@ -133,7 +133,7 @@ def _steps(home: Home, used: Usage) -> Iterator[dict[str, Any]]:
     """What each step of the newest run took, from Dagster's event log and the samples of the processes."""
     import dagster as dg
 
-    from retail_assets.instance import prepare
+    from retail_assets.resources.dagster.instance import prepare
 
     prepare(home)
     with dg.DagsterInstance.get() as instance:

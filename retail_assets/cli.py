@@ -9,26 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retail_assets import (
-    command_line,
-    doctor_commands,
-    key_commands,
-    quarantine_commands,
-    release_commands,
-    store_commands,
-)
+from retail_assets.commands import command_line
+from retail_assets.commands import doctor as doctor_commands
+from retail_assets.commands import keys as key_commands
+from retail_assets.commands import quarantine as quarantine_commands
+from retail_assets.commands import releases as release_commands
+from retail_assets.commands import stores as store_commands
+from retail_assets.commands.backtest import backtests
+from retail_assets.commands.forecast import forecasts
+from retail_assets.commands.product_commands import add_commands
+from retail_assets.commands.standard_streams import make_usable
+from retail_assets.commands.trace import traces
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import PROJECT_ROOT, Environment, current
-from retail_assets.forecast_commands import forecasts
-from retail_assets.forecasting.backtest_commands import backtests
-from retail_assets.home_lock import alone
-from retail_assets.lineage.commands import traces
-from retail_assets.pricing.commands import prices
-from retail_assets.standard_streams import make_usable
-from retail_assets.terminal import Json, Yes, as_day, console, errors, print_json
+from retail_assets.core.terminal import Json, Yes, as_day, console, errors, print_json
+from retail_assets.resources.environments import PROJECT_ROOT, Environment, current
+from retail_assets.resources.home_lock import alone
 
 if TYPE_CHECKING:
-    from retail_assets.status import Status
+    from retail_assets.commands.status import Status
 
 MOST_DAYS = 36_500  # of a sample: a hundred years
 app = typer.Typer(
@@ -40,10 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(traces, name="trace")
-app.add_typer(prices, name="prices")
-app.add_typer(backtests, name="backtest")
-app.add_typer(forecasts, name="forecast")
+GROUPS = {"trace": traces, "backtest": backtests, "forecast": forecasts}
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+add_commands(app, GROUPS)
 
 Scale = Annotated[str, typer.Option(help="How much: tiny, demo, large (10 million sales lines) or huge (100 million).")]
 Seed = Annotated[int, typer.Option(help="Where chance starts: the same seed writes the same files.")]
@@ -58,7 +56,7 @@ IntoSameHome = Annotated[
 @app.command()
 def demo(scale: Scale = "demo", seed: Seed = 7, into_same_home: IntoSameHome = False, as_json: Json = False) -> None:
     """Simulate a retailer and take its files all the way to served forecasts and prices."""
-    from retail_assets import demo as story
+    from retail_assets.commands import demo as story
     from retail_assets.sources.imports import SAMPLE, refuse_second
 
     environment = current()
@@ -79,7 +77,7 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Write the sample retailer's files into landing/, and what is true about them into truth/."""
-    from retail_assets import demo as story
+    from retail_assets.commands import demo as story
     from retail_assets.sources.imports import SAMPLE, refuse_second
 
     environment = current()
@@ -99,8 +97,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Refresh everything from landing files to prices; what has not changed is not done again."""
-    from retail_assets import demo as story
-    from retail_assets.forecasting.tier_state import make_due
+    from retail_assets.commands import demo as story
+    from retail_assets.forecasting.tiers.state import make_due
 
     environment = current()
     if retrain:
@@ -122,8 +120,8 @@ def status(as_json: Json = False) -> None:
 
 
 def _print_status(environment: Environment, as_json: bool) -> "Status":
-    from retail_assets.demo import show
-    from retail_assets.status import status as read_status
+    from retail_assets.commands.demo import show
+    from retail_assets.commands.status import status as read_status
 
     found = read_status(environment)
     print_json(found) if as_json else show(found, console)
@@ -138,7 +136,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Load a retailer's own files; a mapping says what they mean. Then `retail run`."""
-    from retail_assets import demo as story
+    from retail_assets.commands import demo as story
     from retail_assets.sources.report import NothingLoaded, NothingRead
 
     environment = current()
@@ -164,7 +162,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Try rows in quarantine again by the corrected mapping; those that pass move to bronze."""
-    from retail_assets.demo import show_replay
+    from retail_assets.commands.demo import show_replay
     from retail_assets.sources.replay import replay as replay_source
 
     environment = current()
@@ -218,7 +216,7 @@ def rebuild(
     as_json: Json = False,
 ) -> None:
     """Build days of the warehouse again from bronze and publish them as gold."""
-    from retail_assets.demo import show_build
+    from retail_assets.commands.demo import show_build
     from retail_assets.warehouse.build import build_warehouse
 
     if full == (since is not None):
@@ -249,9 +247,9 @@ def dev(
     ] = None,
 ) -> None:
     """Start the Dagster UI, its daemon and every service on loopback, until Ctrl-C."""
-    from retail_assets.refresh import recover
-    from retail_assets.serving.processes import dev_servers
-    from retail_assets.serving.products import ports_of
+    from retail_assets.commands.refresh import recover
+    from retail_assets.serving.processes.processes import dev_servers
+    from retail_assets.serving.processes.products import ports_of
 
     environment = current()
     recover(environment.home)
@@ -262,7 +260,7 @@ def dev(
 @app.command()
 def openapi(out: Annotated[Path, typer.Option(help="The file to write.")] = PROJECT_ROOT / "docs/openapi.json") -> None:
     """Write the OpenAPI document of all services."""
-    from retail_assets.serving.openapi import text
+    from retail_assets.serving.processes.openapi import text
 
     out.write_text(text(), encoding="utf-8")
     console.print(f"wrote {out}")
@@ -276,7 +274,7 @@ def bentos(
     as_json: Json = False,
 ) -> None:
     """Package each service as a Bento (BentoML's package) for deployment; what has not changed is not built again."""
-    from retail_assets.serving import bentos as building
+    from retail_assets.serving.processes import bentos as building
 
     if requirements:
         building.REQUIREMENTS.write_text(building.requirements(), encoding="utf-8")

@@ -14,10 +14,10 @@ import pyarrow as pa
 from benchmarks.closed_loop.market import Day, Market
 from benchmarks.closed_loop.records import Records
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.model import MEASURES, PriceModel
-from retail_assets.pricing.policy import decide_batch
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.training import train
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import MEASURES, PriceModel
+from retail_assets.pricing.response.training import train
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.arrays import Floats, Ints
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.closed_loop.market import Day, Market
-from retail_assets.pricing.inputs import INPUTS
+from retail_assets.pricing.decide.inputs import INPUTS
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.arrays import Bools, Floats, Ints
 

@@ -12,7 +12,7 @@ from benchmarks.faults.trial import BROKEN, DOUBLED, LOST, STUCK, Trial
 from benchmarks.faults.works import environment_of
 from retail_assets.doctor.examine import examine
 from retail_assets.doctor.repair import repair
-from retail_assets.environments import Environment
+from retail_assets.resources.environments import Environment
 from retail_assets.resources.model_store import ModelStore
 
 KEPT = (("decisions", "pricing"), ("ops", "releases"))

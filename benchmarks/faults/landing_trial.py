@@ -16,7 +16,7 @@ from benchmarks.faults import rows
 from benchmarks.faults.expected import ALL_ROWS, EITHER, NO_ROWS
 from benchmarks.faults.hostile_parquet import written
 from benchmarks.faults.landing import SOURCES, Hostile
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import load_contracts
 from retail_assets.sources.discover import shown

@@ -10,9 +10,14 @@ import pyarrow.dataset
 import pyarrow.parquet
 from deltalake import DeltaTable, write_deltalake
 
-from retail_assets.pricing import model, price_files, publication
-from retail_assets.serving import decision_log, ledger, store_centre, store_copy, store_landing
+from retail_assets.decisions import log as decision_log
+from retail_assets.pricing.publish import price_files, publication
+from retail_assets.pricing.response import model
+from retail_assets.releases import ledger
 from retail_assets.sources import load, taken_out
+from retail_assets.stores import centre as store_centre
+from retail_assets.stores import copy as store_copy
+from retail_assets.stores import landing as store_landing
 
 __all__ = [
     "DeltaTable",

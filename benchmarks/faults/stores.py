@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from benchmarks.faults.trial import BROKEN, EXECUTED, LOST, STUCK, Trial
 from benchmarks.faults.works import STORE, decision, environment_of
 from retail_assets.core.errors import RetailError
-from retail_assets.serving.decision_rows import DECISION_SCHEMA, decode, encode
-from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable
-from retail_assets.serving.store_keys import CentreKeys, Trust
-from retail_assets.serving.store_landing import LandedDecisions
+from retail_assets.decisions.rows import DECISION_SCHEMA, decode, encode
+from retail_assets.stores.bundle import Blob, Bundle, CarriedModel, CarriedTable
+from retail_assets.stores.keys import CentreKeys, Trust
+from retail_assets.stores.landing import LandedDecisions
 
 WRITER = "decision-log/0b1b2b3b-0000-4000-8000-00000000000{}"
 NAMES = ["../x", "../../../../etc/cron.d/x", "/tmp/x", "a/../../b", "..", ".", "", "a\0b", "a\nb", "x" * 300, "C:\\x"]

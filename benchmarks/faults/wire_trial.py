@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.faults.trial import BROKEN, Trial
 from benchmarks.faults.wire import Server, abuse
-from retail_assets.serving.processes import answers
+from retail_assets.serving.processes.processes import answers
 
 QUESTION = b"GET /v1/stores/store-US-001/bundle HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UP_WITHIN_S = 120.0

@@ -18,7 +18,7 @@ from benchmarks.faults.disks import corrupt
 from benchmarks.faults.kills import Found, Work
 from retail_assets.doctor.examine import examine
 from retail_assets.doctor.repair import repair
-from retail_assets.environments import Environment, Home
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 
 STORE = "US-001"
@@ -95,9 +95,9 @@ def save_models(root: Path) -> None:
     """Three versions of the live pricing model are stored and released."""
     from dataclasses import replace
 
-    from retail_assets.pricing.model import PriceModel
+    from retail_assets.pricing.response.model import PriceModel
+    from retail_assets.releases.ledger import Ledger
     from retail_assets.resources.model_store import ModelStore
-    from retail_assets.serving.ledger import Ledger
 
     environment = environment_of(root)
     store, ledger = ModelStore.at(environment.home.models), Ledger(environment.lake)
@@ -114,8 +114,8 @@ def save_models(root: Path) -> None:
 
 def look_at_models(root: Path) -> Found:
     """Versions whose every byte is right, and rows of the ledger."""
+    from retail_assets.releases.ledger import Ledger
     from retail_assets.resources.model_store import ModelStore
-    from retail_assets.serving.ledger import Ledger
 
     environment = environment_of(root)
     store, found = ModelStore.at(environment.home.models), Counter[str]()
@@ -130,7 +130,7 @@ def look_at_models(root: Path) -> Found:
 
 def write_prices(root: Path) -> None:
     """Price files for the tills and the shop."""
-    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.publish.price_files import write_price_files
 
     environment = environment_of(root)
     write_price_files(environment.lake, environment.home)
@@ -157,8 +157,8 @@ def decision(number: int, store_id: str = STORE) -> dict[str, object]:
 
 def answer(root: Path) -> None:
     """A service that answers: what it has answered is in `answered.txt` once the log has it."""
-    from retail_assets.serving.decision_log import DecisionLog
-    from retail_assets.serving.decision_rows import new_decision_id
+    from retail_assets.decisions.log import DecisionLog
+    from retail_assets.decisions.rows import new_decision_id
 
     told = root / "answered.txt"
     answered = told.read_text().split("\n") if told.exists() else []
@@ -187,8 +187,8 @@ def send_segments(root: Path) -> None:
     """A store sends segments that its centre lands and moves; what was not acknowledged is sent again."""
     import io
 
-    from retail_assets.serving.decision_rows import decode, encode
-    from retail_assets.serving.store_landing import LandedDecisions
+    from retail_assets.decisions.rows import decode, encode
+    from retail_assets.stores.landing import LandedDecisions
 
     landed = LandedDecisions(environment_of(root))
     for number in range(1, SEGMENTS + 1):
@@ -219,7 +219,7 @@ class _Beside:
     """The centre of a store in the same process: what its line would bring."""
 
     def __init__(self, root: Path) -> None:
-        from retail_assets.serving.store_centre import Centre
+        from retail_assets.stores.centre import Centre
 
         self._centre = Centre(environment_of(root))
         self._centre.poll()
@@ -238,7 +238,7 @@ class _Beside:
 
 def take_copy(root: Path) -> None:
     """A store takes its copy from the centre in the same folder."""
-    from retail_assets.serving.store_copy import StoreCopy
+    from retail_assets.stores.copy import StoreCopy
 
     line = _Beside(root)
     copy = StoreCopy(environment_of(root / "a-store", "http://centre"), line)  # type: ignore[arg-type]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from retail_assets import instance as dagster_instance
-from retail_assets.environments import current
+from retail_assets.resources.dagster import instance as dagster_instance
+from retail_assets.resources.environments import current
 
 
 def gold() -> None:

@@ -11,16 +11,16 @@ import bentoml
 from fastapi import FastAPI, HTTPException
 
 from bento.pricing.schemas import PriceAnswer, PriceRequest
-from retail_assets.environments import current
-from retail_assets.pricing.book import InputBook
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Provenance, decide_one, decision_row
-from retail_assets.pricing.explain import reasons
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.decisions import Provenance, decide_one, decision_row
+from retail_assets.pricing.decide.explain import reasons
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import current
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.ledger import Ledger
 
 
 class Shop:

@@ -1,4 +1,4 @@
-"""The forecasting service: HTTP in front of retail_assets.serving.forecast_answers. `retail dev` starts it, or:
+"""The forecasting service: HTTP in front of retail_assets.forecasting.answers. `retail dev` starts it, or:
 
 bentoml serve bento.forecasting.service:ForecastingService --port 3001
 """
@@ -9,8 +9,8 @@ import bentoml
 from fastapi import FastAPI
 
 from bento.forecasting.schemas import ForecastAnswer, ForecastRequest
-from retail_assets.serving.forecast_answers import ForecastDesk
-from retail_assets.serving.front import Front
+from retail_assets.forecasting.answers import ForecastDesk
+from retail_assets.serving.gateway.gateway import Front
 from retail_assets.serving.served import Served
 from retail_assets.serving.service_app import create_app, decides, service_options
 

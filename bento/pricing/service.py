@@ -1,4 +1,4 @@
-"""The pricing service: HTTP in front of retail_assets.serving.price_answers. `retail dev` starts it, or:
+"""The pricing service: HTTP in front of retail_assets.pricing.answers. `retail dev` starts it, or:
 
 bentoml serve bento.pricing.service:PricingService --port 3002
 """
@@ -12,17 +12,17 @@ from starlette.concurrency import run_in_threadpool
 
 from bento.pricing.schemas import Id, PriceAnswer, PriceRequest, PricesAnswer, PricesRequest
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import current
-from retail_assets.lineage.errors import TraceError, UnknownDecision
+from retail_assets.pricing.answers import PriceDesk
+from retail_assets.pricing.trace.answers import PAGE_HEADERS, TooManyTraces, TraceDesk
+from retail_assets.provenance.errors import TraceError, UnknownDecision
+from retail_assets.resources.environments import current
 from retail_assets.resources.model_store import ModelStoreError
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.front import Front, caller_of
-from retail_assets.serving.places import needs, slow
-from retail_assets.serving.price_answers import PriceDesk
+from retail_assets.serving.gateway.gateway import Front, caller_of
+from retail_assets.serving.gateway.routes import needs, slow
 from retail_assets.serving.served import Served
 from retail_assets.serving.service_app import ERRORS, answer, create_app, decides, service_options
-from retail_assets.serving.trace_answers import PAGE_HEADERS, TooManyTraces, TraceDesk
 
 app: FastAPI = create_app("pricing", "Prices with their reasons, decided by the live model inside the guardrails.")
 TRACES: dict[int | str, dict[str, str]] = {

@@ -8,10 +8,10 @@ from retail_assets.doctor import home_files
 from retail_assets.doctor.findings import BACKUP, Examination, Finding
 from retail_assets.doctor.loads import lost_loads, not_in_landing
 from retail_assets.doctor.tables import TableExamination
-from retail_assets.environments import Environment
+from retail_assets.releases.journal import lost
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import Environment
 from retail_assets.resources.lake import LAYERS, Lake
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.ledger_journal import lost
 
 ReadingFails = (RetailError, OSError, ValueError)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retail_assets.core.errors import RetailError
 from retail_assets.doctor.findings import BACKUP, Finding
-from retail_assets.environments import KEYS_FILE, Home
+from retail_assets.resources.environments import KEYS_FILE, Home
 from retail_assets.resources.model_store import MANIFEST, ModelStore
 
 STRAY = re.compile(r".*\.partial|\..+\.tmp|.+\.\d+\.tmp|\..+\.(csv|json)\.\d+|_commit_.*\.tmp|\.saving-.*")

@@ -10,12 +10,12 @@ from retail_assets.doctor.delta_log import LAST, DeltaLog
 from retail_assets.doctor.examine import examine
 from retail_assets.doctor.findings import Done, Examination, Finding
 from retail_assets.doctor.loads import load_again, lost_loads
-from retail_assets.environments import Environment, Home
-from retail_assets.home_lock import alone
+from retail_assets.releases.journal import lost
+from retail_assets.releases.ledger import Ledger
+from retail_assets.releases.rows import releases_schema
 from retail_assets.resources import durable
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.ledger_journal import lost
-from retail_assets.serving.release_rows import releases_schema
+from retail_assets.resources.environments import Environment, Home
+from retail_assets.resources.home_lock import alone
 from retail_assets.warehouse import state
 
 FOLDER = "set-aside"

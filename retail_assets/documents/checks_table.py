@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from retail_assets.documents.blocks import table
-from retail_assets.left_behind import FOUNDATION
+from retail_assets.resources.dagster.left_behind import FOUNDATION
 from retail_assets.warehouse.manifest import load_manifest
 
 SHOWN_ASSETS = 2

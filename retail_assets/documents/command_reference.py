@@ -8,10 +8,10 @@ import typer
 from typer.main import get_command
 
 from retail_assets.cli import app
-from retail_assets.command_line import CODES, POSITIONAL, RENAMED
+from retail_assets.commands.command_line import CODES, POSITIONAL, RENAMED
 from retail_assets.documents.blocks import table
 from retail_assets.documents.examples import printed
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 DOCUMENT = PROJECT_ROOT / "docs" / "command-line.md"
 KINDS = {

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 WIDTH = "118"
 IDENTIFIERS = (

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from retail_assets.core.registry import products
 from retail_assets.documents.blocks import table
-from retail_assets.serving.refused import ADVICE, LOAD, MORE_DATA, Failed, RefusedVersion, Untrained
+from retail_assets.releases.refused import ADVICE, LOAD, Failed, RefusedVersion, Untrained
 
 REFUSED = RefusedVersion(
     product="forecasting",
@@ -48,5 +49,7 @@ def _said(refusal: RefusedVersion) -> str:
 
 def _advice() -> str:
     rows = [[f"`{metric}`", advice] for metric, advice in ADVICE.items()]
-    rows += [[f"any other, of {product}", advice] for product, advice in MORE_DATA.items()]
+    rows += [
+        [f"any other, of {product.name}", advice] for product in products().values() if (advice := product.more_data)
+    ]
     return table(["gate", "what to do"], [*rows, ["any other", LOAD]])

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from retail_assets.documents.blocks import table
-from retail_assets.pricing.breaker import NUMBERS, WORDS
 from retail_assets.pricing.config import PricingConfig, load_config
+from retail_assets.pricing.publish.breaker import NUMBERS, WORDS
 
 GUARDS = (
     ("price_range", "lowest and highest share of the usual price (the mean list price of 180 days)"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from retail_assets.documents import checks_table, mistakes, refusals, settings_tables
 from retail_assets.documents.blocks import names
 from retail_assets.documents.examples import COMMANDS, examples
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 
 def documents() -> list[Path]:

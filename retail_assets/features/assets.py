@@ -5,8 +5,8 @@ from datetime import timedelta
 import dagster as dg
 
 from retail_assets.core.markdown import table
-from retail_assets.resources.feature_store import FeatureStore
-from retail_assets.run_order import LATER
+from retail_assets.features.store import FeatureStore
+from retail_assets.resources.dagster.run_order import LATER
 
 GROUP = "features"
 OWNERS = ["team:data-platform"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from retail_assets.features.config import FeaturesConfig
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 
 ONLINE = dg.AssetKey(["features", "online_features"])
 SERVICE = "demand_forecast"

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.errors import FeatureError
+from retail_assets.resources.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "features.yaml"
 

@@ -10,7 +10,7 @@ from retail_assets.features.registry import repository
 from retail_assets.features.training import base_table, entity_columns
 
 if TYPE_CHECKING:
-    from retail_assets.resources.feature_store import FeatureStore
+    from retail_assets.features.store import FeatureStore
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
     import feast
 
-    from retail_assets.resources.feature_store import FeatureStore
+    from retail_assets.features.connection import FeatureStoreConnection
 
 STATE = "feature_materialisations"
 STATE_SCHEMA = pa.schema(
@@ -62,7 +62,7 @@ class State:
     definitions: str
 
 
-def materialise(features: "FeatureStore") -> list[Materialised]:
+def materialise(features: "FeatureStoreConnection") -> list[Materialised]:
     """Materialises every view that is served online and records what was done in ops/feature_materialisations.
 
     Raises FeatureError when a gold table is missing. A run that dies repeats its work: state is written after rows.
@@ -81,7 +81,7 @@ def materialise(features: "FeatureStore") -> list[Materialised]:
 
 
 def servable_rows(
-    features: "FeatureStore", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", version: int
+    features: "FeatureStoreConnection", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", version: int
 ) -> tuple[str | None, datetime | None]:
     """The query of the newest row of each active key at a version of gold, and the newest instant that it knows.
 
@@ -105,7 +105,7 @@ def servable_rows(
 
 
 def _materialise_view(
-    features: "FeatureStore",
+    features: "FeatureStoreConnection",
     db: "duckdb.DuckDBPyConnection",
     view: "feast.FeatureView",
     state: State | None,
@@ -138,7 +138,7 @@ def _materialise_view(
 
 
 def _still_there(
-    features: "FeatureStore", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", wanted: str
+    features: "FeatureStoreConnection", db: "duckdb.DuckDBPyConnection", view: "feast.FeatureView", wanted: str
 ) -> bool:
     """Whether the online store holds the first keys of `view`: a file that was deleted or a server that was emptied
     makes the state void."""
@@ -156,7 +156,7 @@ def _by_day(rows: pa.Table) -> Iterator[pa.Table]:
         yield rows.filter(pc.equal(days, day))
 
 
-def _states(features: "FeatureStore", db: "duckdb.DuckDBPyConnection") -> dict[str, State]:
+def _states(features: "FeatureStoreConnection", db: "duckdb.DuckDBPyConnection") -> dict[str, State]:
     """The last state of each view in this online store."""
     if not features.lake.exists("ops", STATE):
         return {}
@@ -168,7 +168,7 @@ def _states(features: "FeatureStore", db: "duckdb.DuckDBPyConnection") -> dict[s
     return {view: State(version, definitions) for view, version, definitions in newest}
 
 
-def _record(features: "FeatureStore", done: Materialised, definitions: str) -> None:
+def _record(features: "FeatureStoreConnection", done: Materialised, definitions: str) -> None:
     row = {
         "view": done.view,
         "target": features.online_target,

@@ -13,7 +13,7 @@ from retail_assets.features.training import base_table, decided_after_hours
 if TYPE_CHECKING:
     import feast
 
-    from retail_assets.resources.feature_store import FeatureStore
+    from retail_assets.features.connection import FeatureStoreConnection
 
 Value = float | int | str | None
 
@@ -63,7 +63,7 @@ class OnlineRow:
 
 
 def online(
-    features: "FeatureStore", service_name: str, keys: Sequence[Mapping[str, str]], at: datetime | None = None
+    features: "FeatureStoreConnection", service_name: str, keys: Sequence[Mapping[str, str]], at: datetime | None = None
 ) -> list[OnlineRow]:
     """The features of `service_name` for `keys`, in their order, as they may be served at `at` (aware, default now).
 
@@ -85,7 +85,7 @@ def online(
 
 
 def read_online(
-    features: "FeatureStore", view: "feast.FeatureView", keys: Sequence[Mapping[str, str]]
+    features: "FeatureStoreConnection", view: "feast.FeatureView", keys: Sequence[Mapping[str, str]]
 ) -> list[tuple[datetime | None, dict[str, Value]]]:
     """What is stored for `keys` in one view, whatever its age: event timestamp (None: nothing) and values."""
     if not keys:
@@ -104,7 +104,7 @@ def read_online(
     ]
 
 
-def knowledge_time(features: "FeatureStore", service_name: str) -> datetime:
+def knowledge_time(features: "FeatureStoreConnection", service_name: str) -> datetime:
     """The newest instant at which a decision of `service_name` could be taken on what gold knows.
 
     Serving a home whose history has ended (a sample, an old import) at this instant instead of now keeps its clock.

@@ -14,7 +14,7 @@ from retail_assets.features.registry import gold_table, repository
 if TYPE_CHECKING:
     import feast
 
-    from retail_assets.resources.feature_store import FeatureStore
+    from retail_assets.features.store import FeatureStore
 
 EXAMPLES = 10
 

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.errors import FeatureError
 from retail_assets.resources import durable
+from retail_assets.resources.environments import PROJECT_ROOT
 
 if TYPE_CHECKING:
     import feast

@@ -13,11 +13,11 @@ from retail_assets.features.registry import gold_table, repository
 if TYPE_CHECKING:
     import feast
 
-    from retail_assets.resources.feature_store import FeatureStore
+    from retail_assets.features.connection import FeatureStoreConnection
 
 
 def training_set(
-    features: "FeatureStore",
+    features: "FeatureStoreConnection",
     service_name: str,
     start: date,
     end: date,
@@ -64,7 +64,7 @@ def require_rows(got: int, asked: int, service_name: str) -> None:
 
 
 def gold_versions(
-    features: "FeatureStore", service: "feast.FeatureService", version: int | Mapping[str, int] | None = None
+    features: "FeatureStoreConnection", service: "feast.FeatureService", version: int | Mapping[str, int] | None = None
 ) -> dict[str, int]:
     """The Delta version of each gold table behind `service`: the newest, unless `version` pins it.
 
@@ -84,7 +84,7 @@ def gold_versions(
 
 
 def entity_frame(
-    features: "FeatureStore",
+    features: "FeatureStoreConnection",
     service: "feast.FeatureService",
     start: date,
     end: date,

@@ -1,19 +1,20 @@
 """Assets of forecasting: the demand model, its proof, and the forecasts that the live model makes."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
 
-from retail_assets.environments import fanout
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.cold_start import RUNGS
+from retail_assets.forecasting.common import DAILY, GROUP, OWNERS, written_with
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.evaluation import ShortHistory, by_segment
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.next_training import plan
 from retail_assets.forecasting.report import plots, segment_table
-from retail_assets.forecasting.tier_refresh import refresh, refreshed_manifest
+from retail_assets.forecasting.tiers.next_training import plan
+from retail_assets.forecasting.tiers.refresh import refresh, refreshed_manifest
 from retail_assets.forecasting.training import (
     CODE_VERSION,
     FEATURE_TABLE,
@@ -26,14 +27,13 @@ from retail_assets.forecasting.training import (
     run_training_on,
 )
 from retail_assets.forecasting.views_config import ViewsConfig
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.releases.assignment import Assignment
+from retail_assets.releases.untrained import untrained
+from retail_assets.resources.dagster.unchanged import unchanged
+from retail_assets.resources.environments import fanout
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assignment import Assignment
-from retail_assets.unchanged import unchanged, untrained
 
-GROUP = "forecasting"
-OWNERS = ["team:forecasting"]
 PROOF = "forecast_backtest"
 HEADLINES = (
     "wape",
@@ -47,7 +47,6 @@ HEADLINES = (
     "coverage_90_closed",
     "rows",
 )
-DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
 
 
 @dg.asset(
@@ -187,11 +186,6 @@ def forecasts(
             "made_at": datetime.now(UTC).isoformat(),
         }
     )
-
-
-def written_with(lake: Lake, layer: str, name: str) -> dict[str, str]:
-    """The metadata of the newest commit of a table; empty when there is no table."""
-    return lake.open(layer, name).history(1)[0] if lake.exists(layer, name) else {}
 
 
 ASSETS = [demand_model, backtest_report, forecasts]

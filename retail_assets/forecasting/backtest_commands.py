@@ -6,10 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retail_assets.pricing.backtest_commands import backtests, names_of
-from retail_assets.terminal import Json, console, errors, print_json
-
-__all__ = ["backtests"]
+from retail_assets.core.terminal import Json, console, errors, names_of, print_json
 
 
 class Freq(StrEnum):
@@ -53,7 +50,6 @@ class Loss(StrEnum):
     percentage = "percentage"
 
 
-@backtests.command(name="forecasting")
 def backtest_forecasting(
     sales: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per series and period.")],
     series: Annotated[str, typer.Option(help="Columns that together name a series, e.g. item_id,store_id.")],

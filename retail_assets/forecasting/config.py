@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "forecasting.yaml"
 

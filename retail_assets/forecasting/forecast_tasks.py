@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.forecasting.baseline import COLUMNS as BASELINE
-from retail_assets.forecasting.baseline import Baseline
+from retail_assets.forecasting.baseline.baseline import COLUMNS as BASELINE
+from retail_assets.forecasting.baseline.baseline import Baseline
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.frames import TABLES, Gold, crossed
 from retail_assets.forecasting.model import DemandForecaster

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.forecasting.baseline import Baseline
-from retail_assets.forecasting.baseline_days import read_days
+from retail_assets.forecasting.baseline.baseline import Baseline
+from retail_assets.forecasting.baseline.baseline_days import read_days
+from retail_assets.forecasting.baseline.structure import expected_beyond
 from retail_assets.forecasting.config import SeriesConfig
 from retail_assets.forecasting.context import CALENDAR, CALENDAR_COLUMNS, PROMOTIONS
-from retail_assets.forecasting.structure import expected_beyond
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from retail_assets.core.intervals import QuantileTable
 from retail_assets.forecasting import tree_text
-from retail_assets.forecasting.baseline import COLUMNS as BASELINE
+from retail_assets.forecasting.baseline.baseline import COLUMNS as BASELINE
 from retail_assets.forecasting.config import ForecastingConfig, IntervalConfig, quantile_name
 from retail_assets.forecasting.context import CALENDAR_COLUMNS, ForecastContext
 from retail_assets.forecasting.encoding import (

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.forecasting.context import ForecastContext, Product, Store
-from retail_assets.forecasting.contributions import contributions
 from retail_assets.forecasting.encoding import WEEKDAY_MEANS, Floats, ForecasterSpec, ForecastModelError
 from retail_assets.forecasting.evaluation import PROOF_PREFIX
+from retail_assets.forecasting.explain.contributions import contributions
 from retail_assets.forecasting.forecast_tasks import model_of
 from retail_assets.forecasting.model import DemandForecaster, _lightgbm, request_frame
 from retail_assets.forecasting.soundness import refuse_answers

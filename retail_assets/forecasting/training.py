@@ -9,17 +9,17 @@ import pandas as pd
 import pyarrow as pa
 
 from retail_assets.core.manifest import Manifest, installed
-from retail_assets.forecasting.baseline import COLUMNS as BASELINE
+from retail_assets.forecasting.baseline.baseline import COLUMNS as BASELINE
 from retail_assets.forecasting.cold_start import OWN, with_rungs
 from retail_assets.forecasting.config import ForecastingConfig, quantile_name
 from retail_assets.forecasting.evaluation import Fit, Training, origin_days, train
 from retail_assets.forecasting.forecast_tasks import forecast_part, forecast_stores, store_tasks
 from retail_assets.forecasting.frames import KEYS, PRICES, TABLES, Gold
 from retail_assets.forecasting.model import DemandForecaster
+from retail_assets.releases.assignment import Assignment
 from retail_assets.resources.fanout import HERE, Fanout
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.assignment import Assignment
 
 PRODUCT = "forecasting"
 SERVICE = "demand_forecast"

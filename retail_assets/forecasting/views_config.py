@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.forecasting.config import ForecastingConfigError
+from retail_assets.resources.environments import PROJECT_ROOT
 
 VIEWS_FILE = PROJECT_ROOT / "configs" / "forecast_views.yaml"
 

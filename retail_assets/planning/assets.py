@@ -3,9 +3,10 @@
 import dagster as dg
 import pyarrow as pa
 
+from retail_assets.features.store import FeatureStore
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.next_training import champion
-from retail_assets.forecasting.tier_refresh import is_provable, past_until, proof_model
+from retail_assets.forecasting.tiers.next_training import champion
+from retail_assets.forecasting.tiers.refresh import is_provable, past_until, proof_model
 from retail_assets.forecasting.training import FEATURE_TABLE, feature_span
 from retail_assets.planning import level_origins, level_tables
 from retail_assets.planning.common import CODE_VERSION, DAILY, GROUP, NO_FORECASTS, OWNERS, is_made_of, made_of
@@ -13,11 +14,10 @@ from retail_assets.planning.order_assets import ASSETS as ORDER_ASSETS
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import level_table
 from retail_assets.planning.weekly_assets import ASSETS as WEEKLY_ASSETS
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.dagster.run_order import LATER
+from retail_assets.resources.dagster.unchanged import unchanged
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.run_order import LATER
-from retail_assets.unchanged import unchanged
 
 LEVELS_REPORT = "forecast_levels"
 

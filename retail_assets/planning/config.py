@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.planning.weekly import WeeklySettings
+from retail_assets.resources.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "planning.yaml"
 

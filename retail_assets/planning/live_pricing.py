@@ -1,11 +1,11 @@
 """The pricing model that answers in a store."""
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Environment
-from retail_assets.pricing.model import PRODUCT, PriceModel
+from retail_assets.pricing.response.model import PRODUCT, PriceModel
+from retail_assets.releases.assignment import Assignment
+from retail_assets.releases.refused import explained
+from retail_assets.resources.environments import Environment
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assignment import Assignment
-from retail_assets.serving.refused import explained
 
 
 def live_price_model(environment: Environment, store_id: str) -> PriceModel:

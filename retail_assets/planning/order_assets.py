@@ -10,9 +10,9 @@ from retail_assets.planning.ordering import CONFIG_FILE, OrderingConfig
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import markdown
 from retail_assets.planning.sum_quantiles import covered
+from retail_assets.resources.dagster.run_order import LATER
+from retail_assets.resources.dagster.unchanged import unchanged
 from retail_assets.resources.lake import Lake
-from retail_assets.run_order import LATER
-from retail_assets.unchanged import unchanged
 
 LARGEST = 10
 SHOWN = {

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 import pandas as pd
 from pydantic import Field
 
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.planning.config import Count, Frozen, Share
+from retail_assets.resources.environments import PROJECT_ROOT
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "ordering.yaml"
 TERMS = ("service_level", "lead_days", "review_days", "case_pack")

@@ -5,8 +5,8 @@ from datetime import date
 import pandas as pd
 
 from retail_assets.core.errors import RetailError
+from retail_assets.releases.refused import explained
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.refused import explained
 
 FORECASTS = "forecasts"
 

@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from retail_assets.core.terminal import print_table
 from retail_assets.forecasting.cold_start import OWN
 from retail_assets.planning.read import quantile_columns
 from retail_assets.resources.lake import Lake
-from retail_assets.terminal import print_table
 
 
 def product_name(lake: Lake, sku: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from retail_assets.core.intervals import QuantileTable
 from retail_assets.planning.ordering import CalibrationConfig, OrderingConfig
-from retail_assets.pricing.response import uncensored
+from retail_assets.pricing.response.response import uncensored
 
 SERIES = ["store_id", "sku"]
 

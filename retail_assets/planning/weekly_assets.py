@@ -11,9 +11,9 @@ from retail_assets.planning.level_tables import forecasts_with_dimensions
 from retail_assets.planning.read import chosen_origin
 from retail_assets.planning.report import markdown
 from retail_assets.planning.weekly_promotions import promotion_factors
+from retail_assets.resources.dagster.run_order import LATER
+from retail_assets.resources.dagster.unchanged import unchanged
 from retail_assets.resources.lake import Lake
-from retail_assets.run_order import LATER
-from retail_assets.unchanged import unchanged
 
 SHORT = "history is too short to prove weeks ahead"
 SHOWN = {

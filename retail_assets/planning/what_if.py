@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from retail_assets.core.errors import RetailError
 from retail_assets.planning.read import quantile_columns, require_known, series_forecast
-from retail_assets.pricing.model import SOURCES, PriceModel
-from retail_assets.pricing.response import uncensored
+from retail_assets.pricing.response.model import SOURCES, PriceModel
+from retail_assets.pricing.response.response import uncensored
 from retail_assets.resources.lake import Lake
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from retail_assets.core.figures import new_figure
+from retail_assets.core.terminal import marked, print_table
 from retail_assets.planning.what_if import Answer, WhatIfError
-from retail_assets.terminal import marked, print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,26 +7,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.core.markdown import shown
-from retail_assets.lineage.example import example_trace
-from retail_assets.lineage.records import made_from, record_policy, record_warehouse_code
 from retail_assets.pricing import report
-from retail_assets.pricing.batches import decide_shares
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Provenance
-from retail_assets.pricing.frames import ResponseDataError
-from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
-from retail_assets.pricing.log import append_batch, batch_state, is_decided, stands
-from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.publication_assets import ASSETS as PUBLICATION_ASSETS
-from retail_assets.pricing.publication_assets import DECISION_CODE
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.training import CODE_VERSION, current_version, elasticity_spread, newest_day, save, train
-from retail_assets.pricing.training import gold_versions as training_versions
+from retail_assets.pricing.decide.batches import decide_shares
+from retail_assets.pricing.decide.decisions import Provenance
+from retail_assets.pricing.decide.gold_inputs import BatchInputs, gold_versions, read_inputs
+from retail_assets.pricing.decide.kept_policies import record_policy
+from retail_assets.pricing.decide.log import append_batch, batch_state, is_decided, stands
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.assets import ASSETS as PUBLICATION_ASSETS
+from retail_assets.pricing.publish.assets import DECISION_CODE
+from retail_assets.pricing.response.model import PRODUCT, PriceModel
+from retail_assets.pricing.response.training import (
+    CODE_VERSION,
+    current_version,
+    elasticity_spread,
+    newest_day,
+    save,
+    train,
+)
+from retail_assets.pricing.response.training import gold_versions as training_versions
+from retail_assets.pricing.response.training_frames import ResponseDataError
+from retail_assets.pricing.trace.example import example_trace
+from retail_assets.provenance.records import made_from, record_warehouse_code
+from retail_assets.releases.assignment import Assignment, share_table
+from retail_assets.releases.untrained import untrained
+from retail_assets.resources.dagster.unchanged import unchanged
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.resources.source_control import git_commit
-from retail_assets.serving.assignment import Assignment, share_table
-from retail_assets.unchanged import unchanged, untrained
 
 GROUP = "pricing"
 OWNERS = ["team:pricing"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.gold_inputs import BatchInputs, gold_versions, read_inputs
-from retail_assets.pricing.model import PRODUCT, PriceModel
-from retail_assets.pricing.publication_checks import CHECKS as PUBLICATION_CHECKS
-from retail_assets.pricing.trail import rules_of
-from retail_assets.pricing.training import newest_day
+from retail_assets.pricing.decide.decision_trace import rules_of
+from retail_assets.pricing.decide.gold_inputs import BatchInputs, gold_versions, read_inputs
+from retail_assets.pricing.publish.checks import CHECKS as PUBLICATION_CHECKS
+from retail_assets.pricing.response.model import PRODUCT, PriceModel
+from retail_assets.pricing.response.training import newest_day
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import current
+from retail_assets.core.terminal import By, Json, say, who
+from retail_assets.resources.environments import current
 from retail_assets.resources.lake import Lake
-from retail_assets.terminal import By, Json, say, who
 
 SHOWN = 20
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with who did it.")]
@@ -40,9 +40,9 @@ def show(
     """Show the published price: `retail prices --store S --sku K`; without both, a summary and the first prices."""
     if context.invoked_subcommand is not None:
         return
-    from retail_assets.pricing.publication import published_prices
-    from retail_assets.pricing.shown import lines_of, nothing_published
-    from retail_assets.pricing.waiting import proposals_of
+    from retail_assets.pricing.publish.publication import published_prices
+    from retail_assets.pricing.publish.shown import lines_of, nothing_published
+    from retail_assets.pricing.publish.waiting import proposals_of
 
     lake = current().lake
     _require_known(lake, store, sku)
@@ -59,7 +59,7 @@ def pending(
     as_json: Json = False,
 ) -> None:
     """List the batches that wait for a person, and what they would do: pending, stopped, or withheld by the breaker."""
-    from retail_assets.pricing.waiting import batches, told
+    from retail_assets.pricing.publish.waiting import batches, told
 
     waiting = batches(current().lake, every)
     lines = [line for batch in waiting for line in told(batch)]
@@ -99,9 +99,9 @@ def correct(
     """Replace one price by the one a person gives; the rules are checked. `retail prices reject` takes it back."""
     from retail_assets.core.money import format_minor
     from retail_assets.pricing.config import load_config
-    from retail_assets.pricing.correction import correct as make
-    from retail_assets.pricing.explain import reasons
-    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.decide.explain import reasons
+    from retail_assets.pricing.publish.correction import correct as make
+    from retail_assets.pricing.publish.price_files import write_price_files
     from retail_assets.resources.model_store import ModelStore
 
     environment = current()
@@ -155,7 +155,7 @@ def resume(
 @prices.command()
 def stopped(as_json: Json = False) -> None:
     """List what is stopped now, by whom and why."""
-    from retail_assets.pricing.switch import stopped as read_stopped
+    from retail_assets.pricing.publish.switch import stopped as read_stopped
 
     rows = read_stopped(current().lake).turns
     lines = [f"{row.place}: stopped by {row.by} at {row.at:%Y-%m-%d %H:%M} UTC: {row.reason}" for row in rows]
@@ -165,7 +165,7 @@ def stopped(as_json: Json = False) -> None:
 @prices.command()
 def files(store: Store = None, as_json: Json = False) -> None:
     """Write the price files that are missing, old or damaged, and list every file with its checksum."""
-    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.publish.price_files import write_price_files
 
     environment = current()
     _require_known(environment.lake, store, None)
@@ -178,7 +178,7 @@ def files(store: Store = None, as_json: Json = False) -> None:
 def integrity(as_json: Json = False) -> None:
     """Show how many prices at the tills are wrong, per store, the worst first."""
     from retail_assets.pricing.config import load_config
-    from retail_assets.pricing.integrity import REPORT, wrong_share
+    from retail_assets.pricing.publish.integrity import REPORT, wrong_share
 
     lake, config = current().lake, load_config().publication.integrity
     if not lake.exists("reports", REPORT):
@@ -207,8 +207,8 @@ def _answer(
     reason: str,
     as_json: bool,
 ) -> None:
-    from retail_assets.pricing.approval import settle
-    from retail_assets.pricing.price_files import write_price_files
+    from retail_assets.pricing.publish.approval import settle
+    from retail_assets.pricing.publish.price_files import write_price_files
 
     environment = current()
     made = settle(environment.lake, action, batch, store, by=who(by), reason=reason)
@@ -228,7 +228,7 @@ def _turn(
     reason: str,
     as_json: bool,
 ) -> None:
-    from retail_assets.pricing.switch import Scope, turn
+    from retail_assets.pricing.publish.switch import Scope, turn
 
     given: list[tuple[Scope, str]] = [("store", store)] if store else []
     given += [("category", category)] if category else []

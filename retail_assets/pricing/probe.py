@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.decisions import Decision, decide_one
-from retail_assets.pricing.inputs import DecisionInputs
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.soundness import refuse_measures, require
+from retail_assets.pricing.decide.decisions import Decision, decide_one
+from retail_assets.pricing.decide.inputs import DecisionInputs
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.pricing.response.soundness import refuse_measures, require
 
 ASKED_SKUS, NAMED = 50, 5
 PREVIOUS, DEMANDS = 999, (0.0, 2.0, 900.0)  # pence, units a day

@@ -12,9 +12,9 @@ import pyarrow as pa
 from retail_assets.core import markdown
 from retail_assets.core.errors import RetailError
 from retail_assets.core.figures import new_figure
-from retail_assets.pricing.evaluation import BASELINES, VARIANTS
-from retail_assets.pricing.explain import explain
-from retail_assets.pricing.model import MEASURES, PRODUCT, PriceModel
+from retail_assets.pricing.decide.explain import explain
+from retail_assets.pricing.response.evaluation import BASELINES, VARIANTS
+from retail_assets.pricing.response.model import MEASURES, PRODUCT, PriceModel
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:

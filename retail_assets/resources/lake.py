@@ -6,7 +6,7 @@ A plain class, so that services and the command line open tables without importi
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -250,10 +250,10 @@ class Lake(BaseModel):
         url = f"{self.url}/{layer}/{name}".replace("'", "''")
         return f"delta_scan('{url}', version => {version})" if version is not None else f"delta_scan('{url}')"
 
-    def query(self, sql: str) -> pa.Table:
-        """Runs one statement on a connection of its own and returns an Arrow table."""
+    def query(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """Runs one statement, with `values` for its `$names`, on a connection of its own; returns an Arrow table."""
         with self.connect() as connection:
-            return connection.execute(sql).to_arrow_table()
+            return connection.execute(sql, values).to_arrow_table()
 
 
 def _torn(commit: Path) -> str | None:

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from retail_assets.core.manifest import installed
+from retail_assets.core.registry import product as registered
 from retail_assets.resources import durable
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
 from retail_assets.resources.proof_process import READY
@@ -33,8 +34,6 @@ from retail_assets.resources.proof_process import READY
 logger = logging.getLogger(__name__)
 
 FOLDER = "proofs"
-PROBE = "retail_assets.{product}.probe"
-"""The module that knows the questions to versions of a product: `examine(folder)` and `question(folder)`."""
 CODE = "1"
 """Raised when what a version has to prove becomes another: verdicts of before are asked for anew."""
 LIBRARIES = ("lightgbm", "numpy", "pandas", "pyarrow")
@@ -47,6 +46,11 @@ DOUBTED_FOR = timedelta(hours=1)
 TAIL = 4000
 
 Outcome = Literal["sound", "unsound", "crashed", "too slow", "too large"]
+
+
+def probe_of(product: str) -> str:
+    """The module that knows the questions to versions of a product: `examine(folder)` and `question(folder)`."""
+    return registered(product).probe
 
 
 class UnfitModel(ModelStoreError):
@@ -205,7 +209,7 @@ def _prove(store: ModelStore, product: str, version: str, folder: Path, stopped:
     size_mb = sum((folder / name).stat().st_size for name in store.manifest(product, version).files) / 1e6
     cpu_s, memory_mb = CPU_S + CPU_S_PER_MB * size_mb, MEMORY_MB + MEMORY_PER_MB * size_mb
     command = [sys.executable, "-m", "retail_assets.resources.proof_process",
-               PROBE.format(product=product), str(folder), f"{cpu_s:.0f}", f"{memory_mb:.0f}"]  # fmt: skip
+               probe_of(product), str(folder), f"{cpu_s:.0f}", f"{memory_mb:.0f}"]  # fmt: skip
     own = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         process = subprocess.Popen(command, env=os.environ | own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -5,7 +5,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 UNKNOWN = "unknown"
 CODE = ("retail_assets", "configs", "dbt_project", "feature_repo", "bento")

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retail_assets.environments import PROJECT_ROOT, Home
 from retail_assets.resources.duck import EXTENSIONS
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from retail_assets.sample.arrays import Bools, Floats, Ints, Stream, rng_for, within
-from retail_assets.sample.returns import Returns
+from retail_assets.sample.returned import Returns
 from retail_assets.sample.shops import CLOSES, OPENS, WEB_CLOSES, WEB_OPENS
 from retail_assets.sample.world import World
 

@@ -18,7 +18,8 @@ from retail_assets.sample.outbox import Delivery, Outbox
 from retail_assets.sample.payments import Payments, take_payments
 from retail_assets.sample.prices import PriceList, Rates, Rivals
 from retail_assets.sample.promotions import PLANNED_AHEAD, PromotionPlanner
-from retail_assets.sample.returns import ReturnDesk, Returns
+from retail_assets.sample.returned import Returns
+from retail_assets.sample.returns import ReturnDesk
 from retail_assets.sample.sessions import browse
 from retail_assets.sample.shops import delivered_after
 from retail_assets.sample.stock import Stock, StockDay

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.private import private_folder
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.sample.config import CONFIG_FILE, SampleError, Scale, scale_named
 from retail_assets.sample.day import Simulation
 from retail_assets.sample.faults import Fault

@@ -15,7 +15,7 @@ from retail_assets.sample.faults import Fault
 from retail_assets.sample.fraud import DISPUTE, KINDS
 from retail_assets.sample.outbox import Delivered
 from retail_assets.sample.payments import Payments
-from retail_assets.sample.returns import Returns
+from retail_assets.sample.returned import Returns
 from retail_assets.sample.stock import StockDay
 from retail_assets.sample.text import pick, strings
 from retail_assets.sample.world import World

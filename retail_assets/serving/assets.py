@@ -1,88 +1,9 @@
-"""Assets of serving: the releases that the gates let through, product by product."""
-
-from collections.abc import Sequence
+"""The asset of the Bentos."""
 
 import dagster as dg
-import pyarrow as pa
 
-from retail_assets.core.manifest import sha256
-from retail_assets.core.markdown import Markdown, passed_word, table
-from retail_assets.environments import Home
-from retail_assets.resources.lake import Lake
-from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.live_quality import REPORT, by_arm, days_to_judge, judge, quality_table
-from retail_assets.serving.policy import ReleaseDecision
-from retail_assets.serving.release_rows import Release, live_rows, trial_rows
-from retail_assets.serving.releases import ReleaseConfig, decide_newest, release_if_passed
-from retail_assets.unchanged import unchanged
-
-PRODUCTS = ("forecasting", "pricing")
-BY = "retail refresh"
-NEWEST_ROWS = 50
-
-
-def _release_asset(product: str, after: Sequence[Sequence[str]]) -> dg.AssetsDefinition:
-    """A step of its own per product: where one cannot be released, the others still are."""
-
-    @dg.asset(
-        key=["serving", f"{product}_release"],
-        deps=[list(key) for key in after],
-        group_name="serving",
-        owners=["team:data-platform"],
-        kinds={"deltalake", "bentoml"},
-        code_version="1",
-        description=f"A row of ops/releases where the newest version of {product} passed its gates: it goes live on "
-        "the cloud.",
-    )
-    def release(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]
-    ) -> dg.MaterializeResult:
-        decisions = newest_decisions(lake, model_store, context.run.run_id, [product])
-        return dg.MaterializeResult(metadata={"status": " ".join(d.outcome for d in decisions) or "no version yet",
-                                              **_compared(decisions)})  # fmt: skip
-
-    return release
-
-
-RELEASED = [
-    _release_asset("forecasting", [["forecasting", "demand_model"], ["forecasting", "backtest_report"]]),
-    _release_asset("pricing", [["pricing", "demand_response_model"]]),
-]
-
-
-@dg.asset(
-    key=["serving", "releases"],
-    deps=RELEASED,
-    group_name="serving",
-    owners=["team:data-platform"],
-    kinds={"deltalake", "bentoml"},
-    code_version="2",
-    description="ops/releases, one row per release: what is live of every product, and what its newest version was "
-    "held against.",
-)
-def releases(lake: dg.ResourceParam[Lake], model_store: dg.ResourceParam[ModelStore]) -> dg.MaterializeResult:
-    """Shows the ledger and every comparison; the steps of the products have released what passed."""
-    config, ledger = ReleaseConfig.load(), Ledger(lake)
-    log = ledger.log()
-    decisions = [
-        decide_newest(product, version, model_store, ledger, config.gates(product))
-        for product, version in _newest(model_store, PRODUCTS)
-    ]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(log),
-            "live": dg.MetadataValue.md(release_table([*live_rows(log), *trial_rows(log)])),
-            "newest": dg.MetadataValue.md(release_table(log[: -1 - NEWEST_ROWS : -1])),
-            "delta_version": ledger.version() if ledger.version() is not None else "no release yet",
-            **_compared(decisions),
-        }
-    )
-
-
-def _compared(decisions: list[ReleaseDecision]) -> dict[str, dg.MetadataValue]:
-    tables = {"decisions": decision_table(decisions), "comparisons": comparison_table(decisions)}
-    return {name: dg.MetadataValue.md(table) for name, table in tables.items()}
+from retail_assets.core.markdown import table
+from retail_assets.resources.environments import Home
 
 
 @dg.asset(
@@ -96,7 +17,7 @@ def _compared(decisions: list[ReleaseDecision]) -> dict[str, dg.MetadataValue]:
 )
 def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
     """Builds what has changed."""
-    from retail_assets.serving.bentos import build_all
+    from retail_assets.serving.processes.bentos import build_all
 
     built = build_all(home.models)
     rows = ((product, tag, "yes" if new else "no") for product, (tag, _, new) in built.items())
@@ -104,95 +25,4 @@ def bentos(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"bentos": made, "dagster/row_count": len(built)})
 
 
-@dg.asset(
-    key=["serving", "live_quality"],
-    deps=[["gold", "fct_sales_daily"], ["forecasting", "forecasts"], ["pricing", "price_decisions"]],
-    group_name="serving",
-    owners=["team:data-platform"],
-    kinds={"deltalake", "duckdb"},
-    code_version="1",
-    description="reports/live_quality: one row per product, source, version, arm, store and outcome day: what was "
-    "answered for the day against what was sold on it.",
-)
-def live_quality(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """Joins answers with outcomes for the days whose sales are new."""
-    days = days_to_judge(lake)
-    if not days:
-        return dg.MaterializeResult(metadata={"status": "no sales yet"})
-    rows = judge(lake, days)
-    seen = {"sales": str(lake.version("gold", "fct_sales_daily")), "rows": str(hash_of(rows))}
-    if lake.exists("reports", REPORT):
-        before = lake.open("reports", REPORT).history(1)[0]
-        if all(before.get(name) == value for name, value in seen.items()):
-            return unchanged(days=len(days))
-    version = lake.overwrite_days("reports", REPORT, rows, days, metadata=seen)
-    return dg.MaterializeResult(
-        metadata={
-            "status": "judged",
-            "days": len(days),
-            "dagster/row_count": rows.num_rows,
-            "delta_version": version,
-            "by_arm": dg.MetadataValue.md(quality_table(by_arm(lake))),
-        }
-    )
-
-
-def hash_of(rows: pa.Table) -> str:
-    """A short name for the content of a table."""
-    return sha256(repr(rows.to_pydict()).encode())[:12]
-
-
-def newest_decisions(
-    lake: Lake, model_store: ModelStore, run_id: str | None = None, products: Sequence[str] = PRODUCTS
-) -> list[ReleaseDecision]:
-    """Decides on, and where it passed releases, the newest version of each of `products` that has one."""
-    config, ledger = ReleaseConfig.load(), Ledger(lake)
-    ledger.journal.add(ledger.whole_log())  # a ledger from before it had a copy gets one
-    return [
-        release_if_passed(product, version, model_store, ledger, config.gates(product), by=BY, run_id=run_id)
-        for product, version in _newest(model_store, products)
-    ]
-
-
-def _newest(model_store: ModelStore, products: Sequence[str]) -> list[tuple[str, str]]:
-    stored = [(product, model_store.versions(product)) for product in products]
-    return [(product, versions[-1]) for product, versions in stored if versions]
-
-
-def release_table(rows: Sequence[Release]) -> str:
-    """A markdown table of rows of the ledger, with a link to the run that made each, where one did."""
-    head = ("at (UTC)", "product", "target", "action", "version", "share", "before", "by", "reason", "run")
-    lines = (
-        (f"{r.at:%Y-%m-%d %H:%M:%S}", r.product, r.target, r.shown_action, r.version, f"{r.share * 100:.6g}%",
-         r.previous or "-", r.by, r.reason, Markdown(f"[{r.run_id[:8]}](/runs/{r.run_id})") if r.run_id else "-")
-        for r in rows
-    )  # fmt: skip
-    return table(head, lines)
-
-
-def decision_table(decisions: list[ReleaseDecision]) -> str:
-    """A markdown table: what became of each candidate and why."""
-    rows = ((d.product, d.version, d.live or "nothing", d.outcome, "; ".join(d.reasons) or "passed") for d in decisions)
-    return table(("product", "candidate", "live before", "outcome", "why"), rows)
-
-
-def comparison_table(decisions: list[ReleaseDecision]) -> str:
-    """A markdown table of every number that was compared."""
-    rows = (
-        (
-            d.product,
-            c.metric,
-            c.side,
-            c.value,
-            c.limit,
-            "" if c.bound is None else f"{c.bound:.4g}",
-            passed_word(c.passed),
-        )
-        for d in decisions
-        if d.report
-        for c in d.report.comparisons
-    )
-    return table(("product", "metric", "against", "value", "limit", "bound at its confidence", "passed"), rows)
-
-
-ASSETS = [*RELEASED, releases, live_quality, bentos]
+ASSETS = [bentos]

@@ -2,7 +2,7 @@
 
 from retail_assets.core.errors import RetailError
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.versions import Versions
+from retail_assets.resources.table_versions import Versions
 
 
 class UnknownKey(RetailError):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
-from retail_assets.environments import Environment
-from retail_assets.serving.versions import Versions
+from retail_assets.resources.environments import Environment
+from retail_assets.resources.table_versions import Versions
 
 DATA_CLOCK = ("local", "test")
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retail_assets.core.settings import read_model
-from retail_assets.environments import PROJECT_ROOT, allowed_hosts
-from retail_assets.serving.hosts import Hosts
-from retail_assets.serving.wire_limits import Manners, WireLimits
+from retail_assets.resources.environments import PROJECT_ROOT, allowed_hosts
+from retail_assets.serving.connections.hosts import Hosts
+from retail_assets.serving.connections.wire_limits import Manners, WireLimits
 
 CONFIG_FILE = PROJECT_ROOT / "configs" / "serving.yaml"
 

@@ -21,13 +21,13 @@ from deltalake.exceptions import DeltaError
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
+from retail_assets.releases.last_good import earlier
+from retail_assets.releases.ledger import Ledger, LedgerError
+from retail_assets.releases.refused import explained
+from retail_assets.releases.rows import CLOUD, Release
+from retail_assets.releases.targets import Targets
+from retail_assets.releases.traffic_split import Routes, routes
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.arms import Routes, routes
-from retail_assets.serving.last_good import earlier
-from retail_assets.serving.ledger import Ledger, LedgerError
-from retail_assets.serving.refused import explained
-from retail_assets.serving.release_rows import CLOUD, Release
-from retail_assets.serving.targets import Targets
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from opentelemetry.trace import get_current_span
 
-from retail_assets.serving.log_rate import Sparing
+from retail_assets.serving.connections.log_rate import Sparing
 
 EXTRA = ("route", "status", "seconds", "decision_id", "model_version", "fallback", "left_out")
 

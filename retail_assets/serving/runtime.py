@@ -12,24 +12,25 @@ from typing import Any, Generic, TypeVar
 import duckdb
 from deltalake.exceptions import DeltaError
 
+from retail_assets.core.background import Beside, Every
 from retail_assets.core.errors import RetailError
 from retail_assets.core.manifest import Manifest
-from retail_assets.environments import Environment, workers
+from retail_assets.core.products import load as load_code
+from retail_assets.decisions.log import DecisionLog
+from retail_assets.decisions.spool import Append
+from retail_assets.releases.canary_watch import WATCH_EVERY_S, CanaryWatch
+from retail_assets.releases.gates import ReleaseConfig
+from retail_assets.releases.ledger import Ledger
+from retail_assets.releases.rows import CLOUD
+from retail_assets.releases.targets import STORE, Targets
+from retail_assets.resources.environments import Environment, workers
 from retail_assets.resources.model_proof import proven
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.background import Beside, Every
-from retail_assets.serving.canary_watch import WATCH_EVERY_S, CanaryWatch
 from retail_assets.serving.catalogue import Catalogue
 from retail_assets.serving.counts import Siblings
-from retail_assets.serving.decision_log import DecisionLog
-from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live import POLL_EVERY_S, LiveModel
-from retail_assets.serving.release_rows import CLOUD
-from retail_assets.serving.releases import ReleaseConfig
+from retail_assets.serving.processes.tether import StartedBy
 from retail_assets.serving.service_metrics import ServiceMetrics
-from retail_assets.serving.store_link import decision_sender
-from retail_assets.serving.targets import STORE, Targets
-from retail_assets.serving.tether import StartedBy
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
@@ -38,6 +39,7 @@ REFRESH_EVERY_S = 5.0
 LAKE_ERRORS = (DeltaError, duckdb.Error, OSError, RetailError)
 UNREACHED_AFTER_S = 4 * REFRESH_EVERY_S
 TARGET_VARIABLE = "RETAIL_TARGET"
+STORE_LINE = "retail_assets.stores.link:decision_sender"  # named and not imported: stores stand above services
 
 
 class GoldGone(RetailError):
@@ -81,7 +83,7 @@ class Runtime(Generic[Model]):
             lake,
             product,
             home.root / "spool" / "decisions",
-            send=decision_sender(environment, target),
+            send=self._sender(environment, target),
             require_lake=self._require_gold,
         )
         siblings = Siblings(home.root / "spool" / "counts", product) if workers() > 1 else None
@@ -101,6 +103,14 @@ class Runtime(Generic[Model]):
         self._started_by = StartedBy()
         self._following = Every(POLL_EVERY_S, self._follow, f"follow-{product}")
         self._refreshing = Every(REFRESH_EVERY_S, self._refresh, f"refresh-{product}")
+
+    @staticmethod
+    def _sender(environment: Environment, target: str) -> Append | None:
+        """Where the decisions of a store go; None everywhere else: they go into the lake."""
+        if environment.centre is None:
+            return None
+        sender: Append = load_code(STORE_LINE)(environment, target)
+        return sender
 
     def start(self) -> None:
         """Reads what is known and loads what is live now, then follows both."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import bentoml
 from fastapi import FastAPI
 
-from retail_assets.environments import Environment, current
+from retail_assets.resources.environments import Environment, current
+from retail_assets.serving.processes.tether import StartedBy
 from retail_assets.serving.service_app import attach, detach, refuse_exposed
-from retail_assets.serving.tether import StartedBy
 
 
 class Served:

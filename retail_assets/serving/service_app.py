@@ -13,20 +13,21 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import current, keys_file, workers
+from retail_assets.decisions.rows import DecisionLogError
 from retail_assets.resources import duck
-from retail_assets.serving import intake, logs
-from retail_assets.serving.bentos import REQUIREMENTS
+from retail_assets.resources.environments import current, keys_file, workers
+from retail_assets.serving import logs
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.decision_rows import DecisionLogError
-from retail_assets.serving.exposure import listening_hosts, require_keys, stated_host
-from retail_assets.serving.front import LATE, Guard
-from retail_assets.serving.json_body import StrictRoute
-from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.connections.json_body import StrictRoute
+from retail_assets.serving.gateway import intake
+from retail_assets.serving.gateway.bind_guard import listening_hosts, require_keys, stated_host
+from retail_assets.serving.gateway.gateway import LATE, Guard
+from retail_assets.serving.gateway.keys import KeyRing
+from retail_assets.serving.gateway.routes import Direct, needs
 from retail_assets.serving.live import NothingLive
-from retail_assets.serving.places import Direct, needs
-from retail_assets.serving.products import product
+from retail_assets.serving.processes.bentos import REQUIREMENTS
+from retail_assets.serving.processes.products import product
 from retail_assets.serving.runtime import Runtime
 from retail_assets.serving.tracing import Spans
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from retail_assets.core.markdown import Markdown, bullets, code, shown, table
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import load_contracts
 from retail_assets.sources.contract import Contract

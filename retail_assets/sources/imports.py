@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.settings import parse_yaml
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.state import MOVES
 from retail_assets.sources.tables import INSTANT, append_rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.batches import BatchLoader
 from retail_assets.sources.binding import check_mapping

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.chosen import Judged, MappingNeeded, judges
 from retail_assets.sources.closed import closed_lake

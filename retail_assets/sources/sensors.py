@@ -6,8 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from retail_assets.environments import Home
-from retail_assets.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.dagster.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.environments import Home
 
 
 def listing_hash(landing: Path) -> str | None:

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
-from retail_assets.environments import Home
+from retail_assets.resources.dagster.unchanged import standing_checks
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import dbt_variables, release_file, target_path, variables_set
 from retail_assets.sources.held_days import TABLE, TOLD_BY, held_days, write_held_days
-from retail_assets.unchanged import standing_checks
 from retail_assets.warehouse import seen
 from retail_assets.warehouse.build import building, dbt_arguments
 from retail_assets.warehouse.dbt_events import finished_events

@@ -10,7 +10,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.private import private_folder
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import DBT, PROJECT_DIR, child_environment, dbt_variables, target_path
 from retail_assets.sources.config import load_contracts

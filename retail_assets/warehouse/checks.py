@@ -6,7 +6,7 @@ from typing import NamedTuple
 import dagster as dg
 import pyarrow as pa
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.held_days import TABLE, held_days
 from retail_assets.warehouse.assets import GOLD, MANIFEST, POOL

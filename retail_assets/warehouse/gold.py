@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from retail_assets.environments import Home
 from retail_assets.resources import duck
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import DBT, MANIFEST, PROJECT_DIR, child_environment, dbt_variables
 from retail_assets.warehouse.errors import WarehouseError

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse import state
 from retail_assets.warehouse.errors import WarehouseError

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.environments import Home
 from retail_assets.resources import durable
+from retail_assets.resources.environments import Home
 
 NAME = "seen.json"
 KEPT = ("dagster/column_schema", "dagster/column_lineage", "dagster/row_count")

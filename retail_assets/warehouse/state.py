@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from retail_assets.environments import Home
 from retail_assets.resources import durable
+from retail_assets.resources.environments import Home
 
 logger = logging.getLogger(__name__)
 NAME = "build.json"

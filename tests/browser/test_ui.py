@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.instance import SETTINGS
+from retail_assets.resources.dagster.instance import SETTINGS
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OUTPUT = PROJECT_ROOT / "test-output"
@@ -45,7 +45,7 @@ def ui(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         [
             sys.executable,
             "-m",
-            "retail_assets.serving.dagster_ui",
+            "retail_assets.serving.processes.dagster_ui",
             "-w",
             "workspace.yaml",
             "-h",

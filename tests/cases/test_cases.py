@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from retail_assets import command_line
 from retail_assets.cli import app
+from retail_assets.commands import command_line
 from retail_assets.core.settings import read_model
 from retail_assets.resources.lake import Lake
 

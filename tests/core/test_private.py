@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from retail_assets.core.private import private_folder
-from retail_assets.environments import Home
-from retail_assets.home_lock import alone
-from retail_assets.instance import prepare
+from retail_assets.decisions.log import DecisionLog
+from retail_assets.decisions.spool import Writer
+from retail_assets.resources.dagster.instance import prepare
+from retail_assets.resources.environments import Home
+from retail_assets.resources.home_lock import alone
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.counts import Siblings
-from retail_assets.serving.decision_log import DecisionLog
-from retail_assets.serving.decision_spool import Writer
-from retail_assets.serving.keys import KeyStore
-from retail_assets.serving.store_centre import Tokens
+from retail_assets.serving.gateway.keys import KeyStore
+from retail_assets.stores.centre import Tokens
 
 
 def mode(path: Path) -> int:

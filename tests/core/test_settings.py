@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retail_assets.core.settings import SettingsError, as_written, parse_yaml, read_model, read_yaml
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.config import FeaturesConfig
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.views_config import ViewsConfig
-from retail_assets.lineage.config import LineageConfig
 from retail_assets.planning.config import PlanningConfig
 from retail_assets.pricing.config import PricingConfig
+from retail_assets.provenance.config import LineageConfig
+from retail_assets.releases.gates import ReleaseConfig
+from retail_assets.resources.environments import PROJECT_ROOT
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.releases import ReleaseConfig
 
 LIBRARY = ("Extra inputs", "Input should", "Field required", "pydantic", "Value error", "type=")
 FILES = {

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from retail_assets.core.settings import Location, SettingsError, as_written, read_model, read_yaml
 from retail_assets.core.spelling import WrittenFloat, WrittenInt
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "retail_assets"
 TEMPORAL = (date, datetime, time, timedelta)

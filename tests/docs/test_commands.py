@@ -10,9 +10,9 @@ import pytest
 from typer.main import get_command
 
 from retail_assets.cli import app
-from retail_assets.command_line import RENAMED, by_new_names
+from retail_assets.commands.command_line import RENAMED, by_new_names
 from retail_assets.documents import command_reference
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
 SHOWN = re.compile(r"`retail ([^`\n]+(?:\n[^`\n]+)?)`|^(?: {4}|\$ )?(?:\w+=\S+ )*retail (.+)$", re.MULTILINE)

@@ -15,9 +15,9 @@ from retail_assets.documents.blocks import BLOCK, HOW, DocumentError, filled, na
 from retail_assets.documents.checks_table import dbt_tests, gravities
 from retail_assets.documents.examples import examples
 from retail_assets.documents.written import documents, known, tables
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.instance import prepare
-from retail_assets.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.dagster.instance import prepare
+from retail_assets.resources.dagster.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 
 
 def stale(made: Mapping[str, str]) -> list[str]:

@@ -8,19 +8,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from retail_assets.environments import CENTRE, DASK, KEYS, PRICING_URL, PROJECT_ROOT, STORE_TOKEN, WORKERS
 from retail_assets.forecasting.views_config import ViewsConfig
-from retail_assets.lineage.observed import HALF_LIFE_DAYS, WINDOW_DAYS
 from retail_assets.planning.orders import _reasons
-from retail_assets.pricing.columns import COST_SOURCES
 from retail_assets.pricing.commands import SHOWN
 from retail_assets.pricing.config import load_config
-from retail_assets.pricing.policy import PRICE_TIERS, REASONS
-from retail_assets.pricing.trail import EXPLORES, LEARNT_BACK, STATEMENTS, rules_of
+from retail_assets.pricing.decide.columns import COST_SOURCES
+from retail_assets.pricing.decide.decision_trace import EXPLORES, LEARNT_BACK, STATEMENTS, rules_of
+from retail_assets.pricing.decide.policy import PRICE_TIERS, REASONS
+from retail_assets.pricing.trace.observed import HALF_LIFE_DAYS, WINDOW_DAYS
+from retail_assets.releases.canary_watch import WATCH_EVERY_S
+from retail_assets.releases.gates import ReleaseConfig
+from retail_assets.resources.environments import CENTRE, DASK, KEYS, PRICING_URL, PROJECT_ROOT, STORE_TOKEN, WORKERS
 from retail_assets.resources.lake import DECISIONS_KEPT_DAYS, KEPT_DAYS
-from retail_assets.serving.canary_watch import WATCH_EVERY_S
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.releases import ReleaseConfig
 
 DOCS = PROJECT_ROOT / "docs"
 VIEWS, LOAD = ViewsConfig.load(), ServingConfig.load_file().load

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from retail_assets.cli import app
-from retail_assets.environments import PROJECT_ROOT
+from retail_assets.resources.environments import PROJECT_ROOT
 
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
 TOP = "retail_assets|dbt_project|feature_repo|bento|configs|deployments|tests|benchmarks|docs"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from retail_assets.environments import Environment, Home
+from retail_assets.releases.ledger import Ledger
+from retail_assets.releases.rows import Release
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.release_rows import Release
 from tests.resources.test_model_store import FILES, manifest
 
 DAYS = (date(2026, 1, 1), date(2026, 1, 2))

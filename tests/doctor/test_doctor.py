@@ -12,12 +12,12 @@ from retail_assets.doctor.examine import examine
 from retail_assets.doctor.findings import Done, Examination
 from retail_assets.doctor.quick import DamagedGold, refuse_damaged_gold
 from retail_assets.doctor.repair import repair
-from retail_assets.environments import Environment
-from retail_assets.home_lock import RefreshBusy, alone
+from retail_assets.releases.journal import ReleasesLost
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import Environment
+from retail_assets.resources.home_lock import RefreshBusy, alone
 from retail_assets.resources.lake import DamagedTable, Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.ledger_journal import ReleasesLost
 from tests.conftest import run_retail
 from tests.doctor.conftest import DAYS, release, rows, tree
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.faults import disks
 from retail_assets.doctor.examine import examine
 from retail_assets.doctor.repair import repair
-from retail_assets.environments import Environment
+from retail_assets.resources.environments import Environment
 from tests.sources.landing import Retailer, new_retailer, us_line
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 
 

@@ -11,7 +11,7 @@ from retail_assets.features import assets, checks, online
 from retail_assets.features.config import FeaturesConfig
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.policy import Belief
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, row, write_all, write_view
 
 

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 import yaml
 
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.resources.duck import EXTENSIONS
+from retail_assets.resources.environments import PROJECT_ROOT
 
 DBT = PROJECT_ROOT / "dbt_project"
 FIRST, DAYS = date(2026, 1, 1), 150

@@ -8,7 +8,7 @@ from retail_assets.features import materialise as module
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.online import read_online
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, day_end, row, write_all, write_view
 
 VIEW = "store_product_demand"

@@ -10,7 +10,7 @@ import pytest
 
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import row, write_all, write_view
 
 FIRST = date(2026, 2, 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, day_end, row, write_all
 
 KEY = {"store_id": "S1", "sku": "P1"}

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from retail_assets.environments import PROJECT_ROOT
 from retail_assets.features.assets import FEATURE_TABLES
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import gold_table, repository
+from retail_assets.features.store import FeatureStore
 from retail_assets.features.training import decided_after_hours
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.resources.environments import PROJECT_ROOT
 from tests.feature_gold import DAY, write_all
 
 VIEWS = [view.name for view in repository().views]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from retail_assets.features.registry import repository
 from retail_assets.features.sqlite_rows import can_write, encoded, entity_keys, write_rows
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, row, schema_of, write_all
 
 VIEW = repository().view("store_product_demand")

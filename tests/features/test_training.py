@@ -7,7 +7,7 @@ import pytest
 
 from retail_assets.features import offline_store, training
 from retail_assets.features.errors import FeatureError
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, row, write_all, write_view
 
 KEY = {"store_id": "S1", "sku": "P1"}

@@ -10,11 +10,11 @@ import pytest
 from retail_assets.forecasting import assets, checks, training
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.report import worst_per_value
+from retail_assets.releases.ledger import Ledger
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import NEWEST, SKUS, STORES, Features, write_gold
-from tests.serving.stored import materialise_releases
+from tests.releases.stored import materialise_releases
 
 
 @pytest.fixture

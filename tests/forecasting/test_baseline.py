@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.forecasting import demand_facts
-from retail_assets.forecasting.baseline import COLUMNS, Baseline
-from retail_assets.forecasting.baseline_days import EVENTS, Days, _rising
-from retail_assets.forecasting.demand_facts import Groups, sums
-from retail_assets.forecasting.structure import expected_beyond, fit
+from retail_assets.forecasting.baseline import demand_facts
+from retail_assets.forecasting.baseline.baseline import COLUMNS, Baseline
+from retail_assets.forecasting.baseline.baseline_days import EVENTS, Days, _rising
+from retail_assets.forecasting.baseline.demand_facts import Groups, sums
+from retail_assets.forecasting.baseline.structure import expected_beyond, fit
 
 FIRST, KNOWN, AHEAD = date(2025, 1, 6), 364, 35
 ELASTICITY, LIFT, WAVE = -2.2, 0.3, 0.5

@@ -22,9 +22,9 @@ from retail_assets.forecasting.cold_start import (
     with_new_items,
 )
 from retail_assets.forecasting.config import ForecastingConfig
+from retail_assets.releases.ledger import Ledger
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import DAYS, FIRST, NEWEST, SKUS, STORES, Features
 
 LEVELS = [0.05, 0.5, 0.95]

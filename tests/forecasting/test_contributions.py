@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.contributions import GROUPS, contributions, group_of, in_units
 from retail_assets.forecasting.encoding import KNOWN_AHEAD, ForecastModelError
+from retail_assets.forecasting.explain.contributions import GROUPS, contributions, group_of, in_units
 from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster
 from retail_assets.resources.lake import Lake

@@ -8,13 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.forecasting import decomposition_assets as assets
 from retail_assets.forecasting.config import ForecastingConfigError
-from retail_assets.forecasting.contributions import GROUPS
-from retail_assets.forecasting.decomposition import PARTS, FitTask, decompose
-from retail_assets.forecasting.decomposition_rows import TABLE
-from retail_assets.forecasting.decomposition_run import decompose_demand
-from retail_assets.forecasting.demand_panel import DemandSeries, read_series
+from retail_assets.forecasting.explain import decomposition_assets as assets
+from retail_assets.forecasting.explain.contributions import GROUPS
+from retail_assets.forecasting.explain.decomposition import PARTS, FitTask, decompose
+from retail_assets.forecasting.explain.decomposition_rows import TABLE
+from retail_assets.forecasting.explain.decomposition_run import decompose_demand
+from retail_assets.forecasting.explain.demand_panel import DemandSeries, read_series
 from retail_assets.forecasting.views_config import VIEWS_FILE, DecompositionConfig, ViewsConfig
 from retail_assets.resources.fanout import Fanout
 from retail_assets.resources.lake import Lake

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from retail_assets.forecasting import decomposition_assets as assets
-from retail_assets.forecasting.decomposition import FitTask, Fitted, decompose
-from retail_assets.forecasting.decomposition_rows import TABLE
-from retail_assets.forecasting.decomposition_run import Decomposed, decompose_demand, reached, recent_units
-from retail_assets.forecasting.demand_panel import SERIES_KEYS, read_series
+from retail_assets.forecasting.explain import decomposition_assets as assets
+from retail_assets.forecasting.explain.decomposition import FitTask, Fitted, decompose
+from retail_assets.forecasting.explain.decomposition_rows import TABLE
+from retail_assets.forecasting.explain.decomposition_run import Decomposed, decompose_demand, reached, recent_units
+from retail_assets.forecasting.explain.demand_panel import SERIES_KEYS, read_series
 from retail_assets.forecasting.views_config import VIEWS_FILE, DecompositionConfig, ViewsConfig
 from retail_assets.resources.fanout import Fanout
 from retail_assets.resources.lake import Lake

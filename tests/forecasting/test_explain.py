@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.environments import Environment, Home
-from retail_assets.forecasting.contributions import GROUPS
-from retail_assets.forecasting.decomposition_rows import TABLE
-from retail_assets.forecasting.explain_page import page
-from retail_assets.forecasting.explain_words import sentences, shown, weekly
-from retail_assets.forecasting.explanation import DayAhead, ExplainError, Explanation, explain, mismatches
+from retail_assets.forecasting.explain.contributions import GROUPS
+from retail_assets.forecasting.explain.decomposition_rows import TABLE
+from retail_assets.forecasting.explain.explanation import DayAhead, ExplainError, Explanation, explain, mismatches
+from retail_assets.forecasting.explain.page import page
+from retail_assets.forecasting.explain.words import sentences, shown, weekly
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets import environments
 from retail_assets.forecasting import forecast_tasks, training
 from retail_assets.forecasting.config import ForecastingConfig
-from retail_assets.forecasting.decomposition import FitTask, decompose
-from retail_assets.forecasting.demand_panel import read_series
+from retail_assets.forecasting.explain.decomposition import FitTask, decompose
+from retail_assets.forecasting.explain.demand_panel import read_series
 from retail_assets.forecasting.views_config import ViewsConfig
+from retail_assets.releases.assignment import Assignment
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources import environments
 from retail_assets.resources.fanout import Fanout, FanoutError
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.assignment import Assignment
-from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import NEWEST, STORES, Features
 
 

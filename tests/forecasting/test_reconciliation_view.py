@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.forecasting.contributions import GROUPS
-from retail_assets.forecasting.decomposition import PARTS
-from retail_assets.forecasting.reconciliation_view import decimals, grouped, millionths, reconciled
+from retail_assets.forecasting.explain.contributions import GROUPS
+from retail_assets.forecasting.explain.decomposition import PARTS
+from retail_assets.forecasting.explain.reconciliation_view import decimals, grouped, millionths, reconciled
 
 units = st.floats(-500, 5000)
 

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.forecasting import training
-from retail_assets.forecasting.baseline import COLUMNS
+from retail_assets.forecasting.baseline.baseline import COLUMNS
+from retail_assets.forecasting.baseline.stored import Baselines
 from retail_assets.forecasting.config import ForecastingConfig
 from retail_assets.forecasting.context import ForecastContext
-from retail_assets.forecasting.contributions import GROUPS, contributions
 from retail_assets.forecasting.evaluation import origin_days
+from retail_assets.forecasting.explain.contributions import GROUPS, contributions
 from retail_assets.forecasting.forecast_tasks import forecast_part
 from retail_assets.forecasting.frames import Gold, sampled
 from retail_assets.forecasting.model import DemandForecaster, recorded_baseline, request_frame
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.baselines import Baselines
 from tests.forecasting.small_gold import NEWEST, Features
 
 

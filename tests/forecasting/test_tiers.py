@@ -13,18 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.core.manifest import Manifest
-from retail_assets.forecasting import assets, next_training, tier_assets, tier_refresh, tier_state, training
+from retail_assets.forecasting import assets, training
 from retail_assets.forecasting.config import ForecastingConfig, ForecastingConfigError
 from retail_assets.forecasting.encoding import ForecastModelError
 from retail_assets.forecasting.frames import Gold, crossed, sampled
 from retail_assets.forecasting.model import DemandForecaster
-from retail_assets.forecasting.next_training import decide
-from retail_assets.forecasting.tiers import FAST, SLOW, Work, drift_velocity, next_due, tier_of, updated, work
+from retail_assets.forecasting.tiers import assets as tier_assets
+from retail_assets.forecasting.tiers import next_training
+from retail_assets.forecasting.tiers import refresh as tier_refresh
+from retail_assets.forecasting.tiers import state as tier_state
+from retail_assets.forecasting.tiers.next_training import decide
+from retail_assets.forecasting.tiers.tiers import FAST, SLOW, Work, drift_velocity, next_due, tier_of, updated, work
+from retail_assets.forecasting.tiers.warm_start import refreshed
 from retail_assets.forecasting.views_config import VIEWS_FILE, ViewsConfig
-from retail_assets.forecasting.warm_start import refreshed
+from retail_assets.releases.ledger import Ledger
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 from tests.forecasting.small_gold import FIRST, NEWEST, SKUS, Features, write_gold
 
 TODAY = date(2026, 6, 1)

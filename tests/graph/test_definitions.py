@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retail_assets.environments import READY
-from retail_assets.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.dagster.jobs import REFRESH_JOB_NAME
+from retail_assets.resources.environments import READY
 
 HEAVY = ("torch", "feast", "prophet", "evidently", "bentoml", "lightgbm", "matplotlib")
 MARTS = ["fct_sales_daily", "fct_price_history", "fct_sessions", "fct_baskets", "fct_payments"]

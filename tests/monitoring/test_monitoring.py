@@ -16,10 +16,10 @@ import httpx
 import pytest
 import yaml
 
-from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.counts import Counts
-from retail_assets.serving.keys import KeyStore
+from retail_assets.serving.gateway.keys import KeyStore
 from retail_assets.serving.service_metrics import ServiceMetrics
 from tests.services.harness import eventually, free_port, serving
 
@@ -75,7 +75,7 @@ def test_each_alert_is_tried_and_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("name", ["alerts.yml", "grafana-services.json"])
 def test_files_name_only_metrics_that_services_show(tiny_home: Path, name: str) -> None:
-    from retail_assets.environments import Environment
+    from retail_assets.resources.environments import Environment
     from retail_assets.resources.lake import Lake
     from retail_assets.serving.runtime import Runtime
 

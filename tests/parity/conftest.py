@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from tests.feature_gold import running_redis
 

@@ -7,8 +7,8 @@ import pytest
 
 from retail_assets.features.errors import FeatureError
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
-from retail_assets.serving.feature_vectors import FeatureVectors
+from retail_assets.features.store import FeatureStore
+from retail_assets.features.vectors import FeatureVectors
 from tests.feature_gold import DAY, day_end, row, write_all, write_view
 from tests.parity.test_online_parity import VIEW, random_rows
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retail_assets.features.parity import compare_with_gold
 from retail_assets.features.registry import repository
-from retail_assets.resources.feature_store import FeatureStore
+from retail_assets.features.store import FeatureStore
 from tests.feature_gold import DAY, day_end, row, write_all, write_view
 
 VIEW = "store_product_demand"

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from retail_assets import forecast_commands
 from retail_assets.cli import app
+from retail_assets.commands import forecast as forecast_commands
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from tests.planning.small_plan import ORIGIN
 from tests.planning.small_plan import forecasts as made
 

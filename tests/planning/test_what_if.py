@@ -16,7 +16,7 @@ from rich.console import Console
 from retail_assets.planning.read import UnknownForecast
 from retail_assets.planning.what_if import Change, WhatIfError, promotion_display, what_if
 from retail_assets.planning.what_if_view import answer_document, save_plot, show_answer, totals
-from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.response.model import PriceModel
 from retail_assets.resources.lake import Lake
 from tests.planning.small_plan import ORIGIN, SKUS, STORES, write_plan
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.pricing.config import PricingConfig, load_config
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
-from retail_assets.pricing.model import MEASURES, PriceModel
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import MEASURES, PriceModel
 from retail_assets.resources.lake import Lake
 
 FIRST_DAY = date(2026, 1, 5)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retail_assets.pricing.backtest import Backtest, backtest
-from retail_assets.pricing.history import Columns
+from retail_assets.pricing.backtest.backtest import Backtest, backtest
+from retail_assets.pricing.backtest.history import Columns
 
 COLUMNS = Columns(("store", "brand"), "week", "units", "price", ("deal",))
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.pricing.backtest import CONTENDERS, backtest
-from retail_assets.pricing.history import Columns, HistoryError, read_history
-from retail_assets.pricing.history_model import pooled_ols, series_ols, shrunken
+from retail_assets.pricing.backtest.backtest import CONTENDERS, backtest
+from retail_assets.pricing.backtest.history import Columns, HistoryError, read_history
+from retail_assets.pricing.backtest.history_model import pooled_ols, series_ols, shrunken
 from tests.pricing.simulated_history import COLUMNS, run, simulate
 
 REFERENCE = [-2.48, -1.40, -2.78, -3.20, -2.35, -1.77, -2.27, -2.03, -3.28, -2.81, -1.12]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.pricing.backtest import backtest
-from retail_assets.pricing.history import Columns, HistoryError
+from retail_assets.pricing.backtest.backtest import backtest
+from retail_assets.pricing.backtest.history import Columns, HistoryError
 from tests.pricing.simulated_history import run, simulate
 
 

@@ -9,7 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.breaker import (
+from retail_assets.pricing.config import BreakerConfig, PricingConfig
+from retail_assets.pricing.decide.inputs import INPUTS
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.breaker import (
     CATEGORY,
     CHAIN,
     NUMBERS,
@@ -20,11 +24,7 @@ from retail_assets.pricing.breaker import (
     judge,
     measure,
 )
-from retail_assets.pricing.config import BreakerConfig, PricingConfig
-from retail_assets.pricing.inputs import INPUTS
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import decide_batch
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.response.model import PriceModel
 from tests.pricing.conftest import model_with
 from tests.pricing.test_objectives import with_rules
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from retail_assets.environments import Environment, Home
+from retail_assets.pricing.answers import PriceDesk
 from retail_assets.pricing.commands import prices
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.correction import CorrectionError, correct
-from retail_assets.pricing.decisions import decision_of, replay
-from retail_assets.pricing.gate import Gate
-from retail_assets.pricing.publication import PUBLICATIONS, earlier_numbers, published_prices
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.switch import turn
+from retail_assets.pricing.decide.decisions import decision_of, replay
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.correction import CorrectionError, correct
+from retail_assets.pricing.publish.gate import Gate
+from retail_assets.pricing.publish.publication import PUBLICATIONS, earlier_numbers, published_prices
+from retail_assets.pricing.publish.switch import turn
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.price_answers import PriceDesk
 from tests.pricing.test_pricing_assets import decided, first, newest, refresh, refreshed
 
 assert first  # a fixture
@@ -90,7 +90,7 @@ def test_a_correction_replays_and_does_not_count_as_a_batch(
     correct(decided, models, config, STORE, SKU, asked, by="eva", reason="so", insist=True)
     rows = decided.open("decisions", "pricing").to_pyarrow_table().to_pylist()
     row = next(row for row in rows if row["mode"] == "correction")
-    from retail_assets.pricing.model import PriceModel
+    from retail_assets.pricing.response.model import PriceModel
 
     model = PriceModel.load(models.path("pricing", row["model_version"]))
     assert replay(row, model, Rulebook.of(config.policy)) == decision_of(row)

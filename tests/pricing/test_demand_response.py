@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retail_assets.pricing.baselines import pooled_ols, sku_ols
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.evaluation import elasticity_errors, held_out, metrics
-from retail_assets.pricing.frames import ResponseDataError, ResponseFrame, frame_of, read_panel
-from retail_assets.pricing.response import fit, uncensored
-from retail_assets.pricing.training import Training, gold_versions, train
+from retail_assets.pricing.response.baselines import pooled_ols, sku_ols
+from retail_assets.pricing.response.evaluation import elasticity_errors, held_out, metrics
+from retail_assets.pricing.response.response import fit, uncensored
+from retail_assets.pricing.response.training import Training, gold_versions, train
+from retail_assets.pricing.response.training_frames import ResponseDataError, ResponseFrame, frame_of, read_panel
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_held_back_weeks_are_predicted_better_than_without_a_response(training) 
 
 def test_the_metrics_are_those_that_the_gates_ask_for(training) -> None:
     from retail_assets.core.gates import evaluate
-    from retail_assets.serving.fitness import FACTS
-    from retail_assets.serving.releases import ReleaseConfig
+    from retail_assets.releases.evidence import FACTS
+    from retail_assets.releases.gates import ReleaseConfig
 
     gates = [gate for gate in ReleaseConfig.load().gates("pricing") if gate.metric not in FACTS]
     assert evaluate(gates, training.metrics).passed

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail_assets.core.guardrails import RULES, Status
+from retail_assets.decisions.rows import DECISION_SCHEMA
 from retail_assets.pricing import report
-from retail_assets.pricing.batches import decide_rows
 from retail_assets.pricing.config import (
     CONFIG_FILE,
     ExplorationPolicy,
@@ -23,16 +23,16 @@ from retail_assets.pricing.config import (
     PricingPolicy,
     load_config,
 )
-from retail_assets.pricing.decisions import Provenance, decide_one, decision_of, decision_row, replay
-from retail_assets.pricing.explain import explain
-from retail_assets.pricing.exploration import hashes
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
-from retail_assets.pricing.log import append_batch
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import Batch, decide_batch
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import Provenance, decide_one, decision_of, decision_row, replay
+from retail_assets.pricing.decide.explain import explain
+from retail_assets.pricing.decide.exploration import hashes
+from retail_assets.pricing.decide.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.decide.log import append_batch
+from retail_assets.pricing.decide.policy import Batch, decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import PriceModel
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from tests.pricing.conftest import model_with
 
 Inputs = Callable[..., DecisionInputs]

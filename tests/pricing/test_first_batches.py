@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.approval import settle
-from retail_assets.pricing.breaker import Finding
 from retail_assets.pricing.config import PaidConfig, PricingConfig
-from retail_assets.pricing.first_batches import FIRST
-from retail_assets.pricing.paid import NearPaid, judge_paid, near_paid
-from retail_assets.pricing.publication import PROPOSALS, current_publications, published_prices
-from retail_assets.pricing.publication_checks import circuit_breaker_holds, decided_prices_are_near_those_paid
-from retail_assets.pricing.waiting import batches, proposals_of, told
+from retail_assets.pricing.publish.approval import settle
+from retail_assets.pricing.publish.breaker import Finding
+from retail_assets.pricing.publish.checks import circuit_breaker_holds, decided_prices_are_near_those_paid
+from retail_assets.pricing.publish.first_batches import FIRST
+from retail_assets.pricing.publish.paid import NearPaid, judge_paid, near_paid
+from retail_assets.pricing.publish.publication import PROPOSALS, current_publications, published_prices
+from retail_assets.pricing.publish.waiting import batches, proposals_of, told
 from tests.pricing.conftest import Retailer
 from tests.pricing.test_price_inputs import rewrite
 from tests.pricing.test_publication import DE, US, Shop, manifest_of, shop
@@ -56,7 +56,7 @@ def test_the_first_batch_of_a_new_kind_of_model_waits_and_only_that(shop: Shop) 
 
 
 def test_a_kind_is_the_code_and_whether_stores_are_told_apart() -> None:
-    from retail_assets.pricing.first_batches import model_kind
+    from retail_assets.pricing.publish.first_batches import model_kind
 
     plain = manifest_of("3")
     per_store = plain.model_copy(update={"metrics": {"store_level": 1.0}})
@@ -65,7 +65,7 @@ def test_a_kind_is_the_code_and_whether_stores_are_told_apart() -> None:
 
 
 def test_homes_from_before_kinds_were_recorded_go_on(shop: Shop) -> None:
-    from retail_assets.pricing.first_batches import waits_for_a_person
+    from retail_assets.pricing.publish.first_batches import waits_for_a_person
 
     shop.batch()
     log = [row.model_copy(update={"model_kind": None}) for row in current_publications(shop.lake)]

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import documents
-from retail_assets.pricing.model import BASE_FILE, RESPONSE_FILE, STORES_FILE, Local, PriceModel, PriceModelError
 from retail_assets.pricing.probe import examine
+from retail_assets.pricing.response.model import (
+    BASE_FILE,
+    RESPONSE_FILE,
+    STORES_FILE,
+    Local,
+    PriceModel,
+    PriceModelError,
+)
 from tests.hostile_files import answers, lay, refuse_silence
 from tests.pricing.conftest import model_with
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.pricing.config import IntegrityConfig, PricingConfig
-from retail_assets.pricing.integrity import integrity, wrong_share
+from retail_assets.pricing.publish.integrity import integrity, wrong_share
 from retail_assets.resources.lake import Lake
 from tests.pricing.conftest import Retailer
 from tests.pricing.test_price_inputs import rewrite

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.pricing.backtest import Backtest
-from retail_assets.pricing.history import Columns, read_history
-from retail_assets.pricing.history_model import shrunken
-from retail_assets.pricing.movement import moved_items, moved_series
+from retail_assets.pricing.backtest.backtest import Backtest
+from retail_assets.pricing.backtest.history import Columns, read_history
+from retail_assets.pricing.backtest.history_model import shrunken
+from retail_assets.pricing.backtest.movement import moved_items, moved_series
 from tests.pricing.simulated_history import COLUMNS, run, simulate
 
 Price = Callable[[pd.DataFrame], "pd.Series[float]"]

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retail_assets.pricing.config import PricingConfig, PricingPolicy
-from retail_assets.pricing.decisions import Decision, decide_one
-from retail_assets.pricing.explain import reasons
-from retail_assets.pricing.gold_inputs import FAMILIES, gold_versions, read_inputs
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import decide_batch
-from retail_assets.pricing.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.decide.decisions import Decision, decide_one
+from retail_assets.pricing.decide.explain import reasons
+from retail_assets.pricing.decide.gold_inputs import FAMILIES, gold_versions, read_inputs
+from retail_assets.pricing.decide.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.response.model import PriceModel
 from tests.pricing.conftest import model_with
 from tests.pricing.test_price_inputs import rewrite
 

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Home
 from retail_assets.pricing.commands import prices
+from retail_assets.resources.environments import Home
 from tests.pricing.test_publication import DE, TIGHT, US, Shop, shop
 
 assert shop  # a fixture

@@ -13,9 +13,10 @@ import pytest
 from pydantic import ValidationError
 
 from retail_assets.core.guardrails import RULES
-from retail_assets.pricing.batches import decide_rows
+from retail_assets.decisions.rows import DECISION_SCHEMA
 from retail_assets.pricing.config import PricingConfig, PricingPolicy
-from retail_assets.pricing.decisions import (
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import (
     Provenance,
     ReplayError,
     decide_one,
@@ -23,13 +24,12 @@ from retail_assets.pricing.decisions import (
     decision_row,
     replay,
 )
-from retail_assets.pricing.explain import explain, explain_lines
-from retail_assets.pricing.inputs import DecisionInputs, PricingInputError
-from retail_assets.pricing.log import append_batch, batch_state, is_decided
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.explain import explain, explain_lines
+from retail_assets.pricing.decide.inputs import DecisionInputs, PricingInputError
+from retail_assets.pricing.decide.log import append_batch, batch_state, is_decided
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.response.model import PriceModel
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
 
 PROVENANCE = Provenance(datetime(2026, 5, 25, 4, tzinfo=UTC), "batch", "run-1", "deadbeef")
 DAY = date(2026, 5, 24)

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.book import InputBook
-from retail_assets.pricing.gold_inputs import NothingToPrice, gold_versions, read_inputs
+from retail_assets.pricing.decide.gold_inputs import NothingToPrice, gold_versions, read_inputs
+from retail_assets.pricing.decide.price_inputs import InputBook
 from retail_assets.resources.lake import Lake
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

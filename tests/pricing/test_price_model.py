@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retail_assets.pricing.model import (
+from retail_assets.pricing.response.model import (
     BASE_FILE,
     RESPONSE_FILE,
     SOURCES,

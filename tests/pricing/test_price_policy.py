@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from retail_assets.core.guardrails import RULES, Status
 from retail_assets.pricing.config import PricingConfig, PricingPolicy
-from retail_assets.pricing.decisions import Decision, Provenance, decide_one, decision_row
-from retail_assets.pricing.explain import explain
-from retail_assets.pricing.inputs import DecisionInputs
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import CONFLICT, HELD, decide_batch
-from retail_assets.pricing.rulebook import Rulebook, ladder_of
-from retail_assets.pricing.trail import rules_of
+from retail_assets.pricing.decide.decision_trace import rules_of
+from retail_assets.pricing.decide.decisions import Decision, Provenance, decide_one, decision_row
+from retail_assets.pricing.decide.explain import explain
+from retail_assets.pricing.decide.inputs import DecisionInputs
+from retail_assets.pricing.decide.policy import CONFLICT, HELD, decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.response.model import PriceModel
 
 PROVENANCE = Provenance(datetime(2026, 5, 25, 6, tzinfo=UTC), "batch", None, "c")
 Inputs = Callable[..., DecisionInputs]

@@ -15,15 +15,18 @@ import pytest
 from typer.testing import CliRunner
 
 from retail_assets.core.manifest import Manifest
-from retail_assets.environments import Environment, Home
-from retail_assets.pricing import assets, checks, publication_assets
-from retail_assets.pricing.approval import settle
+from retail_assets.decisions.rows import DECISION_SCHEMA
+from retail_assets.pricing import assets, checks
+from retail_assets.pricing.answers import PriceDesk
 from retail_assets.pricing.commands import prices
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.price_files import write_price_files
-from retail_assets.pricing.publication import publications, published_prices
-from retail_assets.pricing.training import (
+from retail_assets.pricing.publish import assets as publication_assets
+from retail_assets.pricing.publish.approval import settle
+from retail_assets.pricing.publish.price_files import write_price_files
+from retail_assets.pricing.publish.publication import publications, published_prices
+from retail_assets.pricing.publish.waiting import batches
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.pricing.response.training import (
     gold_versions,
     is_due,
     newest_day,
@@ -31,15 +34,13 @@ from retail_assets.pricing.training import (
     save,
     train,
 )
-from retail_assets.pricing.waiting import batches
+from retail_assets.releases.assets import RELEASED
+from retail_assets.releases.ledger import Ledger
+from retail_assets.releases.traffic_split import in_share
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.arms import in_share
-from retail_assets.serving.assets import RELEASED
 from retail_assets.serving.catalogue import UnknownKey
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
-from retail_assets.serving.ledger import Ledger
-from retail_assets.serving.price_answers import PriceDesk
 from tests.pricing.test_price_inputs import rewrite
 from tests.services.releases import variation
 

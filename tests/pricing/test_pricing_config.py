@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from retail_assets.pricing.config import CONFIG_FILE, PricingConfig, PricingConfigError, load_config
-from retail_assets.pricing.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.decide.rulebook import Rulebook, ladder_of
 
 
 def changed(tmp_path: Path, path: str, value: object) -> Path:

@@ -16,19 +16,19 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.core.manifest import Manifest
-from retail_assets.environments import Home
-from retail_assets.pricing.approval import settle
-from retail_assets.pricing.batches import decide_rows
-from retail_assets.pricing.breaker import NUMBERS
 from retail_assets.pricing.config import PricingConfig, PublicationConfig
-from retail_assets.pricing.decisions import Provenance
-from retail_assets.pricing.first_batches import FIRST
-from retail_assets.pricing.gate import Gate
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
-from retail_assets.pricing.log import append_batch
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.price_files import COLUMNS, write_price_files
-from retail_assets.pricing.publication import (
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import Provenance
+from retail_assets.pricing.decide.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.decide.log import append_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.approval import settle
+from retail_assets.pricing.publish.breaker import NUMBERS
+from retail_assets.pricing.publish.checks import circuit_breaker_holds, prices_at_the_till_are_right
+from retail_assets.pricing.publish.first_batches import FIRST
+from retail_assets.pricing.publish.gate import Gate
+from retail_assets.pricing.publish.price_files import COLUMNS, write_price_files
+from retail_assets.pricing.publish.publication import (
     ALERTS,
     BATCHES,
     PROPOSALS,
@@ -41,12 +41,12 @@ from retail_assets.pricing.publication import (
     publications,
     published_prices,
 )
-from retail_assets.pricing.publication_checks import circuit_breaker_holds, prices_at_the_till_are_right
-from retail_assets.pricing.publishing import Published, publish
-from retail_assets.pricing.rulebook import Rulebook
-from retail_assets.pricing.switch import SwitchError, stopped, turn, turns
+from retail_assets.pricing.publish.publishing import Published, publish
+from retail_assets.pricing.publish.switch import SwitchError, stopped, turn, turns
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.releases.assignment import Share
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.assignment import Share
 from tests.pricing.conftest import model_with
 from tests.pricing.test_exploration import exploring
 

@@ -10,13 +10,13 @@ import pytest
 from scipy.stats import poisson
 
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.cross import cross_elasticity, without_others
-from retail_assets.pricing.evaluation import held_out
-from retail_assets.pricing.frames import LAUNCH_DAYS, ResponseFrame, frame_of, read_panel
-from retail_assets.pricing.local import differences
-from retail_assets.pricing.model import SOURCES, model_of
-from retail_assets.pricing.response import fit, hidden_variance
-from retail_assets.pricing.training import gold_versions
+from retail_assets.pricing.response.cross import cross_elasticity, without_others
+from retail_assets.pricing.response.evaluation import held_out
+from retail_assets.pricing.response.local import differences
+from retail_assets.pricing.response.model import SOURCES, model_of
+from retail_assets.pricing.response.response import fit, hidden_variance
+from retail_assets.pricing.response.training import gold_versions
+from retail_assets.pricing.response.training_frames import LAUNCH_DAYS, ResponseFrame, frame_of, read_panel
 
 MONDAY = date(2025, 1, 6)
 

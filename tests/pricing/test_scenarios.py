@@ -10,13 +10,13 @@ import pytest
 
 from retail_assets.core.guardrails import RULES
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.gate import Gate
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
-from retail_assets.pricing.inputs import DecisionInputs
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import CHANGED, CONFLICT, HELD, REASONS, Batch, decide_batch
-from retail_assets.pricing.publication import publications
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.decide.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.decide.inputs import DecisionInputs
+from retail_assets.pricing.decide.policy import CHANGED, CONFLICT, HELD, REASONS, Batch, decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
+from retail_assets.pricing.publish.gate import Gate
+from retail_assets.pricing.publish.publication import publications
+from retail_assets.pricing.response.model import PriceModel
 from retail_assets.resources.lake import Lake
 from tests.pricing.test_price_inputs import rewrite
 from tests.pricing.test_publication import US, Shop, shop

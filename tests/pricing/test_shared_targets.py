@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.core.guardrails import RULES, Status
-from retail_assets.pricing.batches import decide_rows
+from retail_assets.decisions.rows import DECISION_SCHEMA
 from retail_assets.pricing.config import PricingConfig
-from retail_assets.pricing.decisions import decide_one, decision_of, decision_row, replay
-from retail_assets.pricing.inputs import INPUTS, DecisionInputs
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.policy import Batch, decide_batch
-from retail_assets.pricing.rulebook import Rulebook, ladder_of
-from retail_assets.pricing.shared_targets import with_shared_targets
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import decide_one, decision_of, decision_row, replay
+from retail_assets.pricing.decide.inputs import INPUTS, DecisionInputs
+from retail_assets.pricing.decide.policy import Batch, decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook, ladder_of
+from retail_assets.pricing.decide.shared_targets import with_shared_targets
+from retail_assets.pricing.response.model import PriceModel
 from tests.pricing.conftest import model_with
 from tests.pricing.test_exploration import PROVENANCE
 from tests.pricing.test_objectives import with_rules

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import truncnorm
 
-from retail_assets.pricing.shrinkage import Prior, shrink, truncate
+from retail_assets.pricing.response.shrinkage import Prior, shrink, truncate
 
 MEAN, VARIANCE = np.array([-1.5, 0.2]), np.array([0.25, 0.04])
 CATEGORY = np.repeat([0, 1], 20)

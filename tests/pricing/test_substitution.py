@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.pricing.batches import decide_rows
+from retail_assets.decisions.rows import DECISION_SCHEMA
 from retail_assets.pricing.config import PricingConfig, PricingPolicy
-from retail_assets.pricing.decisions import decide_one, decision_of, decision_row, replay
-from retail_assets.pricing.inputs import DecisionInputs
-from retail_assets.pricing.model import RESPONSE_FILE, PriceModel
-from retail_assets.pricing.policy import decide_batch
+from retail_assets.pricing.decide.batches import decide_rows
+from retail_assets.pricing.decide.decisions import decide_one, decision_of, decision_row, replay
+from retail_assets.pricing.decide.inputs import DecisionInputs
+from retail_assets.pricing.decide.policy import decide_batch
+from retail_assets.pricing.decide.rulebook import Rulebook
 from retail_assets.pricing.report import category_table, response_table
-from retail_assets.pricing.rulebook import Rulebook
+from retail_assets.pricing.response.model import RESPONSE_FILE, PriceModel
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import DECISION_SCHEMA
 from tests.pricing.conftest import model_with
 from tests.pricing.test_exploration import PROVENANCE
 
@@ -53,7 +53,7 @@ def test_nothing_changes_where_none_is_assumed(
 
 
 def test_a_price_never_counts_on_demand_that_rises_with_it() -> None:
-    from retail_assets.pricing.policy import _with_neighbours
+    from retail_assets.pricing.decide.policy import _with_neighbours
 
     found = _with_neighbours(np.array([-2.0, -0.9, -0.2, -0.05]), np.full(4, 9000))
     assert found.tolist() == pytest.approx([-1.1, -0.1, -0.1, -0.05])

@@ -16,7 +16,7 @@ from retail_assets.resources.model_store import ModelStore, ModelStoreError
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    monkeypatch.setattr(model_proof, "PROBE", "tests.resources.hostile_probes")
+    monkeypatch.setattr(model_proof, "probe_of", lambda _: "tests.resources.hostile_probes")
     monkeypatch.setattr(model_proof, "CPU_S", 1.0)
     monkeypatch.setattr(model_proof, "MEMORY_MB", 400.0)
     return ModelStore.at(tmp_path / "models")
@@ -127,7 +127,7 @@ def test_what_fails_before_the_version_is_looked_at_refuses_no_version(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = saved(store, "fine")
-    monkeypatch.setattr(model_proof, "PROBE", "retail_assets.nothing.probe")
+    monkeypatch.setattr(model_proof, "probe_of", lambda _: "retail_assets.nothing.probe")
     with pytest.raises(ModelStoreError, match="could not start: ModuleNotFoundError") as caught:
         proven(store, "pricing", version)
     assert not isinstance(caught.value, UnfitModel)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.sample.config import Scale
 from retail_assets.sample.simulate import simulate
 

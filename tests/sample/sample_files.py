@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 
 COLUMNS = [
     "store_id", "receipt_id", "line_no", "sold_at", "sku", "quantity", "unit_price", "list_price", "promo_code",

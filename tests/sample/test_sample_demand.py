@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.sample.config import load_config, scale_named
 from retail_assets.sample.shops import Calendar, black_friday, black_friday_strength
 from retail_assets.sample.world import build_world

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.sample.spoil import spoil_rows
 from tests.sample.sample_files import pos_rows, truth
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from tests.sample.sample_files import clean_pos, csv_table, faulty_files, pos_rows, sql, tree, truth
 
 CARD_NUMBER = re.compile(rb"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from tests.sample.sample_files import clean_pos, csv_table, sql, truth
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.sample.config import SampleError, Scale, load_config, scale_named
 from retail_assets.sample.outbox import Delivery, Outbox
 from retail_assets.sample.simulate import simulate

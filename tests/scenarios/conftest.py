@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 
 Retail = Callable[..., "CompletedProcess[str]"]

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from tests.scenarios.lines import Line
 from tests.services.harness import eventually, free_port
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.instance import prepare
+from retail_assets.resources.dagster.instance import prepare
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from tests.conftest import run_retail
 from tests.scenarios.conftest import Retail, newest_day, one

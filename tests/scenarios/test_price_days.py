@@ -18,17 +18,17 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from retail_assets.environments import Environment, Home
-from retail_assets.lineage.trace import trace_price
 from retail_assets.pricing import assets, checks
-from retail_assets.pricing.explain import explain_lines
-from retail_assets.pricing.gate import Gate
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.publication import current_publications, published_prices
+from retail_assets.pricing.decide.explain import explain_lines
+from retail_assets.pricing.publish.gate import Gate
+from retail_assets.pricing.publish.publication import current_publications, published_prices
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.pricing.trace.trace import trace_price
+from retail_assets.releases.assets import RELEASED
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.assets import RELEASED
-from retail_assets.serving.ledger import Ledger
 from tests.scenarios.conftest import Retail, files_by_day, newest_day, one, rewritten_days
 
 STORE = "US-001"

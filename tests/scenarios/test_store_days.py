@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.pricing.publication import published_prices
+from retail_assets.pricing.publish.publication import published_prices
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.store_agent import StoreAgent
-from retail_assets.serving.store_centre import Tokens, folder_of, store_reports
-from retail_assets.serving.store_link import LineDown
+from retail_assets.stores.agent import StoreAgent
+from retail_assets.stores.centre import Tokens, folder_of, store_reports
+from retail_assets.stores.link import LineDown
 from tests.scenarios.conftest import Retail, newest_day
 from tests.services.centre import centre_of, environment_of
 from tests.services.harness import eventually

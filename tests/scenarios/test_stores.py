@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.store_centre import Tokens, folder_of, store_reports
-from retail_assets.serving.store_status import StoreStatus
+from retail_assets.stores.centre import Tokens, folder_of, store_reports
+from retail_assets.stores.status import StoreStatus
 from tests.scenarios.lines import new_line
 from tests.scenarios.stores import UP_WITHIN_S, Shopper, Store
 from tests.services.centre import centre_of, environment_of

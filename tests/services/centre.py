@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from retail_assets.environments import Environment, Home
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.store_endpoint import create_app, speaks
+from retail_assets.stores.endpoint import create_app, speaks
 from tests.services.harness import eventually, free_port
 
 

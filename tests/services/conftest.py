@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from tests.services.centre import centre_of
 from tests.services.harness import Served, serving
 from tests.services.store_place import Place

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 import httpx
 import psutil
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.serving.processes import answers, service_spec
+from retail_assets.resources.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes.processes import answers, service_spec
 from tests.conftest import MACHINE
 
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from retail_assets.environments import Home
-from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.releases.ledger import Ledger
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.ledger import Ledger
 
 
 def ledger(home: Home) -> Ledger:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retail_assets.environments import Environment, Home
+from retail_assets.decisions.rows import decode, encode
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import decode, encode
-from retail_assets.serving.store_bundle import Bundle
-from retail_assets.serving.store_centre import Tokens, folder_of
-from retail_assets.serving.store_copy import StoreCopy, Superseded
-from retail_assets.serving.store_link import Link
+from retail_assets.stores.bundle import Bundle
+from retail_assets.stores.centre import Tokens, folder_of
+from retail_assets.stores.copy import StoreCopy, Superseded
+from retail_assets.stores.link import Link
 from tests.services.centre import environment_of
 
 

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.hosts import HostError
-from retail_assets.serving.processes import service_spec
+from retail_assets.serving.connections.hosts import HostError
+from retail_assets.serving.processes.processes import service_spec
 from tests.services.centre import centre_of
 from tests.services.harness import free_port, serving
 from tests.services.wire_client import WireClient

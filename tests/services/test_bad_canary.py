@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from retail_assets.environments import Home, current
-from retail_assets.pricing.approval import settle
-from retail_assets.pricing.decisions import Decided
-from retail_assets.pricing.model import PriceModel
-from retail_assets.pricing.publication import current_publications
+from retail_assets.pricing.answers import PriceDesk
+from retail_assets.pricing.decide.decisions import Decided
+from retail_assets.pricing.publish.approval import settle
+from retail_assets.pricing.publish.publication import current_publications
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.releases.canary_watch import BY
+from retail_assets.releases.traffic_split import in_share
+from retail_assets.resources.environments import Home, current
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.arms import in_share
-from retail_assets.serving.canary_watch import BY
-from retail_assets.serving.price_answers import PriceDesk
 from tests.services.harness import Served, eventually, serving
 from tests.services.releases import ledger, live_version, variation
 
@@ -106,7 +106,7 @@ def test_a_canary_that_cannot_answer_costs_no_answer_and_is_withdrawn(
             raise ZeroDivisionError("no elasticity")
         return sound(model, *arguments)
 
-    monkeypatch.setattr("retail_assets.serving.price_answers.Decided.of", decide)
+    monkeypatch.setattr("retail_assets.pricing.answers.Decided.of", decide)
     answered = [desk.price(store, sku)["model_version"] for sku in skus[:3]]
     assert answered == [old] * 3, "the champion answered instead"
     desk.runtime.watch.look()

@@ -1,11 +1,11 @@
 """A forecaster that goes wrong in front of customers takes itself back, in a real service under real traffic."""
 
-from retail_assets.environments import Home
 from retail_assets.forecasting.model import DemandForecaster
+from retail_assets.releases.canary_watch import BY
+from retail_assets.releases.traffic_split import in_share
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.arms import in_share
-from retail_assets.serving.canary_watch import BY
 from tests.services.harness import eventually, serving
 from tests.services.releases import ledger, live_version
 

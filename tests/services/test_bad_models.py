@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.models import MODEL_FILE, with_sizes
-from retail_assets.environments import Home
-from retail_assets.pricing.model import PriceModel
+from retail_assets.pricing.response.model import PriceModel
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from tests.services.harness import Served, eventually, serving

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retail_assets.environments import Home
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source_control import _labelled, git_commit
-from retail_assets.serving import bentos
-from retail_assets.serving.processes import ServerSpec, service_spec
-from retail_assets.serving.products import product as known_product
-from retail_assets.serving.products import products
+from retail_assets.serving.processes import bentos
+from retail_assets.serving.processes.processes import ServerSpec, service_spec
+from retail_assets.serving.processes.products import product as known_product
+from retail_assets.serving.processes.products import products
 from tests.services import harness
 from tests.services.harness import serving
 from tests.services.releases import live_version
@@ -30,7 +30,7 @@ def test_the_requirements_are_those_of_the_lock() -> None:
 @pytest.mark.parametrize("product", list(products()))
 def test_a_bento_has_the_code_and_no_data(product: str) -> None:
     names = {str(path.relative_to(bentos.PROJECT_ROOT)) for path in bentos.contents(product)}
-    assert {f"bento/{product}/service.py", "retail_assets/serving/front.py", "configs/serving.yaml"} <= names
+    assert {f"bento/{product}/service.py", "retail_assets/serving/gateway/gateway.py", "configs/serving.yaml"} <= names
     assert {"bento/requirements.txt", "feature_repo/feature_store.yaml"} <= names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
     others = {f"bento/{other}/service.py" for other in products() if other != product}

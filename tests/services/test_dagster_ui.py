@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.instance import SETTINGS
-from retail_assets.serving.processes import answers, dagster_specs
+from retail_assets.resources.dagster.instance import SETTINGS
+from retail_assets.resources.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes.processes import answers, dagster_specs
 from tests.services.harness import eventually, free_port
 from tests.services.wire_client import WireClient
 

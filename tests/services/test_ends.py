@@ -11,16 +11,16 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.serving.processes import answers
-from retail_assets.serving.tether import tethered
+from retail_assets.resources.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes.processes import answers
+from retail_assets.serving.processes.tether import tethered
 from tests.services.harness import eventually, free_port
 
 SERVE = textwrap.dedent(
     """
     import sys
     from retail_assets import cli
-    from retail_assets.serving import processes
+    from retail_assets.serving.processes import processes
 
     processes.STOPPED_WITHIN_S = 1.0
     sys.argv = ["retail", "serve", "--product", "pricing", "--port", sys.argv[1]]

@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request, Response
 
 from retail_assets.serving.config import Rate, ServingConfig
-from retail_assets.serving.keys import KeyStore
+from retail_assets.serving.gateway.keys import KeyStore
 from tests.services.test_under_load import Connection, Crowd, answer, front
 
 CONFIG = ServingConfig.load_file()

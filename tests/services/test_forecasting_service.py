@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from bento.forecasting.schemas import MAX_HORIZON, ForecastAnswer
-from retail_assets.environments import Environment, Home
+from retail_assets.forecasting.answers import ForecastDesk
+from retail_assets.forecasting.baseline.naive import NAIVE, SeasonalNaive
 from retail_assets.forecasting.training import FEATURE_TABLE
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
 from retail_assets.serving import runtime
-from retail_assets.serving.forecast_answers import ForecastDesk
-from retail_assets.serving.naive import NAIVE, SeasonalNaive
 from retail_assets.serving.service_app import NoAnswer
 from tests.feature_gold import running_redis
 from tests.services.harness import Served, eventually

@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.config import Rate, ServingConfig
-from retail_assets.serving.keys import KeyStore
-from retail_assets.serving.openapi import DOCUMENT, application, combined
-from retail_assets.serving.processes import service_spec
-from retail_assets.serving.products import products
+from retail_assets.serving.gateway.keys import KeyStore
+from retail_assets.serving.processes.openapi import DOCUMENT, application, combined
+from retail_assets.serving.processes.processes import service_spec
+from retail_assets.serving.processes.products import products
 from tests.services.harness import Served, eventually, free_port, serving
 from tests.services.wire_client import WireClient
 from tests.serving.collector import attributes, collector

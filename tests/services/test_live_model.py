@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from retail_assets.core.background import Every
 from retail_assets.core.manifest import Manifest
+from retail_assets.releases.ledger import Ledger
+from retail_assets.releases.rows import Release, releases_schema
+from retail_assets.releases.targets import Targets
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore, ModelStoreError
-from retail_assets.serving.background import Every
-from retail_assets.serving.ledger import Ledger
 from retail_assets.serving.live import RETRY_REFUSED_EVERY, LiveModel, NothingLive
-from retail_assets.serving.release_rows import Release, releases_schema
-from retail_assets.serving.targets import Targets
 from tests.services.harness import eventually
 
 

@@ -7,14 +7,14 @@ import pyarrow.compute as pc
 import pytest
 
 from bento.pricing.schemas import MAX_BATCH, PriceAnswer, PricesAnswer
-from retail_assets.environments import Environment, Home
-from retail_assets.pricing.approval import settle
-from retail_assets.pricing.book import InputBook
-from retail_assets.pricing.publication import current_publications
-from retail_assets.pricing.switch import turn
+from retail_assets.pricing.answers import PriceDesk
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.pricing.publish.approval import settle
+from retail_assets.pricing.publish.publication import current_publications
+from retail_assets.pricing.publish.switch import turn
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.catalogue import NotListed
-from retail_assets.serving.price_answers import PriceDesk
 from retail_assets.serving.runtime import GoldGone
 from retail_assets.serving.service_app import NoAnswer
 from tests.services.harness import Served, eventually

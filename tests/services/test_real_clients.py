@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.serving.front import PAGES, PROBES
-from retail_assets.serving.openapi import application
-from retail_assets.serving.products import products
-from retail_assets.serving.store_centre import Tokens, folder_of
+from retail_assets.resources.environments import Home
+from retail_assets.serving.gateway.gateway import PAGES, PROBES
+from retail_assets.serving.processes.openapi import application
+from retail_assets.serving.processes.products import products
+from retail_assets.stores.centre import Tokens, folder_of
 from tests.services.centre import centre_of, environment_of
 from tests.services.harness import Served
 from tests.services.wire_client import LIVE, Answer, WireClient, chunked

@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retail_assets.pricing.book import InputBook
+from retail_assets.decisions.rows import new_decision_id
+from retail_assets.forecasting.answers import ForecastDesk
+from retail_assets.pricing.answers import PriceDesk
+from retail_assets.pricing.decide.price_inputs import InputBook
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.forecast_answers import ForecastDesk
-from retail_assets.serving.price_answers import PriceDesk
-from retail_assets.serving.store_bundle import Blob, StoreError
-from retail_assets.serving.store_centre import Tokens, folder_of
-from retail_assets.serving.store_copy import StoreCopy, Superseded
-from retail_assets.serving.store_link import LineDown, Link
-from retail_assets.serving.store_status import Statuses, StoreStatus
+from retail_assets.stores.bundle import Blob, StoreError
+from retail_assets.stores.centre import Tokens, folder_of
+from retail_assets.stores.copy import StoreCopy, Superseded
+from retail_assets.stores.link import LineDown, Link
+from retail_assets.stores.status import Statuses, StoreStatus
 from tests.services.centre import environment_of
 from tests.services.harness import eventually, free_port
 from tests.services.releases import damage, ledger, live_version, variation

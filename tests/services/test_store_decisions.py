@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from retail_assets.decisions.rows import DECISION_SCHEMA, new_decision_id
+from retail_assets.decisions.spool import WentBackwards
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.decision_rows import DECISION_SCHEMA, new_decision_id
-from retail_assets.serving.decision_spool import WentBackwards
-from retail_assets.serving.store_centre import store_reports
-from retail_assets.serving.store_landing import checked, set_aside
+from retail_assets.stores.centre import store_reports
+from retail_assets.stores.landing import checked, set_aside
 from tests.services.centre import environment_of
 from tests.services.harness import eventually
 from tests.services.store_place import Place, segment

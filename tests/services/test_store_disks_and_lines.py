@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.decisions.rows import new_decision_id
+from retail_assets.decisions.spool import SegmentRefused
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.model_store import ModelStore
-from retail_assets.serving.decision_rows import new_decision_id
-from retail_assets.serving.decision_spool import SegmentRefused
-from retail_assets.serving.store_agent import StoreAgent
-from retail_assets.serving.store_bundle import Blob
-from retail_assets.serving.store_copy import StoreCopy
-from retail_assets.serving.store_link import LineDown, Link, NotTheCentre
-from retail_assets.serving.store_status import StoreStatus
+from retail_assets.stores.agent import StoreAgent
+from retail_assets.stores.bundle import Blob
+from retail_assets.stores.copy import StoreCopy
+from retail_assets.stores.link import LineDown, Link, NotTheCentre
+from retail_assets.stores.status import StoreStatus
 from tests.services.harness import eventually, free_port
 from tests.services.store_place import Place, segment
 

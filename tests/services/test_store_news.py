@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.store_bundle import Blob, CarriedTable, StoreError
-from retail_assets.serving.store_centre import store_reports
-from retail_assets.serving.store_copy import StoreCopy
-from retail_assets.serving.store_status import StoreStatus
+from retail_assets.stores.bundle import Blob, CarriedTable, StoreError
+from retail_assets.stores.centre import store_reports
+from retail_assets.stores.copy import StoreCopy
+from retail_assets.stores.status import StoreStatus
 from tests.services.centre import environment_of
 from tests.services.harness import eventually
 from tests.services.releases import ledger

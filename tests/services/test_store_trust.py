@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from retail_assets.serving.store_bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError
-from retail_assets.serving.store_keys import BUNDLE, CentreKeys, NotTrusted, Trust
-from retail_assets.serving.store_numbers import BundleNumbers
+from retail_assets.stores.bundle import Blob, Bundle, CarriedModel, CarriedTable, StoreError
+from retail_assets.stores.keys import BUNDLE, CentreKeys, NotTrusted, Trust
+from retail_assets.stores.numbers import BundleNumbers
 from tests.services.harness import eventually
 from tests.services.releases import ledger
 from tests.services.store_place import Place

@@ -12,16 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.serving.processes import ServerError, dev_servers, require_free, service_spec
-from retail_assets.serving.products import ProductError, ports_of, products
+from retail_assets.resources.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes.processes import ServerError, dev_servers, require_free, service_spec
+from retail_assets.serving.processes.products import ProductError, ports_of, products
 from tests.services.harness import eventually, free_port
 
 SUPERVISE = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from retail_assets.serving.processes import ServerSpec, Supervisor
+    from retail_assets.serving.processes.processes import ServerSpec, Supervisor
 
     folder, mode, *ports = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
     serve = "import http.server as h; h.HTTPServer(('127.0.0.1', {}), h.SimpleHTTPRequestHandler).serve_forever()"

@@ -12,8 +12,8 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from tests.services.harness import Served, eventually, serving
 from tests.services.releases import damage, ledger, live_version, promote, variation

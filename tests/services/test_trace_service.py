@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from retail_assets.environments import Environment, Home
-from retail_assets.lineage.trace import trace_price
+from retail_assets.pricing.trace.answers import TooManyTraces, TraceDesk
+from retail_assets.pricing.trace.trace import trace_price
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.trace_answers import TooManyTraces, TraceDesk
 from tests.services.harness import Served, eventually
 
 

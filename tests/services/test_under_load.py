@@ -19,14 +19,14 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from retail_assets.environments import Home
-from retail_assets.pricing.book import InputBook
+from retail_assets.pricing.decide.price_inputs import InputBook
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.serving.admission import Line
 from retail_assets.serving.config import LoadLimits, ServingConfig
-from retail_assets.serving.front import LATE, Front, Guard
-from retail_assets.serving.intake import Intake
-from retail_assets.serving.keys import KeyRing
+from retail_assets.serving.gateway.gateway import LATE, Front, Guard
+from retail_assets.serving.gateway.intake import Intake
+from retail_assets.serving.gateway.keys import KeyRing
+from retail_assets.serving.gateway.load_shedding import Line
 from retail_assets.serving.service_app import Decide, decides
 from retail_assets.serving.service_metrics import ServiceMetrics
 from tests.services.harness import Served, eventually, free_port, serving

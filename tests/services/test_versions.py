@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from retail_assets.resources.lake import Lake
+from retail_assets.resources.table_versions import OPEN_AGAIN_EVERY, Versions
 from retail_assets.serving.catalogue import Catalogue, UnknownKey
-from retail_assets.serving.versions import OPEN_AGAIN_EVERY, Versions
 
 ROWS = pa.table({"store_id": ["UK-001"]})
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from benchmarks.faults.wire import ABUSES, Server, abuse
-from retail_assets.environments import PROJECT_ROOT, Home
-from retail_assets.serving.processes import answers, service_spec
+from retail_assets.resources.environments import PROJECT_ROOT, Home
+from retail_assets.serving.processes.processes import answers, service_spec
 from tests.services.harness import eventually, free_port
 
 DESCRIPTORS = 400

@@ -5,12 +5,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.serving import address_buckets
-from retail_assets.serving.address_buckets import AddressBuckets
+from retail_assets.resources.environments import Home
 from retail_assets.serving.config import ServingConfig
-from retail_assets.serving.keys import KeyStore
-from retail_assets.serving.store_centre import Tokens, folder_of
+from retail_assets.serving.connections import address_buckets
+from retail_assets.serving.connections.address_buckets import AddressBuckets
+from retail_assets.serving.gateway.keys import KeyStore
+from retail_assets.stores.centre import Tokens, folder_of
 from tests.services.centre import centre_of, environment_of
 from tests.services.test_under_load import Crowd, front
 

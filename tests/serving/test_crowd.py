@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from retail_assets.serving.crowd import FEWEST, OWN_FILES, Crowd, fitting, party
+from retail_assets.serving.connections.crowd import FEWEST, OWN_FILES, Crowd, fitting, party
 from tests.services.harness import eventually
 from tests.services.wire_client import LIVE, WireClient
 from tests.serving.test_wire import HEAD, listening

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.environments import Home, UnavailableEnvironment, workers
-from retail_assets.serving import keys as keys_module
+from retail_assets.resources.environments import Home, UnavailableEnvironment, workers
 from retail_assets.serving.config import Rate, ServingConfig
-from retail_assets.serving.exposure import ExposedError, is_loopback, require_keys
-from retail_assets.serving.keys import KeyFileError, KeyRing, KeyStore
+from retail_assets.serving.gateway import keys as keys_module
+from retail_assets.serving.gateway.bind_guard import ExposedError, is_loopback, require_keys
+from retail_assets.serving.gateway.keys import KeyFileError, KeyRing, KeyStore
 
 CONFIG = ServingConfig.load_file()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.serving.log_rate import AT_ONCE, Sparing, spare
+from retail_assets.serving.connections.log_rate import AT_ONCE, Sparing, spare
 from retail_assets.serving.logs import JsonLines
 from tests.services.harness import eventually
 

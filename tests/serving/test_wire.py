@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from retail_assets.serving.hosts import HostError, Hosts
-from retail_assets.serving.wire import Wire, speaking
-from retail_assets.serving.wire_limits import Manners, WireLimits
+from retail_assets.serving.connections.hosts import HostError, Hosts
+from retail_assets.serving.connections.wire import Wire, speaking
+from retail_assets.serving.connections.wire_limits import Manners, WireLimits
 from tests.services.harness import eventually, free_port
 from tests.services.wire_client import WireClient
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources import load
 from retail_assets.sources.config import load_contracts

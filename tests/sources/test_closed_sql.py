@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.core.errors import RetailError
-from retail_assets.environments import Home
 from retail_assets.resources import duck
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.closed import TookTooLong, closed_lake, closed_memory, in_time, reads_outside
 from retail_assets.sources.config import load_contracts, load_mapping

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from retail_assets.environments import PROJECT_ROOT, Home
+from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import MAPPINGS_DIR, SOURCES_DIR, load_contracts
 from retail_assets.sources.load import import_retailer, load_source

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import MAPPINGS_DIR
 from retail_assets.sources.load import import_retailer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.errors import SourceConfigError
 from retail_assets.sources.failing import MOST_FOUND_SINGLY

@@ -10,9 +10,9 @@ from benchmarks.faults import landing_trial
 from benchmarks.faults.landing import SOURCES, hostile_files
 from benchmarks.faults.landing_trial import Outcome
 from benchmarks.faults.rows import sales
-from retail_assets.environments import Home
+from retail_assets.commands.status import source_status
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
-from retail_assets.status import source_status
 
 SIZE = 128 << 10  # of the large ones; benchmarks/landing_memory.py has them in their real size
 

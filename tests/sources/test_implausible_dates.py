@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.config import SOURCES_DIR, load_contracts
 from retail_assets.sources.load import import_retailer, load_source

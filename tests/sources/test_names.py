@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources import headers
 from retail_assets.sources.contract import Feed

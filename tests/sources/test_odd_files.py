@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from retail_assets.commands.status import source_status
 from retail_assets.sources.contract import Feed
 from retail_assets.sources.discover import raw_file
 from retail_assets.sources.headers import read_header
-from retail_assets.status import source_status
 from tests.sources.landing import US_HEADER, Retailer, us_line
 from tests.sources.test_files import CLICKS, EVENT, WEATHER
 

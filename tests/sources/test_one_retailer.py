@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.simulate import simulate
 from retail_assets.sources.imports import LANDING, SAMPLE, SecondRetailer, refuse_second, retailers

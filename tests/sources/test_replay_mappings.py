@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources import quality, reread
 from retail_assets.sources.chosen import MappingNeeded

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sample.simulate import simulate
 from retail_assets.sources import quality

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from retail_assets.commands.status import source_status
 from retail_assets.sources import quality, taken_out
 from retail_assets.sources.replay import replay
 from retail_assets.sources.taken_out import Matched, Move, QuarantineError
-from retail_assets.status import source_status
 from tests.sources.landing import Retailer, us_line
 
 STEPS = ("noted", "copied", "counted", "deleted")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse.build import build_warehouse
 from tests.warehouse import bronze

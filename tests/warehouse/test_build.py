@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import DBT, PROJECT_DIR, child_environment, dbt_variables
 from retail_assets.warehouse import build, state

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources import held_days
 from retail_assets.warehouse.build import build_warehouse

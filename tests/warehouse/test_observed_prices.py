@@ -15,15 +15,15 @@ from typing import Any, cast
 import duckdb
 import pytest
 
-from retail_assets.environments import Home
-from retail_assets.lineage.evidence import Versions, read_evidence
-from retail_assets.lineage.observed import Observed, observed_days
-from retail_assets.lineage.recompute import recompute
-from retail_assets.lineage.records import made_from
-from retail_assets.lineage.snapshots import Snapshots
-from retail_assets.pricing.decisions import Decision
-from retail_assets.pricing.gold_inputs import gold_versions, read_inputs
-from retail_assets.pricing.inputs import DecisionInputs
+from retail_assets.pricing.decide.decisions import Decision
+from retail_assets.pricing.decide.gold_inputs import gold_versions, read_inputs
+from retail_assets.pricing.decide.inputs import DecisionInputs
+from retail_assets.pricing.trace.evidence import Versions, read_evidence
+from retail_assets.pricing.trace.observed import Observed, observed_days
+from retail_assets.pricing.trace.recompute import recompute
+from retail_assets.provenance.records import made_from
+from retail_assets.provenance.snapshots import Snapshots
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse import impact
 from retail_assets.warehouse.build import build_warehouse

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from retail_assets import cli
-from retail_assets.environments import Environment, Home
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.sources.held_days import write_held_days
 from retail_assets.warehouse import manifest, plan, state

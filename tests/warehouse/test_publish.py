@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.warehouse import gold, publish, state
 from retail_assets.warehouse.errors import WarehouseError

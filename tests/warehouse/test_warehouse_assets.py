@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import pytest
 
-from retail_assets.environments import Home
+from retail_assets.resources.environments import Home
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.warehouse import dbt_resource
 from retail_assets.warehouse import assets, checks

@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from retail_assets.core.terminal import print_table
 from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, backtest
 from retail_assets.forecasting.panel.panel import Columns, Rules
 from retail_assets.forecasting.panel.simple import NAMES
 from retail_assets.forecasting.panel.trees import Settings
-from retail_assets.terminal import print_table
 
 FIRST_GUESS = 12
 ALIKE = 1e-3

@@ -16,11 +16,11 @@ from retail_assets.forecasting.panel.backtest import Files, ForecastBacktest, ba
 from retail_assets.forecasting.panel.levels import levels_of
 from retail_assets.forecasting.panel.panel import Columns, Rules
 from retail_assets.forecasting.panel.tables import MADE
-from retail_assets.pricing import backtest_tables
-from retail_assets.pricing.backtest import Backtest
-from retail_assets.pricing.backtest import backtest as price_backtest
-from retail_assets.pricing.backtest_commands import names_of
-from retail_assets.pricing.history import Columns as PriceColumns
+from retail_assets.pricing.backtest import backtest_tables
+from retail_assets.pricing.backtest.backtest import Backtest
+from retail_assets.pricing.backtest.backtest import backtest as price_backtest
+from retail_assets.pricing.backtest.backtest_commands import names_of
+from retail_assets.pricing.backtest.history import Columns as PriceColumns
 from tests.conftest import run_retail
 from tests.forecasting.panel.simulated import FAST
 

@@ -13,9 +13,9 @@ from retail_assets.forecasting.panel.backtest import Files, backtest
 from retail_assets.forecasting.panel.panel import Columns, Rules, read_panel
 from retail_assets.forecasting.panel.reading.table import PanelError
 from retail_assets.forecasting.panel.trees import Loss
-from retail_assets.pricing.backtest import backtest as price_backtest
-from retail_assets.pricing.history import Columns as PriceColumns
-from retail_assets.pricing.history import HistoryError
+from retail_assets.pricing.backtest.backtest import backtest as price_backtest
+from retail_assets.pricing.backtest.history import Columns as PriceColumns
+from retail_assets.pricing.backtest.history import HistoryError
 from tests.forecasting.panel.simulated import FAST
 
 QUICK = replace(FAST, rounds=3)

@@ -1,1 +1,0 @@
-"""From a decided price back to the raw rows: what it was made from, and the proof that they still give it."""
