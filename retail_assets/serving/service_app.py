@@ -20,6 +20,7 @@ from retail_assets.serving import logs
 from retail_assets.serving.catalogue import UnknownKey
 from retail_assets.serving.config import ServingConfig
 from retail_assets.serving.connections.json_body import StrictRoute
+from retail_assets.serving.docs_page import add_docs_page
 from retail_assets.serving.gateway import intake
 from retail_assets.serving.gateway.bind_guard import listening_hosts, require_keys, stated_host
 from retail_assets.serving.gateway.gateway import LATE, Guard
@@ -72,7 +73,8 @@ REFUSALS: dict[str, dict[str, str]] = {
 def create_app(product: str, description: str) -> FastAPI:
     """An application with /version, /metrics and the shared error answers; `attach` gives it its runtime."""
     intake.install()
-    app = FastAPI(title=f"retail-assets {product}", description=description)
+    app = FastAPI(title=f"retail-assets {product}", description=description, docs_url=None, redoc_url=None)
+    add_docs_page(app)
     app.router.route_class = StrictRoute
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UnknownKey, _unknown)

@@ -17,6 +17,7 @@ import pytest
 from retail_assets.pricing.decide.price_inputs import InputBook
 from retail_assets.resources.environments import PROJECT_ROOT, Home
 from retail_assets.resources.lake import Lake
+from retail_assets.serving import docs_page
 from retail_assets.serving.config import Rate, ServingConfig
 from retail_assets.serving.gateway.keys import KeyStore
 from retail_assets.serving.processes.openapi import DOCUMENT, application, combined
@@ -32,6 +33,7 @@ HIDDEN = (
     "/docs",
     "/docs.json",
     "/redoc",
+    "/docs/swagger-ui-bundle.js",
     "/openapi.json",
     "/schema.json",
     "/static_content/x",
@@ -210,6 +212,11 @@ class TestWithoutKeys:
         page = pricing.client.get("/").json()
         assert page["routes"]["POST /price"] == "Decide one price"
         assert pricing.client.get(page["contract"]).status_code == pricing.client.get(page["page"]).status_code == 200
+        for name, kind in docs_page.FILES.items():
+            found = pricing.client.get(f"{docs_page.PAGE}/{name}")
+            assert (
+                found.status_code == 200 and found.headers["content-type"].startswith(kind) and len(found.content) > 1e5
+            )
 
     @pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/price/", "/no-such"])
     def test_a_route_that_does_not_exist_is_404_and_says_where_to_look(self, pricing: Served, path: str) -> None:

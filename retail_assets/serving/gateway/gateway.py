@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.token_bucket import TokenBucket
+from retail_assets.serving import docs_page
 from retail_assets.serving.config import LoadLimits
 from retail_assets.serving.connections.json_body import parsed
 from retail_assets.serving.connections.refusals import (
@@ -48,7 +49,7 @@ from retail_assets.serving.tracing import Spans
 
 logger = logging.getLogger("retail_assets.requests")
 
-PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+PAGES = frozenset({"/", "/openapi.json"}) | docs_page.PATHS
 READS = frozenset({"GET", "HEAD"})
 JSON_TYPE = b"application/json"
 ANSWER, LATE, SHED, WHO = "retail.answer", "retail.late", "retail.shed", "retail.who"
