@@ -28,13 +28,10 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     home = Home.at(tmp_path_factory.mktemp("ui"))
     home.dagster.mkdir()
     (home.dagster / "dagster.yaml").write_bytes(SETTINGS.read_bytes())
+    spec = next(s for s in dagster_specs(home, free_port(), PROJECT_ROOT, home.root) if s.name == "dagster")
     (home.root / "workspace.yaml").write_text("load_from: []\n")
-    spec = dagster_specs(home, free_port(), PROJECT_ROOT)[0]
-    command = [
-        part if not part.endswith("workspace.yaml") else str(home.root / "workspace.yaml") for part in spec.command
-    ]
     with (home.root / "ui.log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | dict(spec.env), cwd=spec.cwd, stdout=log, stderr=log)
+        process = subprocess.Popen(spec.command, env=os.environ | dict(spec.env), cwd=spec.cwd, stdout=log, stderr=log)
     try:
         assert eventually(lambda: answers(f"{spec.url}{spec.health}"), within=120, every=0.2)
         yield spec.port or 0, home.root / "ui.log"

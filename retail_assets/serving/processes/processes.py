@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+
+import yaml
 
 from retail_assets.core.errors import RetailError
 from retail_assets.core.private import private_folder
@@ -45,6 +48,8 @@ class ServerSpec:
     health: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    socket: Path | None = None
+    """A socket that it opens once it is ready; what comes after it is started only then."""
 
     @property
     def url(self) -> str | None:
@@ -91,13 +96,26 @@ def service_spec(product: str, home: Home, port: int, project: Path) -> ServerSp
     )
 
 
-def dagster_specs(home: Home, port: int, project: Path) -> list[ServerSpec]:
-    """Dagster's UI on loopback and the daemon that runs its schedules and sensors."""
-    workspace = str(project / "workspace.yaml")
+def dagster_specs(home: Home, port: int, project: Path, folder: Path) -> list[ServerSpec]:
+    """Dagster's UI on loopback, the daemon that runs its schedules and sensors, and the code server that both ask.
+
+    Without one of their own, the daemon starts a new code server every minute. `folder` holds its socket, which nobody
+    else may open, and the workspace that names it; a socket's path has at most 107 bytes.
+    """
+    code = (project / "workspace.yaml").read_text(encoding="utf-8")
+    module = yaml.safe_load(code)["load_from"][0]["python_module"]
+    socket_file, workspace = folder / "code.sock", folder / "workspace.yaml"
+    served = {"grpc_server": {"socket": str(socket_file), "location_name": module["location_name"]}}
+    workspace.write_text(yaml.safe_dump({"load_from": [served]}), encoding="utf-8")
     env = {"RETAIL_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
-    ui = ["-m", "retail_assets.serving.processes.dagster_ui", "-w", workspace, "-h", LOOPBACK, "-p", str(port)]
-    daemon = ["-m", "dagster._daemon", "run", "-w", workspace]
+    code_server = ["-m", "dagster", "code-server", "start", "-m", module["module_name"], "-s", str(socket_file)]
+    code_server += ["--location-name", module["location_name"]]
+    ui = ["-m", "retail_assets.serving.processes.dagster_ui", "-w", str(workspace), "-h", LOOPBACK, "-p", str(port)]
+    daemon = ["-m", "dagster._daemon", "run", "-w", str(workspace)]
     return [
+        ServerSpec(
+            "code", [sys.executable, *code_server], home.logs / "code.log", socket=socket_file, env=env, cwd=project
+        ),
         ServerSpec("dagster", [sys.executable, *ui], home.logs / "dagster.log", port, "/server_info", env, project),
         ServerSpec("daemon", [sys.executable, *daemon], home.logs / "daemon.log", env=env, cwd=project),
     ]
@@ -109,12 +127,13 @@ def dev_servers(home: Home, ports: Mapping[str, int], project: Path, say: Say | 
     `ports` has the keys `dagster` and every product's name. Returns 0 after a signal, 1 when a server ended by itself;
     raises ServerError, naming the port, when one is taken.
     """
-    specs = dagster_specs(home, ports["dagster"], project)
-    specs += [service_spec(product, home, ports[product], project) for product in products()]
+    services = [service_spec(product, home, ports[product], project) for product in products()]
     say = say or _to_stdout
     if keys_file(home).exists():
         say("the services ask for an API key: `retail keys list`")
-    return Supervisor(specs, say).run()
+    with tempfile.TemporaryDirectory(prefix="retail-dev-") as folder:
+        specs = dagster_specs(home, ports["dagster"], project, Path(folder))
+        return Supervisor([*services, *specs], say).run()
 
 
 def _to_stdout(line: str) -> None:
@@ -139,7 +158,9 @@ class Supervisor:
         with self._signals():
             try:
                 for spec in self._specs:
-                    self._start(spec)
+                    if not self._signalled.is_set():
+                        self._start(spec)
+                        self._wait_for_socket(spec)
                 self._wait_until_healthy()
                 return self._watch()
             except ServerError as error:
@@ -173,6 +194,13 @@ class Supervisor:
                 start_new_session=True,
             )
 
+    def _wait_for_socket(self, spec: ServerSpec) -> None:
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while spec.socket and not spec.socket.exists() and not self._signalled.wait(LOOK_EVERY_S):
+            self._require_alive()
+            if time.monotonic() > deadline:
+                raise ServerError(f"{spec.name} is not ready after {HEALTHY_WITHIN_S:.0f} s", where=str(spec.log))
+
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + HEALTHY_WITHIN_S
         waiting = [spec for spec in self._specs if spec.health]
@@ -194,7 +222,7 @@ class Supervisor:
         return 0
 
     def _require_alive(self) -> None:
-        for spec in self._specs:
+        for spec in [spec for spec in self._specs if spec.name in self._children]:
             code = self._children[spec.name].poll()
             if code is not None:
                 tail = spec.log.read_text(errors="replace").splitlines()[-5:]
