@@ -27,7 +27,7 @@ def named_versions(lake: Lake, days: int, logs: Iterable[str] | None = None) -> 
     Also the gold that the outputs of models among them were made from, without which no forecast can be made again.
     """
     with Snapshots(lake) as reader:
-        asked = lake.tables("decisions") if logs is None else logs
+        asked = products() if logs is None else logs
         named: set[Named] = set().union(*(_named_by(reader, product, days) for product in asked))
     outputs = {table for product in products().values() for table in product.gold_outputs}
     return named | _behind(lake, {(name, n) for layer, name, n in named if layer == "gold" and name in outputs})

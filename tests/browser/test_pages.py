@@ -1,6 +1,5 @@
 """The pages that the product makes, in a real Chromium that reaches no other host: each is whole all the same."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,15 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
-from retail_assets.resources.environments import PROJECT_ROOT, Environment, Home
+from retail_assets.resources.environments import Environment, Home
 from retail_assets.resources.lake import Lake
 from retail_assets.serving.processes.openapi import application
 from retail_assets.serving.processes.products import products
+from tests.browser.chromium import CHROMIUM, FLAGS, OUTPUT
 from tests.services.harness import eventually, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OUTPUT = PROJECT_ROOT / "test-output"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 pytestmark = [
     pytest.mark.browser,

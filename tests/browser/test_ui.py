@@ -16,10 +16,7 @@ import pytest
 
 from retail_assets.resources.dagster.instance import SETTINGS
 from retail_assets.resources.environments import PROJECT_ROOT, Home
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OUTPUT = PROJECT_ROOT / "test-output"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from tests.browser.chromium import CHROMIUM, FLAGS, OUTPUT
 
 pytestmark = [
     pytest.mark.browser,

@@ -75,3 +75,26 @@ def test_garbage_does_not_fill_its_log(ui: tuple[int, Path]) -> None:
             client.send(b"\x16\x03garbage\r\n\r\n")
             assert client.answer().status == 400
     assert ui[1].stat().st_size - before < 10_000
+
+
+def test_ui_and_daemon_ask_one_code_server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The workspace that `retail dev` writes names a code server that has the graph under its usual name."""
+    import yaml
+    from dagster._grpc.client import DagsterGrpcClient
+
+    home = Home.at(tmp_path_factory.mktemp("code"))
+    home.dagster.mkdir()
+    (home.dagster / "dagster.yaml").write_bytes(SETTINGS.read_bytes())
+    code, *others = dagster_specs(home, free_port(), PROJECT_ROOT, home.root)
+    served = yaml.safe_load((home.root / "workspace.yaml").read_text())["load_from"]
+    assert served == [{"grpc_server": {"socket": str(code.socket), "location_name": "retail_assets"}}]
+    assert all(str(home.root / "workspace.yaml") in spec.command for spec in others) and len(others) == 2
+    assert code.socket is not None
+    process = subprocess.Popen(code.command, env=os.environ | dict(code.env), cwd=code.cwd, stderr=subprocess.DEVNULL)
+    try:
+        assert eventually(code.socket.exists, within=120, every=0.2)
+        found = DagsterGrpcClient(socket=str(code.socket)).list_repositories()
+        assert "retail_assets.definitions" in found
+    finally:
+        process.terminate()
+        process.wait(30)
